@@ -1,0 +1,1 @@
+"""The `rolecall` command. Each subcommand imports its side of the system lazily."""

@@ -1,0 +1,163 @@
+"""The values that cross the wire, apart from their messages.
+
+`codec.py` turns each into a message of `v1/broker.proto` and back. Everything inside the server and
+the agent speaks these; nothing but the codec and the two stream adapters sees a message.
+"""
+
+import enum
+from dataclasses import dataclass, field
+from datetime import datetime
+from ipaddress import IPv4Address, IPv6Address
+from typing import NewType
+
+from rolecall_common.secret import Secret
+
+PodUid = NewType("PodUid", str)
+NodeName = NewType("NodeName", str)
+# The digest of an identity: the same on every replica and across restarts, so a claim can name it.
+SessionId = NewType("SessionId", str)
+Address = IPv4Address | IPv6Address
+
+
+class Reason(enum.StrEnum):
+    """Why a pod has no credentials (yet): one closed list for wire, log, metric, Event and docs."""
+
+    # Nothing to give, and nobody's fault.
+    NO_ROLE = "no_role"
+    # Denied: asking again will not help until somebody changes something.
+    ROLE_MALFORMED = "role_malformed"
+    EXTERNAL_ID_MALFORMED = "external_id_malformed"
+    EXTERNAL_ID_FORBIDDEN = "external_id_forbidden"
+    NAMESPACE_FORBIDS = "namespace_forbids"
+    NAMESPACE_GONE = "namespace_gone"
+    ACCOUNT_FORBIDDEN = "account_forbidden"
+    MIRROR_POD = "mirror_pod"
+    TAGS_INVALID = "tags_invalid"
+    # Pending: the answer is on its way.
+    NAMESPACE_UNKNOWN = "namespace_unknown"
+    CREDENTIALS_PENDING = "credentials_pending"
+    STS_UNREACHABLE = "sts_unreachable"
+    # Failed: STS said no. It is asked again, more and more seldom.
+    ACCESS_DENIED = "access_denied"
+    REQUEST_INVALID = "request_invalid"
+    PACKED_POLICY_TOO_LARGE = "packed_policy_too_large"
+    # An unforeseen error around this one object (design: the quarantine boundaries).
+    BUG = "bug"
+
+
+class State(enum.StrEnum):
+    """What a door does with a pod: serve, refuse at once, or hold."""
+
+    GRANTED = "granted"
+    DENIED = "denied"
+    PENDING = "pending"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """One set of temporary AWS credentials."""
+
+    access_key_id: str
+    secret_access_key: Secret
+    session_token: Secret
+    issued_at: datetime
+    expires_at: datetime  # The true end, as STS gave it.
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The credentials of one identity, as a node holds them, however many pods share them."""
+
+    id: SessionId
+    credentials: Credentials
+    # What pods are told as `Expiration`: some minutes before the true end (contract §5).
+    reported_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What one pod may have.
+
+    *session_id* is set when, and only when, *state* is GRANTED; *reason* in every other state.
+    *role* is the role as the pod must see it (contract §2), *role_arn* what it resolves to; both are
+    empty where the pod has none.
+    """
+
+    uid: PodUid
+    namespace: str
+    name: str
+    service_account: str
+    addresses: tuple[Address, ...]
+    state: State
+    role: str = ""
+    role_arn: str = ""
+    session_id: SessionId | None = None
+    reason: Reason | None = None
+    # Its address is the node's own: the metadata door never serves it.
+    host_network: bool = False
+    imdsv2_required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AssignmentUpserted:
+    assignment: Assignment
+
+
+@dataclass(frozen=True, slots=True)
+class PodRemoved:
+    uid: PodUid
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRenewed:
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
+class DoorKeys:
+    """What the doors of this node need to check proofs by themselves."""
+
+    # 32 bytes, derived by the server for this node: the key of metadata tokens (contract §5).
+    token_key: bytes = field(repr=False)
+    # How the metadata door writes and reads roles: the prefix of short names, or "" (contract §2).
+    base_arn: str = ""
+    # IMDSv2 required of addresses that no pod is known for (yet).
+    imdsv2_required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotEnd:
+    """Everything was said: what this stream has not named since it began is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    sent_at: datetime
+
+
+Update = AssignmentUpserted | PodRemoved | SessionRenewed | DoorKeys | SnapshotEnd | Heartbeat
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An agent's claim, when it (re)connects: it holds this session until then."""
+
+    session_id: SessionId
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """How an agent opens its stream."""
+
+    version: str
+    held: tuple[Held, ...] = ()
+    capabilities: frozenset[str] = frozenset()
+
+
+class Resolution(enum.StrEnum):
+    """What a server says of an address that an agent asked about."""
+
+    KNOWN = "known"  # The stream has told, or is about to tell, which pod it is.
+    UNKNOWN = "unknown"  # No pod of that node has it.

@@ -1,0 +1,70 @@
+"""Who an agent is: the seam between a bearer token and the node that it speaks for."""
+
+import re
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Protocol
+
+from rolecall_common.secret import Secret
+from rolecall_proto.values import NodeName, PodUid
+
+# A DNS-1123 subdomain, as Kubernetes wants of a node's name.
+_NODE_NAME = re.compile(
+    r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", re.ASCII
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """An authenticated agent: the node it may hold credentials for, and its own pod where it has one."""
+
+    node: NodeName
+    pod_uid: PodUid | None = None
+
+
+class AuthorityError(Exception):
+    """An agent was not let in. Never raised itself."""
+
+
+class UnauthenticatedError(AuthorityError):
+    """The token proves nothing."""
+
+
+class ForbiddenError(AuthorityError):
+    """The token is good, and its owner is no agent."""
+
+
+class UndecidedError(AuthorityError):
+    """Nobody can tell at the moment: try again, or another replica."""
+
+
+class Authority(Protocol):
+    """Turns a bearer token into an agent."""
+
+    async def authenticate(self, token: Secret) -> Agent:
+        """Raises: UnauthenticatedError, ForbiddenError, UndecidedError."""
+        ...
+
+
+class LoopbackAuthority:
+    """For one machine without a cluster: the token is the node's name, and nothing more.
+
+    Whoever can connect may claim any node, so it refuses to serve an address beyond loopback.
+    """
+
+    def __init__(self, listen_host: str) -> None:
+        """Raises ValueError where *listen_host* is not a literal loopback address."""
+        try:
+            loopback = ip_address(listen_host).is_loopback
+        except ValueError:
+            loopback = False  # A name may resolve to anything, tomorrow if not today.
+        if not loopback:
+            raise ValueError(
+                f"agents can be taken at their word on a loopback address only, not on {listen_host!r}"
+            )
+
+    async def authenticate(self, token: Secret) -> Agent:
+        name = token.reveal()
+        if len(name) > 253 or not _NODE_NAME.fullmatch(name):  # 253: DNS's longest name
+            raise UnauthenticatedError("the token is not the name of a node")
+        return Agent(NodeName(name))
