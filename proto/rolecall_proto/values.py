@@ -71,7 +71,7 @@ class Session:
 
     id: SessionId
     credentials: Credentials
-    # What pods are told as `Expiration`: some minutes before the true end (contract §5).
+    # What pods are told as `Expiration`: some minutes before the true end.
     reported_until: datetime
 
 
@@ -80,8 +80,8 @@ class Assignment:
     """What one pod may have.
 
     *session_id* is set when, and only when, *state* is GRANTED; *reason* in every other state.
-    *role* is the role as the pod must see it (contract §2), *role_arn* what it resolves to; both are
-    empty where the pod has none.
+    *role* is the role as the pod must see it, *role_arn* what it resolves to; both are empty where
+    the pod has none.
     """
 
     uid: PodUid
@@ -118,9 +118,9 @@ class SessionRenewed:
 class DoorKeys:
     """What the doors of this node need to check proofs by themselves."""
 
-    # 32 bytes, derived by the server for this node: the key of metadata tokens (contract §5).
+    # 32 bytes, derived by the server for this node: the key of metadata tokens.
     token_key: bytes = field(repr=False)
-    # How the metadata door writes and reads roles: the prefix of short names, or "" (contract §2).
+    # How the metadata door writes and reads roles: the prefix of short names, or "".
     base_arn: str = ""
     # IMDSv2 required of addresses that no pod is known for (yet).
     imdsv2_required: bool = False

@@ -9,14 +9,14 @@ from rolecall_common.secret import Secret
 from rolecall_proto.values import NodeName, PodUid
 
 # A DNS-1123 subdomain, as Kubernetes wants of a node's name.
-_NODE_NAME = re.compile(
-    r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", re.ASCII
-)
+_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_NODE_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*", re.ASCII)
+_LONGEST_NODE_NAME = 253
 
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """An authenticated agent: the node it may hold credentials for, and its own pod where it has one."""
+    """An authenticated agent: its node, and its own pod where it has one."""
 
     node: NodeName
     pod_uid: PodUid | None = None
@@ -42,7 +42,10 @@ class Authority(Protocol):
     """Turns a bearer token into an agent."""
 
     async def authenticate(self, token: Secret) -> Agent:
-        """Raises: UnauthenticatedError, ForbiddenError, UndecidedError."""
+        """Tell whose *token* it is.
+
+        Raises: UnauthenticatedError, ForbiddenError, UndecidedError.
+        """
         ...
 
 
@@ -53,18 +56,19 @@ class LoopbackAuthority:
     """
 
     def __init__(self, listen_host: str) -> None:
-        """Raises ValueError where *listen_host* is not a literal loopback address."""
+        """Raise ValueError where *listen_host* is not a literal loopback address."""
         try:
             loopback = ip_address(listen_host).is_loopback
         except ValueError:
             loopback = False  # A name may resolve to anything, tomorrow if not today.
         if not loopback:
             raise ValueError(
-                f"agents can be taken at their word on a loopback address only, not on {listen_host!r}"
+                "agents can be taken at their word on a loopback address only, "
+                f"not on {listen_host!r}"
             )
 
     async def authenticate(self, token: Secret) -> Agent:
         name = token.reveal()
-        if len(name) > 253 or not _NODE_NAME.fullmatch(name):  # 253: DNS's longest name
+        if len(name) > _LONGEST_NODE_NAME or not _NODE_NAME.fullmatch(name):
             raise UnauthenticatedError("the token is not the name of a node")
         return Agent(NodeName(name))

@@ -1,7 +1,6 @@
 """Who issues credentials, as the engine sees it; `sts/` is the one that does."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Protocol
 
 from rolecall_proto.values import Credentials, Reason
@@ -37,8 +36,9 @@ class ThrottledError(IssueError):
 
 
 class UnavailableError(IssueError):
-    """No answer, or one that says nothing about the identity: network, 5xx, time-out, half an answer,
-    or the server's own credentials, which were renewed in vain.
+    """No answer, or one that says nothing about the identity.
+
+    Network, 5xx, time-out, half an answer, or own credentials that were renewed in vain.
     """
 
 
@@ -51,7 +51,3 @@ class Issuer(Protocol):
         Raises: RefusedError, ThrottledError, UnavailableError; nothing else but cancellation.
         """
         ...
-
-
-# Tells how long STS took, for metrics; kept beside the seam so that every issuer measures alike.
-CALL_TIMEOUT = timedelta(seconds=10)  # Ten times what AssumeRole takes from another continent.
