@@ -1,0 +1,34 @@
+"""What every test run says at its end: which tests this machine could not run, and why."""
+
+import os
+from collections import Counter
+
+import pytest
+
+# Set by `scripts/test --all`, and so in continuous integration: a skip is a failure.
+NOTHING_LEFT_OUT = os.environ.get("ROLECALL_NOTHING_LEFT_OUT") == "1"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    left_out = Counter(_reason(report) for report in _skipped(terminalreporter))
+    if not left_out:
+        return
+    terminalreporter.section("left out on this machine")
+    for reason, count in left_out.most_common():
+        terminalreporter.line(f"{count} x {reason}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if NOTHING_LEFT_OUT and reporter is not None and _skipped(reporter):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _skipped(reporter: pytest.TerminalReporter) -> list[pytest.TestReport]:
+    return list(reporter.stats.get("skipped", []))
+
+
+def _reason(report: pytest.TestReport) -> str:
+    # A skip's `longrepr` is (file, line, "Skipped: reason"); pytest's types leave it open.
+    text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return str(text).removeprefix("Skipped: ")
