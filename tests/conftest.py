@@ -13,7 +13,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     left_out = Counter(_reason(report) for report in _skipped(terminalreporter))
     if not left_out:
         return
-    terminalreporter.section("left out on this machine")
+    title = "left out, where nothing may be" if NOTHING_LEFT_OUT else "left out on this machine"
+    terminalreporter.section(title)
     for reason, count in left_out.most_common():
         terminalreporter.line(f"{count} x {reason}")
 
