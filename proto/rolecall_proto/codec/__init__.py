@@ -1,0 +1,29 @@
+"""Turns values into messages and back, and is surprised by nothing that a message may hold.
+
+Reading is total: whatever the other side sent becomes a value, or a `Malformed` that says what is
+wrong with it, or None where it is of a kind that this version does not know. Where a field cannot
+be understood, the reading that serves less wins: an unknown state waits, a broken address is no
+address, a broken claim is no claim.
+"""
+
+from rolecall_proto.codec.fields import Malformed, decode_address
+from rolecall_proto.codec.requests import (
+    MAX_CLAIMS,
+    decode_hello,
+    decode_resolution,
+    encode_hello,
+    encode_resolution,
+)
+from rolecall_proto.codec.updates import decode_update, encode_update
+
+__all__ = [
+    "MAX_CLAIMS",
+    "Malformed",
+    "decode_address",
+    "decode_hello",
+    "decode_resolution",
+    "decode_update",
+    "encode_hello",
+    "encode_resolution",
+    "encode_update",
+]

@@ -1,0 +1,57 @@
+"""What an agent asks: how it opens its stream, and which pod waits at an address."""
+
+from rolecall_proto.codec.fields import Malformed, decode_moment, encode_moment
+from rolecall_proto.v1 import broker_pb2 as pb
+from rolecall_proto.values import Held, Hello, Resolution, SessionId
+
+# A node runs some hundred pods, so this is fifty times what an honest agent can hold.
+MAX_CLAIMS = 10_000
+_MAX_NAME = 256  # Longer than any session id, version or capability that we shall ever make.
+_MAX_CAPABILITIES = 64
+_RESOLUTIONS = {
+    Resolution.KNOWN: pb.RESOLUTION_KNOWN,
+    Resolution.UNKNOWN: pb.RESOLUTION_UNKNOWN,
+}
+
+
+def encode_hello(hello: Hello) -> pb.WatchNodeRequest:
+    return pb.WatchNodeRequest(
+        version=hello.version,
+        capabilities=sorted(hello.capabilities),
+        held=[
+            pb.HeldSession(session_id=held.session_id, expires_at=encode_moment(held.expires_at))
+            for held in hello.held
+        ],
+    )
+
+
+def decode_hello(message: pb.WatchNodeRequest) -> Hello | Malformed:
+    """Read how an agent opens its stream. A claim that cannot be read is left out."""
+    if len(message.held) > MAX_CLAIMS:
+        return Malformed("more held sessions than a node can hold")
+    if len(message.capabilities) > _MAX_CAPABILITIES:
+        return Malformed("more capabilities than there are")
+    if any(len(text) > _MAX_NAME for text in (message.version, *message.capabilities)):
+        return Malformed("a version or a capability that is too long")
+    read = (_claim(claim) for claim in message.held)
+    return Hello(
+        version=message.version,
+        held=tuple(claim for claim in read if claim is not None),
+        capabilities=frozenset(message.capabilities),
+    )
+
+
+def _claim(message: pb.HeldSession) -> Held | None:
+    expires_at = decode_moment(message.expires_at)
+    if not 0 < len(message.session_id) <= _MAX_NAME or expires_at is None:
+        return None
+    return Held(SessionId(message.session_id), expires_at)
+
+
+def encode_resolution(resolution: Resolution) -> pb.ResolvePodResponse:
+    return pb.ResolvePodResponse(resolution=_RESOLUTIONS[resolution])
+
+
+def decode_resolution(message: pb.ResolvePodResponse) -> Resolution:
+    known = message.resolution == pb.RESOLUTION_KNOWN
+    return Resolution.KNOWN if known else Resolution.UNKNOWN
