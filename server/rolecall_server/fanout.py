@@ -1,17 +1,104 @@
 """What one node is told: the newest state of its pods and sessions, computed when it is asked for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Protocol
 
-from rolecall_proto.values import NodeName, Update
+from rolecall_proto.values import (
+    Assignment,
+    AssignmentUpserted,
+    DoorKeys,
+    NodeName,
+    PodRemoved,
+    PodUid,
+    Session,
+    SessionId,
+    SessionRenewed,
+    SnapshotEnd,
+    State,
+    Update,
+)
+from rolecall_server.claims import Claims
+
+
+class View(Protocol):
+    """The state that a connection looks at when it is asked; it keeps no copy of its own."""
+
+    def pods_of(self, node: NodeName) -> Iterable[PodUid]: ...
+
+    def assignment(self, uid: PodUid, connection: "Connection") -> Assignment | None:
+        """Return what the pod may have; None where it is not one of the connection's node."""
+        ...
+
+    def session(self, session_id: SessionId) -> Session | None:
+        """Return the session where the server has its credentials."""
+        ...
+
+    def lost(self, session_id: SessionId, connection: "Connection") -> None:
+        """The agent no longer holds a session that it had claimed."""
+        ...
+
+
+class Copies:
+    """What an agent holds by now, if it has read everything and drops what no pod of it uses."""
+
+    def __init__(self) -> None:
+        self.ends: dict[SessionId, datetime] = {}
+        self._used: dict[PodUid, SessionId] = {}
+        self._users: dict[SessionId, int] = {}
+
+    def use(self, uid: PodUid, session_id: SessionId | None) -> None:
+        """The agent was told that *uid* has *session_id*, or none."""
+        before = self._used.get(uid)
+        if before == session_id:
+            return
+        if session_id is not None:
+            self._used[uid] = session_id
+            self._users[session_id] = self._users.get(session_id, 0) + 1
+        else:
+            del self._used[uid]
+        if before is not None:
+            self._release(before)
+
+    def drop_unused(self) -> None:
+        self.ends = {each: end for each, end in self.ends.items() if each in self._users}
+
+    def _release(self, session_id: SessionId) -> None:
+        self._users[session_id] -= 1
+        if not self._users[session_id]:
+            del self._users[session_id]
+            self.ends.pop(session_id, None)
 
 
 class Connection:
-    """One agent's stream, as the broker sees it."""
+    """One agent's stream, as the broker sees it: which pods and sessions it has not heard about."""
 
-    def __init__(self, node: NodeName, version: str, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        node: NodeName,
+        version: str,
+        wake: Callable[[], None],
+        view: View,
+        keys: DoorKeys,
+        claims: Claims,
+    ) -> None:
         self.node = node
         self.version = version
+        # Which pods of the node need which session; kept by the broker.
+        self.users: dict[SessionId, dict[PodUid, None]] = {}
+        # What the agent claims; None once the snapshot has told it what it may keep.
+        self.claims: Claims | None = claims
         self._wake = wake
+        self._view = view
+        self._keys = keys
+        self._copies = Copies()
+        self._pods: dict[PodUid, None] = {}
+        self._sessions: dict[SessionId, None] = {}
+        self._open = True
+
+    def __repr__(self) -> str:
+        told = "the snapshot is due" if self.claims else f"{len(self._pods)} pods to tell"
+        return f"<Connection {self.node}: {told if self._open else 'closed'}>"
 
     def take(self) -> list[Update]:
         """Return what the agent must be told to be up to date; empty when it is.
@@ -20,4 +107,95 @@ class Connection:
         since the call before: of several changes to one pod or session only the last. A session
         always precedes an assignment that refers to it.
         """
-        raise NotImplementedError
+        if not self._open:
+            return []
+        pods, sessions = self._pods, self._sessions
+        self._pods, self._sessions = {}, {}
+        if self.claims is not None:
+            return self._snapshot()
+        return [*self._renewed(sessions), *self._changed(pods)]
+
+    def touch_pod(self, uid: PodUid) -> None:
+        """Something about the pod has changed: it is to be told."""
+        self._touch()
+        self._pods[uid] = None
+
+    def touch_session(self, session_id: SessionId, *, state: bool) -> None:
+        """There is a newer session, or, with *state*, its pods' state has changed."""
+        self._touch()
+        if state:
+            self._pods.update(self.users.get(session_id, {}))
+        else:
+            self._sessions[session_id] = None
+
+    def accept(self, session_id: SessionId, end: datetime) -> None:
+        """Believe that the agent holds this session until *end*."""
+        self._copies.ends[session_id] = end
+
+    def close(self) -> None:
+        self._open = False
+        self.users = {}
+
+    def _touch(self) -> None:
+        # The first change since the last `take` wakes; the others find it awake.
+        if self._open and not self._pods and not self._sessions:
+            self._wake()
+
+    def _snapshot(self) -> list[Update]:
+        assignments = [
+            assignment
+            for uid in self._view.pods_of(self.node)
+            if (assignment := self._view.assignment(uid, self)) is not None
+        ]
+        sessions = dict.fromkeys(each.session_id for each in assignments if each.session_id)
+        updates: list[Update] = [self._keys]
+        updates += [renewed for each in sessions for renewed in self._renewal(each)]
+        for assignment in assignments:
+            updates.append(AssignmentUpserted(assignment))
+            self._copies.use(assignment.uid, assignment.session_id)
+        self._copies.drop_unused()
+        self.claims = None
+        return [*updates, SnapshotEnd()]
+
+    def _renewed(self, sessions: Iterable[SessionId]) -> Iterable[Update]:
+        for session_id in sessions:
+            # Whoever does not hold it gets it with the first assignment that refers to it.
+            if session_id in self._copies.ends:
+                yield from self._renewal(session_id)
+
+    def _changed(self, pods: Iterable[PodUid]) -> list[Update]:
+        found = [(uid, self._view.assignment(uid, self)) for uid in pods]
+        # What comes to use a session is told before what ceases to, so that the agent keeps it.
+        found.sort(key=_order)
+        return [update for uid, assignment in found for update in self._told(uid, assignment)]
+
+    def _told(self, uid: PodUid, assignment: Assignment | None) -> Iterable[Update]:
+        if assignment is None:
+            self._copies.use(uid, None)
+            yield PodRemoved(uid)
+            return
+        if assignment.session_id is not None:
+            yield from self._renewal(assignment.session_id)
+            if assignment.session_id not in self._copies.ends:
+                # Two pods have swapped their roles, and the agent lost what only it had.
+                self._view.lost(assignment.session_id, self)
+                assignment = self._view.assignment(uid, self) or assignment
+        self._copies.use(uid, assignment.session_id)
+        yield AssignmentUpserted(assignment)
+
+    def _renewal(self, session_id: SessionId) -> Iterable[Update]:
+        session = self._view.session(session_id)
+        if session is None:
+            return
+        end = session.credentials.expires_at
+        held = self._copies.ends.get(session_id)
+        if held is None or held < end:
+            self._copies.ends[session_id] = end
+            yield SessionRenewed(session)
+
+
+def _order(found: tuple[PodUid, Assignment | None]) -> int:
+    assignment = found[1]
+    if assignment is None:
+        return 2
+    return 0 if assignment.state is State.GRANTED else 1
