@@ -1,0 +1,38 @@
+"""The role document, and times as AWS and HTTP write them."""
+
+import json
+from datetime import datetime
+
+from rolecall_proto.values import Session
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = (
+    *("Jan", "Feb", "Mar", "Apr", "May", "Jun"),
+    *("Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
+)
+
+
+def role_document(session: Session) -> bytes:
+    """Return the document of seven fields that SDKs read, in EC2's order."""
+    credentials = session.credentials
+    fields = {
+        "Code": "Success",
+        "LastUpdated": aws_time(credentials.issued_at),
+        "Type": "AWS-HMAC",
+        "AccessKeyId": credentials.access_key_id,
+        "SecretAccessKey": credentials.secret_access_key.reveal(),
+        "Token": credentials.session_token.reveal(),
+        "Expiration": aws_time(session.reported_until),
+    }
+    return json.dumps(fields, indent=2).encode("ascii")
+
+
+def aws_time(moment: datetime) -> str:
+    """Return *moment*, which is UTC, in whole seconds: botocore reads no fraction."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def http_date(moment: datetime) -> str:
+    """Return *moment*, which is UTC, as a Date header has it, in English whatever the locale."""
+    day, month = _DAYS[moment.weekday()], _MONTHS[moment.month - 1]
+    return f"{day}, {moment:%d} {month} {moment:%Y %H:%M:%S} GMT"

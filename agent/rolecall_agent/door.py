@@ -1,0 +1,261 @@
+"""The metadata door: where pods ask, by their address, for the credentials of their role.
+
+Each connection is its own protocol (`connection.py`), each answer a pure decision (`verdicts.py`).
+The door joins them with the cache, the clock and the counters, and wakes those who wait.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from ipaddress import ip_address
+from typing import assert_never
+
+from rolecall_agent import answers, tokens
+from rolecall_agent.answers import Answer
+from rolecall_agent.cache import Cache
+from rolecall_agent.connection import Asked, Connection, Hot, Parked
+from rolecall_agent.contents import plain
+from rolecall_agent.deadlines import Deadlines
+from rolecall_agent.hosts import METADATA_HOSTS, names_of
+from rolecall_agent.renderer import Renderer
+from rolecall_agent.routes import Route
+from rolecall_agent.tally import Tally
+from rolecall_agent.verdicts import (
+    Ending,
+    GiveToken,
+    Refuse,
+    Serve,
+    Verdict,
+    decide,
+    ending_of,
+)
+from rolecall_common.clock import Clock
+from rolecall_proto.values import Address, Assignment, DoorKeys, PodUid, Session
+
+NAME = "metadata"
+HOLD = timedelta(milliseconds=900)  # SDKs give up after a second.
+HEAD_WAIT = 5.0  # seconds for a request's head; contract §5
+IDLE_WAIT = 75.0  # seconds without a request: as long as nginx waits
+BACKLOG = 4096  # connections that the kernel keeps for us while the agent restarts or is busy
+_MOST_PEERS = 4096  # addresses whose parsed form is remembered; a node has some hundred pods
+_SECOND = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class DoorRules:
+    """How a door behaves: *hosts* are those that are allowed besides the metadata addresses."""
+
+    hosts: Collection[str] = ()
+    hold: timedelta = HOLD
+
+
+def _ignore_unknown(address: Address) -> None: ...
+def _ignore_serve(assignment: Assignment, session: Session, door: str) -> None: ...
+
+
+class Door:
+    """Serves the metadata protocol on any number of addresses.
+
+    Args:
+        cache: What this node holds.
+        clock: Wall-clock time: of tokens, credentials, and the Date header.
+        rules: Hosts and hold.
+        on_unknown: Called when a request is parked because its pod or its credentials are not here;
+            often, so it must be cheap and ask nobody twice at once.
+        first_serve: Called with the first answer that carries a session's credentials to a pod.
+    """
+
+    def __init__(
+        self,
+        cache: Cache,
+        clock: Clock,
+        rules: DoorRules | None = None,
+        *,
+        on_unknown: Callable[[Address], None] = _ignore_unknown,
+        first_serve: Callable[[Assignment, Session, str], None] = _ignore_serve,
+    ) -> None:
+        rules = rules or DoorRules()
+        self.loop = asyncio.get_running_loop()
+        self.hold = rules.hold / _SECOND
+        self.cache = cache
+        self.now = clock.now
+        self._on_unknown = on_unknown
+        self._first_serve = first_serve
+        self._hosts = METADATA_HOSTS | {host.lower().encode() for host in rules.hosts}
+        self._tally = Tally()
+        self._renderer = Renderer()
+        self._keys: DoorKeys | None = None
+        self._peers: dict[str, Address] = {}
+        self._connections: set[Connection] = set()
+        self._held: dict[Address, dict[Connection, None]] = {}
+        self._last_served: dict[PodUid, str] = {}  # The access key id that was audited last.
+        self._slow_heads: Deadlines[Connection] = Deadlines(self.loop, HEAD_WAIT, Connection.kill)
+        self._idle: Deadlines[Connection] = Deadlines(self.loop, IDLE_WAIT, self._idled)
+
+    @property
+    def tally(self) -> Tally:
+        """What was counted so far, answers from connections' memories included."""
+        for connection in self._connections:
+            connection.settle()
+        return self._tally
+
+    @property
+    def open_connections(self) -> int:
+        return len(self._connections)
+
+    @property
+    def held_requests(self) -> int:
+        return sum(len(connections) for connections in self._held.values())
+
+    @contextlib.asynccontextmanager
+    async def serving(
+        self, listen: Iterable[tuple[str, int]]
+    ) -> AsyncGenerator[list[tuple[str, int]]]:
+        """Listen on each of *listen* while the block runs; give the addresses as they came out.
+
+        At the end what is held is answered 503, and every connection is closed. Raises OSError where
+        an address cannot be had.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            stack.callback(self._close)
+            bound = []
+            for host, port in listen:
+                server = await self.loop.create_server(
+                    lambda: Connection(self), host, port, backlog=BACKLOG
+                )
+                stack.callback(server.close)
+                bound += [each.getsockname()[:2] for each in server.sockets]
+            self._hosts |= {name for address in bound for name in names_of(*address)}
+            yield bound
+
+    def wake(self, addresses: Iterable[Address]) -> None:
+        """Answer those of *addresses* that wait and can be answered now; call it after each change.
+
+        With the first snapshot, and with new keys, everybody is asked again.
+        """
+        if self.cache.keys is not self._keys:
+            self._keys = self.cache.keys
+            addresses = tuple(self._held)
+        for address in addresses:
+            for connection in tuple(self._held.get(address, ())):
+                connection.retry()
+
+    # What connections need of the door (`connection.Desk`).
+
+    def opened(self, connection: Connection, host: str) -> Address:
+        self._connections.add(connection)
+        self._slow_heads.start(connection)
+        address = self._peers.get(host)
+        if address is None:
+            if len(self._peers) >= _MOST_PEERS:
+                self._peers.clear()
+            # A link-local peer comes with its link's name, which is no part of who it is.
+            address = self._peers[host] = plain(ip_address(host.partition("%")[0]))
+        return address
+
+    def closed(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        self._slow_heads.stop(connection)
+        self._idle.stop(connection)
+
+    def head_awaited(self, connection: Connection, *, partial: bool) -> None:
+        if partial:
+            self._slow_heads.start(connection)
+        else:
+            self._slow_heads.stop(connection)
+
+    def idles(self, connection: Connection) -> None:
+        self._idle.start(connection)
+
+    def is_own_host(self, host: bytes | None, transport: asyncio.Transport) -> bool:
+        """Whether *host* is an address of ours: no name that a page could rebind (contract §5)."""
+        if host is None or host in self._hosts:
+            return True
+        # Behind a wildcard listener, its own address is the one that the client reached.
+        return host in names_of(*transport.get_extra_info("sockname")[:2])
+
+    def verdict(self, asked: Asked, now: datetime) -> Verdict:
+        return decide(asked.request, asked.target, asked.peer, self.cache, now)
+
+    def park(self, connection: Connection, peer: Address) -> None:
+        self._held.setdefault(peer, {})[connection] = None
+        if self.cache.synced:
+            self._on_unknown(peer)
+
+    def unpark(self, connection: Connection, parked: Parked) -> None:
+        peer = parked.asked.peer
+        connections = self._held[peer]
+        del connections[connection]
+        if not connections:
+            del self._held[peer]
+        self._tally.holds[parked.missing].observe(self.loop.time() - parked.asked.at)
+
+    def answer(self, asked: Asked, ending: Ending, now: datetime, *, waited: bool) -> bytes:
+        """Return the bytes that *ending* is, and count them."""
+        request, route = asked.request, asked.target.route
+        close, with_body = not request.keep_alive, request.method != b"HEAD"
+        status, outcome = ending_of(ending, waited=waited)
+        self._tally.answered(route, status, outcome, self.loop.time() - asked.at)
+        if isinstance(ending, Serve):
+            if route is Route.ROLE_DOCUMENT:
+                self._note_serve(ending, now)
+            return self._renderer.render_role(
+                ending, route, self.cache.generation, now, close=close, with_body=with_body
+            )
+        answer = self._small_answer(asked, ending, now)
+        return self._renderer.render(answer, now, close=close, with_body=with_body)
+
+    def hot(self, asked: Asked, serve: Serve, answer: bytes, now: datetime) -> Hot:
+        """Return what a connection remembers of *answer*, and for how long."""
+        left = timedelta(microseconds=1_000_000 - now.microsecond)  # The Date turns.
+        for end in (serve.session.credentials.expires_at, serve.good_until):
+            if end is not None:
+                left = min(left, end - now)
+        return Hot(
+            head=asked.head,
+            answer=answer,
+            until=self.loop.time() + left / _SECOND,
+            generation=self.cache.generation,
+            route=asked.target.route,
+            left=serve.session.reported_until - now,
+        )
+
+    def settle(self, hot: Hot) -> None:
+        if hot.served:
+            self._tally.served_again(hot.route, hot.left, hot.served)
+
+    def _small_answer(self, asked: Asked, ending: GiveToken | Refuse, now: datetime) -> Answer:
+        match ending:
+            case GiveToken(keys, ttl):
+                nonce = os.urandom(tokens.NONCE_SIZE)
+                text = tokens.issue(keys.token_key, asked.peer, ttl, now, nonce)
+                return answers.token(text, ttl)
+            case Refuse(status):
+                return answers.error(status, asked.target.route)
+            case _:
+                assert_never(ending)
+
+    def _note_serve(self, serve: Serve, now: datetime) -> None:
+        session = serve.session
+        self._tally.served(session.reported_until - now)
+        uid, key_id = serve.assignment.uid, session.credentials.access_key_id
+        if self._last_served.get(uid) != key_id:
+            if len(self._last_served) >= _MOST_PEERS:
+                self._last_served.clear()  # A second record of a serve is better than a leak.
+            self._last_served[uid] = key_id
+            self._first_serve(serve.assignment, session, NAME)
+
+    def _idled(self, connection: Connection) -> None:
+        if connection.is_parked or self.loop.time() - connection.last_active < IDLE_WAIT:
+            self._idle.start(connection)
+        else:
+            connection.kill()
+
+    def _close(self) -> None:
+        for connection in tuple(self._connections):
+            connection.shut()
+        self._slow_heads.close()
+        self._idle.close()

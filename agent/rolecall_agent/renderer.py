@@ -1,0 +1,69 @@
+"""Turns answers into the bytes to send, and keeps those that many pods get for their second."""
+
+from datetime import datetime
+
+from rolecall_agent import answers
+from rolecall_agent.answers import Answer
+from rolecall_agent.documents import http_date, role_document
+from rolecall_agent.routes import Route
+from rolecall_agent.verdicts import Serve
+
+
+class Renderer:
+    """Renders answers with the Date of now.
+
+    It keeps no credentials beyond the cache's generation, and nothing rendered beyond the second.
+    """
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._date_line = b""
+        self._generation = -1
+        self._documents: dict[str, Answer] = {}  # By session.
+        self._rendered: dict[tuple[Route, str, bool, bool], bytes] = {}
+
+    def render(self, answer: Answer, now: datetime, *, close: bool, with_body: bool) -> bytes:
+        """Return the bytes of *answer*."""
+        self._turn(now)
+        return answer.rendered(self._date_line, close=close, with_body=with_body)
+
+    def render_role(
+        self,
+        serve: Serve,
+        route: Route,
+        generation: int,
+        now: datetime,
+        *,
+        close: bool,
+        with_body: bool,
+    ) -> bytes:
+        """Return the bytes of the role's name or document, as of the cache's *generation*."""
+        self._turn(now)
+        if generation != self._generation:
+            self._generation = generation
+            self._documents.clear()
+            self._rendered.clear()
+        subject = serve.assignment.role if route is Route.ROLE_LIST else serve.session.id
+        key = (route, subject, close, with_body)
+        rendered = self._rendered.get(key)
+        if rendered is None:
+            answer = self._answer(serve, route)
+            rendered = answer.rendered(self._date_line, close=close, with_body=with_body)
+            self._rendered[key] = rendered
+        return rendered
+
+    def _turn(self, now: datetime) -> None:
+        second = int(now.timestamp())
+        if second != self._second:
+            self._second = second
+            self._date_line = f"Date: {http_date(now)}\r\n".encode("ascii")
+            self._rendered.clear()
+
+    def _answer(self, serve: Serve, route: Route) -> Answer:
+        if route is Route.ROLE_LIST:
+            return answers.credentials(serve.assignment.role.encode())
+        document = self._documents.get(serve.session.id)
+        if document is None:
+            document = answers.credentials(role_document(serve.session))
+            self._documents[serve.session.id] = document
+        return document

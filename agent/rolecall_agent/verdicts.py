@@ -1,0 +1,179 @@
+"""What a request gets: decided from the request, the cache and the time, without I/O.
+
+The order is the contract's (§5): well-formed, method, token, path. Well-formed is settled before.
+"""
+
+import enum
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from rolecall_agent import tokens
+from rolecall_agent.cache import Cache, Granted, Refused, Standing, Unknown, Waiting
+from rolecall_agent.requests import Request
+from rolecall_agent.routes import (
+    CREDENTIAL_ROUTES,
+    NO_DOCUMENT,
+    PUT_ROUTES,
+    Route,
+    Target,
+    is_role_of,
+)
+from rolecall_proto.values import Address, Assignment, DoorKeys, Reason, Session, State
+
+
+class Outcome(enum.StrEnum):
+    """How a request ended, as metrics name it."""
+
+    SERVED = "served"
+    HELD_SERVED = "held_served"  # Served after it waited for its pod or credentials.
+    NO_ROLE = "no_role"
+    DENIED = "denied"
+    FAILED = "failed"  # STS refuses the role.
+    NOT_FOUND = "not_found"  # No such path, or a role that is not this pod's.
+    UNAUTHORIZED = "unauthorized"  # The token.
+    FORBIDDEN = "forbidden"
+    INVALID = "invalid"  # The parameters of a token.
+    MALFORMED = "malformed"
+    METHOD = "method"
+    TIMEOUT = "timeout"
+
+
+class Missing(enum.StrEnum):
+    """What a held request waits for."""
+
+    SNAPSHOT = "snapshot"
+    POD = "pod_unknown"
+    CREDENTIALS = "credentials_pending"
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """The role's name or document; *good_until* is the end of the token that was shown."""
+
+    assignment: Assignment
+    session: Session
+    good_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class GiveToken:
+    keys: DoorKeys
+    ttl: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    status: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    missing: Missing
+
+
+Ending = Serve | GiveToken | Refuse
+Verdict = Ending | Hold
+
+MALFORMED = Refuse(400, Outcome.MALFORMED)
+TIMED_OUT = Refuse(503, Outcome.TIMEOUT)
+_METHOD = Refuse(405, Outcome.METHOD)
+_FORBIDDEN = Refuse(403, Outcome.FORBIDDEN)
+_INVALID = Refuse(400, Outcome.INVALID)
+_UNAUTHORIZED = Refuse(401, Outcome.UNAUTHORIZED)
+_NOT_FOUND = Refuse(404, Outcome.NOT_FOUND)
+_NO_ROLE = Refuse(404, Outcome.NO_ROLE)
+_DENIED = Refuse(404, Outcome.DENIED)
+_FAILED = Refuse(404, Outcome.FAILED)
+_NO_SNAPSHOT = Hold(Missing.SNAPSHOT)
+_NO_POD = Hold(Missing.POD)
+_NO_CREDENTIALS = Hold(Missing.CREDENTIALS)
+
+
+def decide(request: Request, target: Target, peer: Address, cache: Cache, now: datetime) -> Verdict:
+    """Return what *request* of the pod at *peer* gets at *now*."""
+    if request.method == b"PUT":
+        return _put(request, target, cache.keys)
+    if request.method not in (b"GET", b"HEAD") or target.route is Route.TOKEN:
+        return _METHOD
+    keys = cache.keys
+    if keys is None:
+        return _NO_SNAPSHOT
+    standing = cache.standing(peer, now)
+    good_until = None
+    if request.tokens:
+        good_until = _end_of_token(request, keys, peer, now)
+        if good_until is None:
+            return _UNAUTHORIZED
+    elif _needs_token(standing, keys):
+        return _UNAUTHORIZED
+    if target.route not in CREDENTIAL_ROUTES or target == NO_DOCUMENT:
+        return _NOT_FOUND
+    return _credentials(target, standing, keys, good_until)
+
+
+def ending_of(ending: Ending, *, waited: bool) -> tuple[int, Outcome]:
+    """Return the status of *ending*, and what metrics call it; *waited* tells of a held request."""
+    if isinstance(ending, Refuse):
+        return ending.status, ending.outcome
+    return 200, Outcome.HELD_SERVED if waited else Outcome.SERVED
+
+
+def _put(request: Request, target: Target, keys: DoorKeys | None) -> Verdict:
+    if target.route not in PUT_ROUTES:
+        return _METHOD
+    if target.route is Route.TOKEN_SLASH:
+        return _NOT_FOUND
+    if target.route is Route.DATED_TOKEN or request.forwarded:
+        return _FORBIDDEN
+    ttl = tokens.parse_ttl(request.ttl)
+    if ttl is None:
+        return _INVALID
+    return _NO_SNAPSHOT if keys is None else GiveToken(keys, ttl)
+
+
+def _end_of_token(
+    request: Request, keys: DoorKeys, peer: Address, now: datetime
+) -> datetime | None:
+    if len(request.tokens) > 1:
+        return None
+    return tokens.valid_until(keys.token_key, peer, request.tokens[0], now)
+
+
+def _needs_token(standing: Standing, keys: DoorKeys) -> bool:
+    if isinstance(standing, Unknown):
+        return keys.imdsv2_required
+    return standing.assignment.imdsv2_required
+
+
+def _credentials(
+    target: Target, standing: Standing, keys: DoorKeys, good_until: datetime | None
+) -> Verdict:
+    match standing:
+        case Granted(assignment, session):
+            if _asks_for_another(target, assignment, keys):
+                return _NOT_FOUND
+            return Serve(assignment, session, good_until)
+        case Refused(assignment):
+            return _refusal(assignment)
+        case Waiting(assignment):
+            if assignment.role_arn and _asks_for_another(target, assignment, keys):
+                return _NOT_FOUND
+            return _NO_CREDENTIALS
+        case Unknown():
+            return _NO_POD
+        case _:
+            assert_never(standing)
+
+
+def _asks_for_another(target: Target, assignment: Assignment, keys: DoorKeys) -> bool:
+    return target.route is Route.ROLE_DOCUMENT and not is_role_of(
+        target.role, assignment, keys.base_arn
+    )
+
+
+def _refusal(assignment: Assignment) -> Refuse:
+    if assignment.state is State.FAILED:
+        return _FAILED
+    return _NO_ROLE if assignment.reason is Reason.NO_ROLE else _DENIED
