@@ -1,0 +1,87 @@
+"""The issuer over STS: one call for an identity, and what its end means."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from time import perf_counter
+from typing import TypeVar
+
+from rolecall_common.clock import Clock
+from rolecall_server.identity import Identity
+from rolecall_server.issuer import Issued, RefusedError, UnavailableError
+from rolecall_server.sts import forms
+from rolecall_server.sts.answers import Caller, read_caller, read_session
+from rolecall_server.sts.endpoint import Endpoint
+from rolecall_server.sts.own import Keyring, OwnKeys
+from rolecall_server.sts.replies import as_issue_error, check
+from rolecall_server.sts.signing import Signer
+from rolecall_server.sts.transport import Transport
+from rolecall_server.sts.verdicts import REFUSALS, CallError, Outcome
+
+# What the metric wants of every call: how it ended, and how long it took.
+Observe = Callable[[Outcome, timedelta], None]
+
+_T = TypeVar("_T")
+
+
+class Sts:
+    """Issues credentials, signing with the keys of *keyring*."""
+
+    def __init__(
+        self, transport: Transport, keyring: Keyring, clock: Clock, observe: Observe
+    ) -> None:
+        self._transport = transport
+        self._keyring = keyring
+        self._clock = clock
+        self._observe = observe
+        self._signer = Signer(transport.endpoint.host, transport.endpoint.region)
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return self._transport.endpoint
+
+    async def issue(self, identity: Identity) -> Issued:
+        """Call STS once for *identity*; twice where own credentials had to be renewed.
+
+        Raises: RefusedError, ThrottledError, UnavailableError.
+        """
+        if identity.region not in ("", self.endpoint.region):
+            raise RefusedError(
+                REFUSALS[Outcome.INVALID],
+                f"this server calls STS in {self.endpoint.region}, not in {identity.region}",
+            )
+        return await self._ask(forms.assume_role(identity), read_session)
+
+    async def caller(self) -> Caller:
+        """Ask who the server is. Raises as `issue`."""
+        return await self._ask(forms.CALLER_IDENTITY, lambda body, _: read_caller(body))
+
+    async def _ask(self, body: bytes, read: Callable[[bytes, datetime], _T]) -> _T:
+        keys = await self._keyring.current()
+        try:
+            return await self._call(body, keys, read)
+        except _OwnKeysRefusedError as error:
+            newer = await self._keyring.renewed(keys)
+            if newer == keys:
+                raise UnavailableError(str(error)) from error
+        try:
+            return await self._call(body, newer, read)
+        except _OwnKeysRefusedError as error:
+            raise UnavailableError(f"{error}, though they were renewed") from error
+
+    async def _call(self, body: bytes, keys: OwnKeys, read: Callable[[bytes, datetime], _T]) -> _T:
+        asked_at = self._clock.now()
+        started = perf_counter()
+        try:
+            reply = await self._transport.post(body, self._signer.headers(body, keys, asked_at))
+            value = check(reply, keys, self._clock.now(), lambda body: read(body, asked_at))
+        except CallError as error:
+            self._observe(error.outcome, timedelta(seconds=perf_counter() - started))
+            if error.outcome is Outcome.OWN_CREDENTIALS:
+                raise _OwnKeysRefusedError(error.explanation) from error
+            raise as_issue_error(error) from error
+        self._observe(Outcome.OK, timedelta(seconds=perf_counter() - started))
+        return value
+
+
+class _OwnKeysRefusedError(Exception):
+    """STS does not take the keys that the call was signed with."""

@@ -1,0 +1,100 @@
+"""Carries one request to STS and its answer back: pooled, timed, and of bounded size."""
+
+import ssl
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import aiohttp
+from yarl import URL
+
+from rolecall_server.sts.answers import MOST_BYTES
+from rolecall_server.sts.endpoint import Endpoint
+from rolecall_server.sts.verdicts import CallError, Outcome
+
+# STS answers in 50 to 500 ms. Whoever waits asks again sooner than a request can be this slow.
+_TIMEOUT = aiohttp.ClientTimeout(total=10, sock_connect=3)
+
+# A burst of new pods finds the connections of the last one still there. AWS does not say when it
+# closes idle ones; one that it closes leaves the pool at once.
+_KEEP_IDLE_SECONDS = 30
+
+# What aiohttp would add by itself. Nothing unsigned is sent but the user agent.
+_NOT_ADDED = ("Accept", "Accept-Encoding")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back, whatever it was."""
+
+    status: int
+    body: bytes
+    date: str
+
+
+class Transport:
+    """Posts to one endpoint."""
+
+    def __init__(self, session: aiohttp.ClientSession, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self._session = session
+        self._url = URL(endpoint.url)
+
+    async def post(self, body: bytes, headers: Mapping[str, str]) -> Reply:
+        """Send *body* and return the answer. Raises CallError; redirects are not followed."""
+        try:
+            async with self._session.post(
+                self._url,
+                data=body,
+                headers=headers,
+                allow_redirects=False,
+                proxy=self.endpoint.proxy,
+            ) as response:
+                return Reply(
+                    response.status, await _read(response), response.headers.get("Date", "")
+                )
+        except TimeoutError as error:
+            raise CallError(Outcome.TIMEOUT, "STS did not answer in time") from error
+        except aiohttp.ClientResponseError as error:
+            # Not chained: this one carries the request's headers, and the session token in them.
+            raise CallError(
+                Outcome.NETWORK, f"no HTTP answer: {_one_line(error.message)}"
+            ) from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise CallError(
+                Outcome.NETWORK, f"STS: {type(error).__name__}: {_one_line(str(error))}"
+            ) from error
+
+
+@asynccontextmanager
+async def open_transport(
+    endpoint: Endpoint, tls: ssl.SSLContext, concurrency: int
+) -> AsyncGenerator[Transport]:
+    """Hold a pool of up to *concurrency* connections."""
+    connector = aiohttp.TCPConnector(
+        limit=concurrency, ssl=tls, keepalive_timeout=_KEEP_IDLE_SECONDS, ttl_dns_cache=60
+    )
+    async with aiohttp.ClientSession(
+        connector=connector,
+        timeout=_TIMEOUT,
+        headers={"User-Agent": "rolecall"},
+        skip_auto_headers=_NOT_ADDED,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,  # Nothing compressed was asked for; a small bomb stays small.
+    ) as session:
+        yield Transport(session, endpoint)
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    if response.content_length is not None and response.content_length <= MOST_BYTES:
+        return await response.read()
+    body = bytearray()
+    async for piece in response.content.iter_any():
+        body += piece
+        if len(body) > MOST_BYTES:
+            raise CallError(Outcome.MALFORMED, f"an answer of more than {MOST_BYTES} bytes")
+    return bytes(body)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:200]
