@@ -16,5 +16,6 @@ class Backoff:
     def delay(self, failures: int, dice: random.Random) -> timedelta:
         """Return the wait after the *failures*-th failure in a row (the first is 1)."""
         # The exponent is bounded so that a year of failures does not overflow a timedelta.
-        whole = min(self.most, self.first * 2 ** min(max(failures, 1) - 1, 32))
+        factor: int = 2 ** min(max(failures, 1) - 1, 32)
+        whole = min(self.most, self.first * factor)
         return whole * (1 - self.jitter * dice.random())
