@@ -1,0 +1,75 @@
+"""Runs the benchmarks and prints their tables."""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from bench import figures
+from bench.door import Effort, compare
+from bench.machine import Cores, described
+from bench.system import system
+from bench.table import Line, door_table, lines_table
+
+PARTS = ("door", "arrivals", "memory", "sts")
+
+
+def main() -> int:
+    chosen = _arguments()
+    try:
+        cores = Cores.of_this_machine()
+        _say(described(cores))
+        with tempfile.TemporaryDirectory(prefix="rolecall-bench-") as directory:
+            asyncio.run(_measure(chosen, cores, Path(directory)))
+    except RuntimeError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3, help="how often each case is run (3)")
+    parser.add_argument("--seconds", type=int, default=5, help="how long each run takes (5)")
+    parser.add_argument("--quick", action="store_true", help="one round of one second, fewer pods")
+    parser.add_argument(
+        "--only", action="append", choices=PARTS, help="measure this part; may be repeated"
+    )
+    return parser.parse_args()
+
+
+async def _measure(chosen: argparse.Namespace, cores: Cores, directory: Path) -> None:
+    parts = chosen.only or PARTS
+    lines: list[Line] = []
+    if "door" in parts or "arrivals" in parts:
+        async with system(cores, directory) as running:
+            if "door" in parts:
+                effort = Effort(1, 1) if chosen.quick else Effort(chosen.rounds, chosen.seconds)
+                comparisons = await compare(running, cores, directory, effort, _progress())
+                _say(door_table(comparisons))
+                lines += figures.of_door(comparisons, running)
+            if "arrivals" in parts:
+                lines += await figures.of_arrivals(running, quick=chosen.quick)
+    if "memory" in parts:
+        lines += await figures.of_memory()
+    if "sts" in parts:
+        lines += await figures.of_sts(cores)
+    _say(lines_table(lines))
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"\n{text}\n")
+    sys.stdout.flush()
+
+
+def _progress() -> Callable[[str], None]:
+    """Return what shows the step being taken: on a terminal, one line that rewrites itself."""
+    if not sys.stderr.isatty():
+        return lambda _step: None
+    return lambda step: print(f"\r\033[K{step}", end="", file=sys.stderr, flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(main())

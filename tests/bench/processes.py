@@ -1,0 +1,94 @@
+"""Starts the processes that are measured, each on its core, and reads what they use."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.machine import path_of
+
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A process on a core of its own, with its children."""
+
+    name: str
+    pid: int
+    log: Path
+
+    def cpu_seconds(self) -> float:
+        """Return user and system time so far, of the process and its living children."""
+        return sum(_cpu_seconds(pid) for pid in self._family())
+
+    def resident_bytes(self) -> int:
+        """Return the resident memory (RSS) of the process and its children."""
+        return sum(_resident_bytes(pid) for pid in self._family())
+
+    def _family(self) -> list[int]:
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return [self.pid, *map(int, children)]
+
+
+@contextlib.asynccontextmanager
+async def running(
+    name: str,
+    command: list[str],
+    *,
+    core: int,
+    directory: Path,
+    environment: Mapping[str, str] | None = None,
+) -> AsyncGenerator[Running]:
+    """Run *command* on *core* until the block ends; what it says goes to a log in *directory*."""
+    log = directory / f"{name}.log"
+    with log.open("wb") as said:
+        process = await asyncio.create_subprocess_exec(
+            path_of("taskset"), "-c", str(core), *command,
+            stdin=asyncio.subprocess.DEVNULL, stdout=said, stderr=said,
+            env=None if environment is None else {**os.environ, **environment},
+        )  # fmt: skip
+    try:
+        yield Running(name, process.pid, log)
+    finally:
+        await _end(process)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.send_signal(signal.SIGTERM)
+    try:
+        await asyncio.wait_for(process.wait(), 10)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+async def until(true: Callable[[], bool], what: str, *, within: float = 20.0) -> None:
+    """Wait until *true*. Raises RuntimeError, saying *what* did not happen."""
+    try:
+        async with asyncio.timeout(within):
+            while not true():  # noqa: ASYNC110 (another process's state has no event to wait for)
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise RuntimeError(f"{what} did not happen within {within:.0f} s") from None
+
+
+def python(module: str, *arguments: str) -> list[str]:
+    """Return the command that runs *module* with this interpreter."""
+    return [sys.executable, "-m", module, *arguments]
+
+
+def _cpu_seconds(pid: int) -> float:
+    # Fields 14 and 15 of proc(5), counted after the name, which may contain blanks.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICK
+
+
+def _resident_bytes(pid: int) -> int:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
