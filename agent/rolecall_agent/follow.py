@@ -1,0 +1,219 @@
+"""Follows one server's stream, and finds another one when it ends. The node is served meanwhile.
+
+A stream ends for many reasons and all of them are ordinary, so `run` never returns: it counts the
+reason, waits a little (longer and longer where nobody answers) and tries the next server.
+"""
+
+import asyncio
+import itertools
+import logging
+import random
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import NoReturn, Protocol
+
+import grpc
+
+from rolecall_agent.ask import Asker
+from rolecall_agent.channel import Access, TokenError
+from rolecall_agent.endings import Ending, StreamEndedError, ending_of
+from rolecall_agent.trust import Trust
+from rolecall_common.backoff import Backoff
+from rolecall_common.clock import Clock
+from rolecall_proto.codec import Malformed, decode_update, encode_hello
+from rolecall_proto.v1 import broker_pb2 as pb
+from rolecall_proto.v1 import broker_pb2_grpc
+from rolecall_proto.values import Address, Heartbeat, Hello, SnapshotEnd, Update
+
+log = logging.getLogger(__name__)
+
+# A fleet that lost its server together comes back over a fifth of a second, then ever more seldom.
+RECONNECT = Backoff(first=timedelta(milliseconds=200), most=timedelta(seconds=10), jitter=0.8)
+# Connecting takes some milliseconds, and a server that asks TokenReview some more.
+FIRST_MESSAGE = timedelta(seconds=10)
+# Servers send a heartbeat every ten seconds; silence is noticed after one to two of these.
+SILENCE = timedelta(seconds=15)
+REREAD_TRUST = timedelta(seconds=30)
+PROOF = 10.0  # How long a server may take to prove itself by a new bundle, in seconds.
+
+
+class Listener(Protocol):
+    """Whoever takes in what the server says."""
+
+    def hello(self) -> Hello:
+        """Return how to open a stream now: the version, and what is held already."""
+        ...
+
+    def begin(self) -> None:
+        """Note that a stream has begun: what comes next is a snapshot."""
+        ...
+
+    def apply(self, update: Update) -> None:
+        """Take in one update."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """How the follower stands, for metrics and health."""
+
+    connected: bool  # A stream is open, and its snapshot was whole.
+    server: str  # The server that is followed, or tried.
+    last_message_at: datetime | None
+    endings: Mapping[Ending, int]
+    skipped: int  # Updates that could not be understood.
+    server_clock_ahead: timedelta | None  # As of the last heartbeat; the way here included.
+
+
+@dataclass(slots=True)
+class _Stream:
+    server: str
+    stub: broker_pb2_grpc.BrokerAsyncStub
+    messages: int = 0
+    whole: bool = False
+    accepted: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Follower:
+    """Keeps the listener told by one of the servers, whichever answers."""
+
+    def __init__(
+        self, access: Access, trust: Trust, listener: Listener, clock: Clock, dice: random.Random
+    ) -> None:
+        if not access.servers:
+            raise ValueError("an agent needs at least one server to follow")
+        # Another order on each node, so that replicas share the nodes.
+        self._servers = dice.sample(access.servers, len(access.servers))
+        self._access = access
+        self._trust = trust
+        self._listener = listener
+        self._clock = clock
+        self._dice = dice
+        self._asker = Asker(access, clock)
+        self._stream: _Stream | None = None
+        self._last_message_at: datetime | None = None
+        self._endings: Counter[Ending] = Counter()
+        self._skipped = 0
+        self._server_clock_ahead: timedelta | None = None
+
+    def resolve(self, address: Address) -> None:
+        """Ask the server about *address*, if and as soon as one is there; the stream is the answer.
+
+        Cheap to call for each request that waits: one question at a time, and one a second.
+        """
+        self._asker.want(address)
+
+    def statistics(self) -> Statistics:
+        return Statistics(
+            connected=self._stream is not None and self._stream.whole,
+            server=self._stream.server if self._stream else "",
+            last_message_at=self._last_message_at,
+            endings=dict(self._endings),
+            skipped=self._skipped,
+            server_clock_ahead=self._server_clock_ahead,
+        )
+
+    async def run(self) -> NoReturn:
+        """Follow one server after the other until cancelled."""
+        failures = 0
+        for server in itertools.cycle(self._servers):
+            whole = await self._follow(server)
+            failures = 1 if whole else failures + 1
+            await self._clock.sleep(RECONNECT.delay(failures, self._dice))
+        raise AssertionError("a cycle has no end")
+
+    async def _follow(self, server: str) -> bool:
+        """Follow *server* for as long as it goes; tell whether its snapshot came whole."""
+        self._trust.use(self._trust.reread())
+        async with self._access.channel(server, self._trust.bundle) as channel:
+            stream = self._stream = _Stream(server, broker_pb2_grpc.BrokerStub(channel))
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._read(stream), name=f"read {server}")
+                    tasks.create_task(self._watch_for_silence(stream), name="watch for silence")
+                    tasks.create_task(self._watch_trust(server), name="watch the CA bundle")
+                    tasks.create_task(self._ask(stream), name="ask about addresses")
+            except* StreamEndedError as endings:
+                self._note(stream, endings)
+            finally:
+                self._stream = None
+        return stream.whole
+
+    def _note(self, stream: _Stream, endings: BaseExceptionGroup[StreamEndedError]) -> None:
+        ended = next(each for each in endings.exceptions if isinstance(each, StreamEndedError))
+        self._endings[ended.ending] += 1
+        fields = {"server": stream.server, "reason": ended.ending, "detail": ended.detail}
+        if stream.whole:
+            log.info("the stream ended", extra=fields)
+        else:
+            log.warning("no stream from this server", extra=fields)
+
+    async def _read(self, stream: _Stream) -> NoReturn:
+        try:
+            metadata = self._access.metadata()
+            call = stream.stub.WatchNode(encode_hello(self._listener.hello()), metadata=metadata)
+            async for message in call:
+                self._receive(stream, message)
+        except TokenError as error:
+            raise StreamEndedError(Ending.TOKEN_UNUSABLE, str(error)) from error
+        except grpc.aio.AioRpcError as error:
+            raise ending_of(error) from error
+        raise StreamEndedError(Ending.FINISHED)
+
+    def _receive(self, stream: _Stream, message: pb.NodeUpdate) -> None:
+        if not stream.messages:
+            self._listener.begin()
+            stream.accepted.set()
+        stream.messages += 1
+        self._last_message_at = self._clock.now()
+        update = decode_update(message)
+        match update:
+            case None | Malformed():
+                self._skip(update)
+                return
+            case SnapshotEnd():
+                stream.whole = True
+                log.info("following a server", extra={"server": stream.server})
+            case Heartbeat(sent_at):
+                self._server_clock_ahead = sent_at - self._last_message_at
+            case _:
+                pass
+        self._listener.apply(update)
+
+    def _skip(self, update: Malformed | None) -> None:
+        self._skipped += 1
+        reason = update.problem if update else "a kind that this version does not know"
+        log.warning("an update was skipped", extra={"reason": reason})
+
+    async def _watch_for_silence(self, stream: _Stream) -> NoReturn:
+        # Counts messages, and does not compare times: a clock that is set back is not a silence.
+        heard, patience = 0, FIRST_MESSAGE
+        while True:
+            await self._clock.sleep(patience)
+            if stream.messages == heard:
+                raise StreamEndedError(Ending.SILENT, f"no message for {patience}")
+            heard, patience = stream.messages, SILENCE
+
+    async def _watch_trust(self, server: str) -> NoReturn:
+        """End the stream when the bundle has changed, once a connection by the new one succeeds.
+
+        A stream that is open does not need the new bundle; a wrong one must not cost it.
+        """
+        while True:
+            await self._clock.sleep(REREAD_TRUST)
+            bundle = self._trust.reread()
+            if bundle.pem == self._trust.bundle.pem:
+                continue
+            async with self._access.channel(server, bundle) as channel:
+                try:
+                    await asyncio.wait_for(channel.channel_ready(), PROOF)
+                except TimeoutError:
+                    log.error("the new CA bundle does not fit the server", extra={"server": server})  # noqa: TRY400 - a traceback would say nothing more
+                    continue
+            raise StreamEndedError(Ending.TRUST_CHANGED)
+
+    async def _ask(self, stream: _Stream) -> NoReturn:
+        await stream.accepted.wait()  # Before, the server would not know for which node.
+        await self._asker.run(stream.stub)

@@ -1,0 +1,66 @@
+"""Which addresses to ask a server about: each once at a time, and not again for a second."""
+
+import asyncio
+from datetime import datetime, timedelta
+
+from rolecall_proto.values import Address
+
+# An answer is true for a moment: a pod that the server does not know now it may know then.
+REST = timedelta(seconds=1)
+# A waiting request is given up by then (contract: held for 0.9 s), so its question is, too.
+STALE = timedelta(seconds=1)
+# A node runs some hundred pods. More addresses than this are a pod that makes them up.
+MAX_ADDRESSES = 1024
+MAX_IN_FLIGHT = 16
+
+
+class Questions:
+    """The questions that requests have raised and that no server has answered yet."""
+
+    def __init__(self) -> None:
+        # Set whenever `take` may return something.
+        self.raised = asyncio.Event()
+        self._waiting: dict[Address, datetime] = {}
+        self._in_flight: set[Address] = set()
+        # Since when each rests; like those that wait, the oldest first.
+        self._resting: dict[Address, datetime] = {}
+
+    def want(self, address: Address, now: datetime) -> None:
+        """Note that a request waits for *address*, to be asked about if that may be."""
+        self._drop_old(now)
+        if address in self._in_flight or address in self._resting:
+            return
+        if len(self._waiting) + len(self._resting) < MAX_ADDRESSES:
+            self._waiting.setdefault(address, now)
+            self.raised.set()
+
+    def take(self, now: datetime) -> list[Address]:
+        """Return what is to be asked now; each is in flight until `answered`."""
+        self.raised.clear()
+        self._drop_old(now)
+        taken = list(self._waiting)[: MAX_IN_FLIGHT - len(self._in_flight)]
+        for address in taken:
+            del self._waiting[address]
+        self._in_flight.update(taken)
+        return taken
+
+    def answered(self, address: Address, now: datetime) -> None:
+        """*address* was asked about, whatever came of it."""
+        self._in_flight.discard(address)
+        self._resting.pop(address, None)
+        self._resting[address] = now
+        if self._waiting:
+            self.raised.set()
+
+    def _drop_old(self, now: datetime) -> None:
+        _drop_outside(self._resting, now, REST)
+        _drop_outside(self._waiting, now, STALE)
+
+
+def _drop_outside(moments: dict[Address, datetime], now: datetime, span: timedelta) -> None:
+    # A clock that was set back must not make anybody wait until it has caught up, hence both ends.
+    while moments:
+        address, since = next(iter(moments.items()))
+        if timedelta() <= now - since < span:
+            return
+        del moments[address]

@@ -1,0 +1,147 @@
+"""The server's certificate: read, checked, and read again when its files change.
+
+gRPC goes on with the last certificate without a word where a new one cannot be used, so this module
+checks before gRPC sees it, and says so.
+"""
+
+import logging
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import NoReturn
+
+import grpc
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+from rolecall_common.clock import Clock
+
+log = logging.getLogger(__name__)
+
+# A mounted Secret changes by a swap of links whose times lie: reading it again is what tells. The
+# kubelet takes up to a minute to bring a new one; ten seconds more do not matter.
+REREAD = timedelta(seconds=10)
+
+
+class CertificateError(Exception):
+    """The certificate or its key cannot be used; the text says which file, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """A certificate with its chain, and the key that belongs to it; both PEM."""
+
+    certificate: bytes
+    private_key: bytes = field(repr=False)
+    not_before: datetime
+    not_after: datetime
+
+
+def read_pair(certificate_file: Path, key_file: Path) -> KeyPair:
+    """Read a pair and check that its halves belong together.
+
+    Raises: CertificateError.
+    """
+    certificate, key = _read(certificate_file), _read(key_file)
+    try:
+        leaf = x509.load_pem_x509_certificates(certificate)[0]
+    except ValueError as error:
+        raise CertificateError(f"{certificate_file} holds no PEM certificate") from error
+    try:
+        private = load_pem_private_key(key, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        # The error's own text may quote the file, which is secret.
+        raise CertificateError(f"{key_file} holds no PEM key without a password") from error
+    if _spelt(private.public_key()) != _spelt(leaf.public_key()):
+        raise CertificateError(f"{key_file} is not the key of {certificate_file}")
+    return KeyPair(certificate, key, leaf.not_valid_before_utc, leaf.not_valid_after_utc)
+
+
+class ServerCertificate:
+    """The certificate in use. What cannot be used does not replace it."""
+
+    def __init__(self, certificate_file: Path, key_file: Path, clock: Clock) -> None:
+        """Read the pair; raises CertificateError where it cannot be used."""
+        self._files = (certificate_file, key_file)
+        self._clock = clock
+        self._pair = self._usable()
+        # Reloads that were tried, by whether they came to something; for metrics.
+        self.reloads: Counter[bool] = Counter()
+        # Why the files' present content is not in use; None while it is.
+        self.problem: str | None = None
+
+    @property
+    def not_after(self) -> datetime:
+        """When the certificate in use ends."""
+        return self._pair.not_after
+
+    def is_valid(self) -> bool:
+        """Whether the certificate in use has not ended: readiness depends on it."""
+        return self._clock.now() < self._pair.not_after
+
+    def credentials(self) -> grpc.ServerCredentials:
+        """Return credentials that offer each new connection the certificate in use."""
+        return grpc.dynamic_ssl_server_credentials(
+            self._configuration(),
+            # Called on a thread of gRPC's own, so it does no more than hand over what is there.
+            self._configuration,
+            require_client_authentication=False,
+        )
+
+    async def run(self) -> NoReturn:
+        """Read the files again and again until cancelled."""
+        while True:
+            await self._clock.sleep(REREAD)
+            self.reload()
+
+    def reload(self) -> None:
+        """Take the files' content into use where it has changed and can be used."""
+        try:
+            pair = self._usable()
+        except CertificateError as error:
+            self._stay(str(error))
+            return
+        self.problem = None
+        if pair != self._pair:
+            self._pair = pair
+            self.reloads[True] += 1
+            log.info("the certificate was renewed", extra={"not_after": pair.not_after.isoformat()})
+
+    def _stay(self, problem: str) -> None:
+        if problem == self.problem:
+            return  # Said and counted already.
+        self.problem = problem
+        self.reloads[False] += 1
+        fields = {"reason": problem, "not_after": self.not_after.isoformat()}
+        log.error("the new certificate cannot be used, the old one stays", extra=fields)
+
+    def _usable(self) -> KeyPair:
+        pair = read_pair(*self._files)
+        now = self._clock.now()
+        if now >= pair.not_after:
+            raise CertificateError(f"{self._files[0]} has ended at {pair.not_after.isoformat()}")
+        if now < pair.not_before:
+            raise CertificateError(f"{self._files[0]} begins at {pair.not_before.isoformat()}")
+        return pair
+
+    def _configuration(self) -> grpc.ServerCertificateConfiguration:
+        pair = self._pair
+        return grpc.ssl_server_certificate_configuration([(pair.private_key, pair.certificate)])
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise CertificateError(f"{file} cannot be read: {error.strerror}") from error
+
+
+def _spelt(key: PublicKeyTypes) -> bytes:
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
