@@ -2,22 +2,22 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from http import HTTPStatus
 
 from rolecall_agent.routes import CREDENTIAL_ROUTES, Route
 
-_REASONS = {
-    200: b"OK",
-    400: b"Bad Request",
-    401: b"Unauthorized",
-    403: b"Forbidden",
-    404: b"Not Found",
-    405: b"Method Not Allowed",
-    503: b"Service Unavailable",
-}
+_ERROR_STATUSES = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.METHOD_NOT_ALLOWED,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
 _NO_STORE = b"Cache-Control: no-store\r\n"
 _CLOSE = b"Connection: close\r\n"
 # The C runtime takes the body of some errors for data, so most have none (contract §5).
-_BODIES = {403: b"Forbidden", 404: b"Not Found", 405: b"Method Not Allowed"}
+_WITH_BODY = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
 TTL_HEADER = b"X-aws-ec2-metadata-token-ttl-seconds: %d\r\n"
 
 
@@ -25,7 +25,7 @@ TTL_HEADER = b"X-aws-ec2-metadata-token-ttl-seconds: %d\r\n"
 class Answer:
     """One answer; *fields* are whole header lines."""
 
-    status: int
+    status: HTTPStatus
     fields: bytes = b""
     body: bytes = b""
 
@@ -33,7 +33,7 @@ class Answer:
         """Return all of it, with *date_line* among the headers. HEAD is told the body's length."""
         return b"HTTP/1.1 %d %s\r\nServer: EC2ws\r\n%s%s%sContent-Length: %d\r\n\r\n%s" % (
             self.status,
-            _REASONS[self.status],
+            self.status.phrase.encode(),
             date_line,
             self.fields,
             _CLOSE if close else b"",
@@ -47,32 +47,29 @@ _PLAIN = b"Content-Type: text/plain\r\n"
 
 def credentials(body: bytes) -> Answer:
     """Return the answer that carries a role's name or document."""
-    return Answer(200, _PLAIN + _NO_STORE, body)
+    return Answer(HTTPStatus.OK, _PLAIN + _NO_STORE, body)
 
 
 def token(text: bytes, ttl: timedelta) -> Answer:
     """Return the answer to a PUT. The TTL is echoed, or Go and Rust do not take the token."""
-    return Answer(200, _PLAIN + _NO_STORE + TTL_HEADER % (ttl // timedelta(seconds=1)), text)
+    return Answer(
+        HTTPStatus.OK, _PLAIN + _NO_STORE + TTL_HEADER % (ttl // timedelta(seconds=1)), text
+    )
 
 
 def error(status: int, route: Route) -> Answer:
     """Return the answer to what is refused: the same bytes for all who get this status here."""
-    return _ERRORS[status, route]
+    return _ERRORS[HTTPStatus(status), route]
 
 
-def _error(status: int, route: Route) -> Answer:
-    fields = b""
-    if status == 503:
-        fields = b"Retry-After: 1\r\n"
-    if status == 405:
-        fields = b"Allow: PUT\r\n" if route is Route.TOKEN else b"Allow: GET, HEAD\r\n"
-    body = b"" if route in CREDENTIAL_ROUTES else _BODIES.get(status, b"")
-    return Answer(status, _PLAIN + _NO_STORE + fields if not body else _PLAIN + fields, body)
+def _error(status: HTTPStatus, route: Route) -> Answer:
+    fields = _PLAIN + _NO_STORE
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        fields += b"Retry-After: 1\r\n"
+    if status is HTTPStatus.METHOD_NOT_ALLOWED:
+        fields += b"Allow: PUT\r\n" if route is Route.TOKEN else b"Allow: GET, HEAD\r\n"
+    has_body = status in _WITH_BODY and route not in CREDENTIAL_ROUTES
+    return Answer(status, fields, status.phrase.encode() if has_body else b"")
 
 
-_ERRORS = {
-    (status, route): _error(status, route)
-    for status in _REASONS
-    if status != 200
-    for route in Route
-}
+_ERRORS = {(status, route): _error(status, route) for status in _ERROR_STATUSES for route in Route}

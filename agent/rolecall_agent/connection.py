@@ -3,11 +3,12 @@
 import asyncio
 from collections import deque
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol, cast
 
 from rolecall_agent.cache import Cache
 from rolecall_agent.framing import Framing
+from rolecall_agent.memory import Memory, Remembered
 from rolecall_agent.requests import Request, parse
 from rolecall_agent.routes import Route, Target, find
 from rolecall_agent.verdicts import (
@@ -32,25 +33,8 @@ class Asked:
     target: Target
     head: bytes
     peer: Address
+    host: str  # The peer, as the kernel writes it.
     at: float  # When its head had arrived, on the loop's clock.
-
-
-@dataclass(slots=True)
-class Hot:
-    """The last answer, and what it was an answer to: equal bytes get it again, unparsed.
-
-    Everything on the way from a head to its answer depends on the head, the peer, the cache's
-    generation and the time. The first and the third are compared, the second is the connection's, and
-    *until* is where the fourth begins to matter.
-    """
-
-    head: bytes
-    answer: bytes
-    until: float  # On the loop's clock: the end of this second, of the token, of the credentials.
-    generation: int
-    route: Route
-    left: timedelta
-    served: int = 0
 
 
 @dataclass(slots=True)
@@ -68,6 +52,7 @@ class Desk(Protocol):
     loop: asyncio.AbstractEventLoop
     hold: float  # seconds
     cache: Cache
+    memory: Memory
 
     def opened(self, connection: "Connection", host: str) -> Address: ...
     def closed(self, connection: "Connection") -> None: ...
@@ -79,8 +64,7 @@ class Desk(Protocol):
     def park(self, connection: "Connection", peer: Address) -> None: ...
     def unpark(self, connection: "Connection", parked: Parked) -> None: ...
     def answer(self, asked: Asked, ending: Ending, now: datetime, *, waited: bool) -> bytes: ...
-    def hot(self, asked: Asked, serve: Serve, answer: bytes, now: datetime) -> Hot: ...
-    def settle(self, hot: Hot) -> None: ...
+    def remember(self, asked: Asked, serve: Serve, answer: bytes, now: datetime) -> None: ...
 
 
 _MALFORMED_TARGET = Target(Route.MALFORMED)
@@ -94,10 +78,13 @@ class Connection(asyncio.Protocol):
         "_desk",
         "_ended",
         "_framing",
-        "_hot",
+        "_host",
+        "_is_quiet",
+        "_last",
         "_lingers",
         "_parked",
         "_peer",
+        "_recall",
         "_stuck",
         "_time",
         "_transport",
@@ -109,10 +96,12 @@ class Connection(asyncio.Protocol):
         self._desk = desk
         self._cache = desk.cache
         self._time = desk.loop.time
+        self._recall = desk.memory.recall
         self._framing = Framing()
         self._waiting: deque[tuple[bytes, float]] = deque()  # Whole heads, and when they came.
         self._parked: Parked | None = None
-        self._hot: Hot | None = None  # Set only while nothing is framed, waiting or parked.
+        self._last: Remembered | None = None  # What the last warm answer came from.
+        self._is_quiet = True  # Nothing is framed, waiting, parked, ended or stuck.
         self._ended = False  # The client sends no more.
         self._stuck = False  # The client does not read, or is gone.
         self._lingers = False  # It was told 400: what it still sends is thrown away.
@@ -128,49 +117,46 @@ class Connection(asyncio.Protocol):
         if peername is None:  # Gone already.
             self._transport.abort()
             return
-        self._peer = self._desk.opened(self, peername[0])
+        self._host = peername[0]
+        self._peer = self._desk.opened(self, self._host)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        self.settle()
         self._stuck = True
+        self._is_quiet = False
         if self._parked is not None:
             self._unpark(self._parked)
         self._forget_the_rest()
         self._desk.closed(self)
 
     def data_received(self, data: bytes) -> None:
-        hot = self._hot
-        if hot is not None and data == hot.head:
-            now = self._time()
-            if now < hot.until and hot.generation == self._cache.generation:
-                hot.served += 1
-                self.last_active = now
-                self._transport.write(hot.answer)
-                return
+        if self._is_quiet:
+            known = self._last
+            if known is None or known.head != data:
+                known = self._recall((self._host, data))
+            if known is not None and known.generation == self._cache.generation:
+                now = self._time()
+                if now < known.until:
+                    self._repeat(known, now)
+                    return
+        self._last = None
         if not self._lingers:
-            self.settle()
             self._take(data)
             self._advance()
 
     def eof_received(self) -> bool:
         """Keep a half-closed connection open for what it has asked already."""
         self._ended = True
+        self._is_quiet = False
         return self._parked is not None or bool(self._waiting) or self._framing.has_whole
 
     def pause_writing(self) -> None:
-        self.settle()
         self._stuck = True
+        self._is_quiet = False
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         self._stuck = False
         self._advance()
-
-    def settle(self) -> None:
-        """Have what was answered from memory counted, and drop the memory."""
-        if self._hot is not None:
-            self._desk.settle(self._hot)
-            self._hot = None
 
     def retry(self) -> None:
         """Ask again for the parked request: something about its pod has changed."""
@@ -198,6 +184,15 @@ class Connection(asyncio.Protocol):
         """Drop the connection: its head is too slow, or it has been idle for too long."""
         self._transport.abort()
 
+    def _repeat(self, known: Remembered, now: float) -> None:
+        known.served += 1
+        self._transport.write(known.answer)
+        if known.close:
+            self._transport.close()
+        else:
+            self._last = known
+            self.last_active = now
+
     def _advance(self) -> None:
         """Answer what is whole, in order, until something must wait or nothing is left."""
         waiting = self._waiting
@@ -205,6 +200,10 @@ class Connection(asyncio.Protocol):
             self._handle(*waiting.popleft())
         if self._parked is None and not self._stuck:
             self._go_on()
+        self._is_quiet = (
+            not (self._parked or waiting or self._stuck or self._ended or self._lingers)
+            and self._framing.is_empty
+        )
 
     def _take(self, data: bytes) -> None:
         """Frame *data*: up to MOST_WAITING requests here, the others in the kernel."""
@@ -222,7 +221,7 @@ class Connection(asyncio.Protocol):
             self._advance()
 
     def _go_on(self) -> None:
-        """Nothing waits: take what was left behind so that others had their turn, read, or close."""
+        """Nothing waits: take what was left so that others had their turn, read on, or close."""
         if self._framing.has_whole:
             self._desk.loop.call_soon(self._take_more)
         elif self._ended:
@@ -237,7 +236,7 @@ class Connection(asyncio.Protocol):
         if request is None or not self._desk.is_own_host(request.host, self._transport):
             self._refuse(self._malformed(head, at))
             return
-        asked = Asked(request, find(request.path), head, self._peer, at)
+        asked = Asked(request, find(request.path), head, self._peer, self._host, at)
         if asked.target.route is Route.MALFORMED:
             self._refuse(asked)
             return
@@ -252,7 +251,7 @@ class Connection(asyncio.Protocol):
         nothing = Request(
             method=b"", path=b"", host=None, tokens=(), ttl=None, forwarded=False, keep_alive=False
         )
-        return Asked(nothing, _MALFORMED_TARGET, head, self._peer, at)
+        return Asked(nothing, _MALFORMED_TARGET, head, self._peer, self._host, at)
 
     def _park(self, asked: Asked, missing: Missing, now: datetime) -> None:
         until = asked.at + self._desk.hold
@@ -276,14 +275,11 @@ class Connection(asyncio.Protocol):
         answer = self._desk.answer(asked, ending, now, waited=waited)
         self._transport.write(answer)
         self.last_active = self._time()
+        if isinstance(ending, Serve) and not waited:
+            self._desk.remember(asked, ending, answer, now)
         if not asked.request.keep_alive:
             self._forget_the_rest()
             self._transport.close()
-        elif isinstance(ending, Serve) and self._is_quiet():
-            self._hot = self._desk.hot(asked, ending, answer, now)
-
-    def _is_quiet(self) -> bool:
-        return not (self._waiting or self._stuck or self._ended) and self._framing.is_empty
 
     def _refuse(self, asked: Asked) -> None:
         """Say 400 and end, so that the answer is not lost to a reset by what is still unread."""

@@ -16,10 +16,11 @@ from typing import assert_never
 from rolecall_agent import answers, tokens
 from rolecall_agent.answers import Answer
 from rolecall_agent.cache import Cache
-from rolecall_agent.connection import Asked, Connection, Hot, Parked
+from rolecall_agent.connection import Asked, Connection, Parked
 from rolecall_agent.contents import plain
 from rolecall_agent.deadlines import Deadlines
 from rolecall_agent.hosts import METADATA_HOSTS, names_of
+from rolecall_agent.memory import Memory, Remembered
 from rolecall_agent.renderer import Renderer
 from rolecall_agent.routes import Route
 from rolecall_agent.tally import Tally
@@ -86,6 +87,8 @@ class Door:
         self._first_serve = first_serve
         self._hosts = METADATA_HOSTS | {host.lower().encode() for host in rules.hosts}
         self._tally = Tally()
+        self.memory = Memory(self._tally)
+        self._memory_until = 0.0  # On the loop's clock: where this second ends.
         self._renderer = Renderer()
         self._keys: DoorKeys | None = None
         self._peers: dict[str, Address] = {}
@@ -97,9 +100,8 @@ class Door:
 
     @property
     def tally(self) -> Tally:
-        """What was counted so far, answers from connections' memories included."""
-        for connection in self._connections:
-            connection.settle()
+        """What was counted so far, answers from memory included."""
+        self.memory.settle()
         return self._tally
 
     @property
@@ -116,8 +118,8 @@ class Door:
     ) -> AsyncGenerator[list[tuple[str, int]]]:
         """Listen on each of *listen* while the block runs; give the addresses as they came out.
 
-        At the end what is held is answered 503, and every connection is closed. Raises OSError where
-        an address cannot be had.
+        At the end what is held is answered 503, and every connection is closed. Raises OSError
+        where an address cannot be had.
         """
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(self._close)
@@ -136,6 +138,7 @@ class Door:
 
         With the first snapshot, and with new keys, everybody is asked again.
         """
+        self.memory.forget()
         if self.cache.keys is not self._keys:
             self._keys = self.cache.keys
             addresses = tuple(self._held)
@@ -199,33 +202,33 @@ class Door:
         close, with_body = not request.keep_alive, request.method != b"HEAD"
         status, outcome = ending_of(ending, waited=waited)
         self._tally.answered(route, status, outcome, self.loop.time() - asked.at)
+        self._renderer.turn(now, self.cache.generation)
         if isinstance(ending, Serve):
             if route is Route.ROLE_DOCUMENT:
                 self._note_serve(ending, now)
-            return self._renderer.render_role(
-                ending, route, self.cache.generation, now, close=close, with_body=with_body
-            )
+            return self._renderer.render_role(ending, route, close=close, with_body=with_body)
         answer = self._small_answer(asked, ending, now)
-        return self._renderer.render(answer, now, close=close, with_body=with_body)
+        return self._renderer.render(answer, close=close, with_body=with_body)
 
-    def hot(self, asked: Asked, serve: Serve, answer: bytes, now: datetime) -> Hot:
-        """Return what a connection remembers of *answer*, and for how long."""
-        left = timedelta(microseconds=1_000_000 - now.microsecond)  # The Date turns.
-        for end in (serve.session.credentials.expires_at, serve.good_until):
-            if end is not None:
-                left = min(left, end - now)
-        return Hot(
+    def remember(self, asked: Asked, serve: Serve, answer: bytes, now: datetime) -> None:
+        """Let the same bytes from the same peer have *answer* for the rest of this second."""
+        moment = self.loop.time()
+        if moment >= self._memory_until:
+            self.memory.forget()
+            self._memory_until = moment + (1_000_000 - now.microsecond) / 1e6  # The Date turns.
+        end = serve.session.credentials.expires_at
+        if serve.good_until is not None:
+            end = min(end, serve.good_until)
+        remembered = Remembered(
             head=asked.head,
             answer=answer,
-            until=self.loop.time() + left / _SECOND,
+            close=not asked.request.keep_alive,
+            until=min(self._memory_until, moment + (end - now) / _SECOND),
             generation=self.cache.generation,
             route=asked.target.route,
             left=serve.session.reported_until - now,
         )
-
-    def settle(self, hot: Hot) -> None:
-        if hot.served:
-            self._tally.served_again(hot.route, hot.left, hot.served)
+        self.memory.add(asked.host, remembered)
 
     def _small_answer(self, asked: Asked, ending: GiveToken | Refuse, now: datetime) -> Answer:
         match ending:

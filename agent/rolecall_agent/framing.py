@@ -1,4 +1,4 @@
-"""Cuts what a connection sends into request heads. No request has a body, so a head is all of it."""
+"""Cuts what a connection sends into heads. No request has a body, so a head is all of it."""
 
 from rolecall_agent.requests import HEAD_END, is_hopeless
 

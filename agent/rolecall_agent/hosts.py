@@ -1,4 +1,4 @@
-"""The names by which a request may call us: addresses, and never a name that a page could rebind."""
+"""How a request may call us: by an address, and never by a name that a page could rebind."""
 
 # The metadata service's own addresses (contract §5).
 METADATA_HOSTS = frozenset(

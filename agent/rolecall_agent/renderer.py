@@ -22,27 +22,23 @@ class Renderer:
         self._documents: dict[str, Answer] = {}  # By session.
         self._rendered: dict[tuple[Route, str, bool, bool], bytes] = {}
 
-    def render(self, answer: Answer, now: datetime, *, close: bool, with_body: bool) -> bytes:
-        """Return the bytes of *answer*."""
-        self._turn(now)
-        return answer.rendered(self._date_line, close=close, with_body=with_body)
-
-    def render_role(
-        self,
-        serve: Serve,
-        route: Route,
-        generation: int,
-        now: datetime,
-        *,
-        close: bool,
-        with_body: bool,
-    ) -> bytes:
-        """Return the bytes of the role's name or document, as of the cache's *generation*."""
-        self._turn(now)
+    def turn(self, now: datetime, generation: int) -> None:
+        """Move on to *now* and the cache's *generation*; call it before each answer."""
+        second = int(now.timestamp())
+        if second != self._second or generation != self._generation:
+            self._second = second
+            self._date_line = f"Date: {http_date(now)}\r\n".encode("ascii")
+            self._rendered.clear()
         if generation != self._generation:
             self._generation = generation
             self._documents.clear()
-            self._rendered.clear()
+
+    def render(self, answer: Answer, *, close: bool, with_body: bool) -> bytes:
+        """Return the bytes of *answer*."""
+        return answer.rendered(self._date_line, close=close, with_body=with_body)
+
+    def render_role(self, serve: Serve, route: Route, *, close: bool, with_body: bool) -> bytes:
+        """Return the bytes of the role's name or document."""
         subject = serve.assignment.role if route is Route.ROLE_LIST else serve.session.id
         key = (route, subject, close, with_body)
         rendered = self._rendered.get(key)
@@ -51,13 +47,6 @@ class Renderer:
             rendered = answer.rendered(self._date_line, close=close, with_body=with_body)
             self._rendered[key] = rendered
         return rendered
-
-    def _turn(self, now: datetime) -> None:
-        second = int(now.timestamp())
-        if second != self._second:
-            self._second = second
-            self._date_line = f"Date: {http_date(now)}\r\n".encode("ascii")
-            self._rendered.clear()
 
     def _answer(self, serve: Serve, route: Route) -> Answer:
         if route is Route.ROLE_LIST:

@@ -1,4 +1,4 @@
-"""Counts of a door, as plain integers: on its path a metrics library would cost more than the answer.
+"""Counts of a door, as plain integers: a metrics library would cost more than the answer.
 
 `metrics.py` shows them to Prometheus.
 """

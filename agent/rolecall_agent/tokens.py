@@ -18,6 +18,7 @@ LONGEST_LIFE = timedelta(seconds=21600)  # EC2's own limit: six hours
 
 _END_SIZE = 6  # bytes: milliseconds since 1970 until the year 10889
 _PROOF_SIZE = 24  # bytes: 192 bits, what is left of 42
+_LONGEST_TTL = 10  # characters: every number in range, with zeros before it; more is not honest
 _SPELLING = re.compile(rb"[A-Za-z0-9_-]{56}")
 _ORIGIN = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -49,8 +50,7 @@ def valid_until(key: bytes, address: Address, token: bytes, now: datetime) -> da
 
 def parse_ttl(text: bytes | None) -> timedelta | None:
     """Return the life that a PUT asks for; None unless it is plain digits from 1 to 21600."""
-    # Ten digits hold every number in range with room for zeros; more is no honest number.
-    if text is None or not text.isdigit() or len(text) > 10:
+    if text is None or not text.isdigit() or len(text) > _LONGEST_TTL:
         return None
     ttl = timedelta(seconds=int(text))
     return ttl if timedelta(0) < ttl <= LONGEST_LIFE else None

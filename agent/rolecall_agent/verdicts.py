@@ -97,20 +97,15 @@ def decide(request: Request, target: Target, peer: Address, cache: Cache, now: d
         return _put(request, target, cache.keys)
     if request.method not in (b"GET", b"HEAD") or target.route is Route.TOKEN:
         return _METHOD
-    keys = cache.keys
-    if keys is None:
+    if cache.keys is None:
         return _NO_SNAPSHOT
     standing = cache.standing(peer, now)
-    good_until = None
-    if request.tokens:
-        good_until = _end_of_token(request, keys, peer, now)
-        if good_until is None:
-            return _UNAUTHORIZED
-    elif _needs_token(standing, keys):
-        return _UNAUTHORIZED
+    proof = _proof(request, standing, cache.keys, peer, now)
+    if isinstance(proof, Refuse):
+        return proof
     if target.route not in CREDENTIAL_ROUTES or target == NO_DOCUMENT:
         return _NOT_FOUND
-    return _credentials(target, standing, keys, good_until)
+    return _credentials(target, standing, cache.keys, proof)
 
 
 def ending_of(ending: Ending, *, waited: bool) -> tuple[int, Outcome]:
@@ -133,12 +128,15 @@ def _put(request: Request, target: Target, keys: DoorKeys | None) -> Verdict:
     return _NO_SNAPSHOT if keys is None else GiveToken(keys, ttl)
 
 
-def _end_of_token(
-    request: Request, keys: DoorKeys, peer: Address, now: datetime
-) -> datetime | None:
+def _proof(
+    request: Request, standing: Standing, keys: DoorKeys, peer: Address, now: datetime
+) -> datetime | Refuse | None:
+    """Return the end of the token; None where none was sent and none is needed."""
+    if not request.tokens:
+        return _UNAUTHORIZED if _needs_token(standing, keys) else None
     if len(request.tokens) > 1:
-        return None
-    return tokens.valid_until(keys.token_key, peer, request.tokens[0], now)
+        return _UNAUTHORIZED
+    return tokens.valid_until(keys.token_key, peer, request.tokens[0], now) or _UNAUTHORIZED
 
 
 def _needs_token(standing: Standing, keys: DoorKeys) -> bool:
