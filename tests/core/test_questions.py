@@ -1,0 +1,95 @@
+"""Each address is asked about once at a time, and not again for a second."""
+
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address, ip_address
+
+from rolecall_agent.questions import MAX_ADDRESSES, MAX_IN_FLIGHT, Questions
+
+START = datetime(2030, 1, 1, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+POD = ip_address("10.0.0.7")
+
+
+def test_many_requests_are_one_question() -> None:
+    """However many requests wait at an address, it is asked about once."""
+    questions = Questions()
+    for _ in range(50):
+        questions.want(POD, START)
+
+    assert questions.take(START) == [POD]
+    questions.want(POD, START)
+    assert questions.take(START) == []
+
+
+def test_an_answer_holds_for_a_second() -> None:
+    """A request that comes soon after an answer asks nothing; a later one asks again."""
+    questions = Questions()
+    questions.want(POD, START)
+    questions.take(START)
+    questions.answered(POD, START)
+
+    questions.want(POD, START + 0.9 * SECOND)
+    assert questions.take(START + 0.9 * SECOND) == []
+    questions.want(POD, START + SECOND)
+    assert questions.take(START + SECOND) == [POD]
+
+
+def test_a_question_outlives_its_request_by_nothing() -> None:
+    """Without a server to ask, a question is dropped when nobody can be waiting any more."""
+    questions = Questions()
+    questions.want(POD, START)
+
+    assert questions.take(START + SECOND) == []
+
+
+def test_a_question_in_flight_takes_as_long_as_it_takes() -> None:
+    """Until it is answered it is not asked a second time, and its second begins at the answer."""
+    questions = Questions()
+    questions.want(POD, START)
+    questions.take(START)
+
+    questions.want(POD, START + 5 * SECOND)
+    assert questions.take(START + 5 * SECOND) == []
+    questions.answered(POD, START + 6 * SECOND)
+    questions.want(POD, START + 6.5 * SECOND)
+    assert questions.take(START + 6.5 * SECOND) == []
+
+
+def test_only_so_many_are_in_flight() -> None:
+    """The rest waits, and is raised again when there is room."""
+    questions = Questions()
+    pods = [IPv4Address(number) for number in range(MAX_IN_FLIGHT + 1)]
+    for pod in pods:
+        questions.want(pod, START)
+
+    assert questions.take(START) == pods[:MAX_IN_FLIGHT]
+    assert not questions.raised.is_set()
+    questions.answered(pods[0], START)
+    assert questions.raised.is_set()
+    assert questions.take(START) == pods[MAX_IN_FLIGHT:]
+
+
+def test_made_up_addresses_fill_no_memory() -> None:
+    """A pod that forges its source address raises a bounded number of questions."""
+    questions = Questions()
+    for number in range(MAX_ADDRESSES + 1):
+        questions.want(IPv4Address(number), START)
+    asked = 0
+    while taken := questions.take(START):
+        asked += len(taken)
+        for address in taken:
+            questions.answered(address, START)
+
+    assert asked == MAX_ADDRESSES
+
+
+def test_a_clock_that_is_set_back_makes_nobody_wait() -> None:
+    """An answer from the future is no reason to keep silent until then."""
+    questions = Questions()
+    questions.want(POD, START)
+    questions.take(START)
+    questions.answered(POD, START)
+
+    earlier = START - timedelta(hours=1)
+    questions.want(POD, earlier)
+    assert questions.take(earlier) == [POD]
