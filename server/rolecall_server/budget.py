@@ -29,7 +29,7 @@ class Budget:
     """Says whether one more call may start, and when it may."""
 
     def __init__(self, rules: BudgetRules) -> None:
-        """Raises ValueError for limits under which nothing could ever be called."""
+        """Refuse, by ValueError, limits under which nothing could ever be called."""
         if rules.calls_per_second <= 0 or rules.burst < 1 or rules.concurrency < 1:
             raise ValueError(f"a budget needs positive limits, not {rules}")
         self._rules = rules

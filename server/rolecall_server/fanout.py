@@ -1,6 +1,7 @@
-"""What one node is told: the newest state of its pods and sessions, computed when it is asked for."""
+"""What one node is told: the newest state of its pods and sessions, computed when it asks."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -35,8 +36,18 @@ class View(Protocol):
         ...
 
     def lost(self, session_id: SessionId, connection: "Connection") -> None:
-        """The agent no longer holds a session that it had claimed."""
+        """Hear that the agent no longer holds a session that it had claimed."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How a stream begins: who the agent is, what it says it holds, and what its doors get."""
+
+    node: NodeName
+    version: str
+    claims: Claims
+    keys: DoorKeys
 
 
 class Copies:
@@ -48,7 +59,7 @@ class Copies:
         self._users: dict[SessionId, int] = {}
 
     def use(self, uid: PodUid, session_id: SessionId | None) -> None:
-        """The agent was told that *uid* has *session_id*, or none."""
+        """Note that the agent was told that *uid* has *session_id*, or none."""
         before = self._used.get(uid)
         if before == session_id:
             return
@@ -73,24 +84,16 @@ class Copies:
 class Connection:
     """One agent's stream, as the broker sees it: which pods and sessions it has not heard about."""
 
-    def __init__(
-        self,
-        node: NodeName,
-        version: str,
-        wake: Callable[[], None],
-        view: View,
-        keys: DoorKeys,
-        claims: Claims,
-    ) -> None:
-        self.node = node
-        self.version = version
+    def __init__(self, opening: Opening, wake: Callable[[], None], view: View) -> None:
+        self.node = opening.node
+        self.version = opening.version
         # Which pods of the node need which session; kept by the broker.
         self.users: dict[SessionId, dict[PodUid, None]] = {}
         # What the agent claims; None once the snapshot has told it what it may keep.
-        self.claims: Claims | None = claims
+        self.claims: Claims | None = opening.claims
         self._wake = wake
         self._view = view
-        self._keys = keys
+        self._keys = opening.keys
         self._copies = Copies()
         self._pods: dict[PodUid, None] = {}
         self._sessions: dict[SessionId, None] = {}
@@ -116,12 +119,12 @@ class Connection:
         return [*self._renewed(sessions), *self._changed(pods)]
 
     def touch_pod(self, uid: PodUid) -> None:
-        """Something about the pod has changed: it is to be told."""
+        """Note that something about the pod has changed."""
         self._touch()
         self._pods[uid] = None
 
     def touch_session(self, session_id: SessionId, *, state: bool) -> None:
-        """There is a newer session, or, with *state*, its pods' state has changed."""
+        """Note a newer session, or, with *state*, that what its pods get has changed."""
         self._touch()
         if state:
             self._pods.update(self.users.get(session_id, {}))

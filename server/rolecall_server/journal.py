@@ -26,22 +26,22 @@ class Journal(Protocol):
     """
 
     def denied(self, pod: Pod, reason: Reason, sentence: str) -> None:
-        """The policy says no to *pod*; never called for a pod that has no role to begin with."""
+        """Hear that policy says no to *pod*. Not called for a pod without a role."""
 
     def warned(self, pod: Pod, reason: Reason, sentence: str) -> None:
-        """*pod* is served, and somebody should know this of it."""
+        """Hear that *pod* is served, and what somebody should know of it."""
 
     def refused(self, pod: Pod, reason: Reason, sentence: str) -> None:
-        """STS says no to the role of *pod*, and nothing valid is held for it."""
+        """Hear that STS says no to the role of *pod*, and that nothing valid is held for it."""
 
     def issued(self, identity: Identity, issued: Issued, why: Why, waited: timedelta) -> None:
-        """STS gave credentials, *waited* after they were due."""
+        """Hear that STS gave credentials, *waited* after they were due."""
 
     def failed(self, identity: Identity, error: IssueError) -> None:
-        """One call of STS failed; it will be asked again."""
+        """Hear that one call of STS failed; it will be asked again."""
 
     def quarantined(self, kind: str, key: str, reason: str) -> None:
-        """An object is unusable and is left out; everything else is served on."""
+        """Hear that an object is unusable and left out; everything else is served on."""
 
     def bug(self, kind: str, key: str, error: Exception) -> None:
-        """An unforeseen *error* around one object, which is now quarantined. Log its traceback."""
+        """Hear of an unforeseen *error* around one object, now quarantined. Log its traceback."""

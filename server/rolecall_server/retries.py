@@ -1,7 +1,7 @@
-"""When STS is asked again for an identity that it did not give, by the kind of error (contract §7)."""
+"""When STS is asked again for what it did not give, by the kind of error (contract §7)."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from rolecall_common.backoff import Backoff
@@ -33,9 +33,7 @@ class Setback:
         soonest = max(now, self.failed_at + PULL_FORWARD_PAUSE)
         if self.reason is None or soonest >= self.again_at:
             return self
-        return Setback(
-            soonest, self.failed_at, self.in_a_row, self.reason, self.explanation, self.unreachable
-        )
+        return replace(self, again_at=soonest)
 
 
 def setback(
@@ -43,23 +41,16 @@ def setback(
 ) -> Setback:
     """Return what follows from *error*, after *before*."""
     if isinstance(error, RefusedError):
-        count = _in_a_row(before, refused=True, unreachable=False)
+        count = before.in_a_row + 1 if before is not None and before.reason is not None else 1
         again = now + _after_refusal(count)
         return Setback(again, now, count, reason=error.reason, explanation=error.explanation)
     if isinstance(error, ThrottledError):
-        # The budget does the waiting, for everyone alike; nothing is dropped.
-        return Setback(now, now, _in_a_row(before, refused=False, unreachable=False))
-    count = _in_a_row(before, refused=False, unreachable=True)
+        # The budget does the waiting, for everyone alike. "Slower" says nothing about the identity:
+        # whatever was known of it stands.
+        known = before or Setback(now, now, in_a_row=0)
+        return replace(known, again_at=now, failed_at=now)
+    count = before.in_a_row + 1 if before is not None and before.unreachable else 1
     return Setback(now + _UNAVAILABLE.delay(count, dice), now, count, unreachable=True)
-
-
-def _in_a_row(before: Setback | None, *, refused: bool, unreachable: bool) -> int:
-    same = (
-        before is not None
-        and (before.reason is not None) == refused
-        and before.unreachable == unreachable
-    )
-    return before.in_a_row + 1 if same and before is not None else 1
 
 
 def _after_refusal(count: int) -> timedelta:

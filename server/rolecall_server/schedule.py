@@ -3,8 +3,8 @@
 import enum
 from datetime import datetime
 
+from rolecall_proto.values import SessionId
 from rolecall_server.agenda import Agenda
-from rolecall_server.identity import Identity
 
 
 class Urgency(enum.IntEnum):
@@ -23,48 +23,48 @@ class Schedule:
     """
 
     def __init__(self) -> None:
-        self._later: Agenda[Identity, datetime] = Agenda()
-        self._ready: Agenda[Identity, tuple[Urgency, datetime]] = Agenda()
-        self._plans: dict[Identity, tuple[Urgency, datetime]] = {}
-        self._in_flight: set[Identity] = set()
+        self._later: Agenda[SessionId, datetime] = Agenda()
+        self._ready: Agenda[SessionId, tuple[Urgency, datetime]] = Agenda()
+        self._plans: dict[SessionId, tuple[Urgency, datetime]] = {}
+        self._in_flight: set[SessionId] = set()
 
-    def plan(self, identity: Identity, at: datetime, urgency: Urgency, end: datetime) -> None:
-        """Have *identity* issued at *at*, instead of what was planned for it.
+    def plan(self, session_id: SessionId, at: datetime, urgency: Urgency, end: datetime) -> None:
+        """Have *session_id* issued at *at*, instead of what was planned for it.
 
         *end* is when what is held ends, or since when it has been missed. An identity in flight is
         left alone: whoever lands it plans anew.
         """
-        if identity in self._in_flight:
+        if session_id in self._in_flight:
             return
-        self._ready.drop(identity)
-        self._plans[identity] = (urgency, end)
-        self._later.put(identity, at)
+        self._ready.drop(session_id)
+        self._plans[session_id] = (urgency, end)
+        self._later.put(session_id, at)
 
-    def forget(self, identity: Identity) -> None:
-        """Drop the plan for *identity*. A call that is in flight goes on."""
-        self._plans.pop(identity, None)
-        self._later.drop(identity)
-        self._ready.drop(identity)
+    def forget(self, session_id: SessionId) -> None:
+        """Drop the plan for *session_id*. A call that is in flight goes on."""
+        self._plans.pop(session_id, None)
+        self._later.drop(session_id)
+        self._ready.drop(session_id)
 
-    def take(self, now: datetime) -> Identity | None:
-        """Take the most urgent plan whose moment has come; its identity is in flight from now on."""
+    def take(self, now: datetime) -> SessionId | None:
+        """Take the most urgent plan whose moment has come; it is in flight from now on."""
         self._ripen(now)
         if not self._ready:
             return None
-        identity = self._ready.pop()
-        del self._plans[identity]
-        self._in_flight.add(identity)
-        return identity
+        session_id = self._ready.pop()
+        del self._plans[session_id]
+        self._in_flight.add(session_id)
+        return session_id
 
-    def landed(self, identity: Identity) -> None:
-        """The call for *identity* is over; it has no plan until it is given one."""
-        self._in_flight.discard(identity)
+    def landed(self, session_id: SessionId) -> None:
+        """Note that the call is over; *session_id* has no plan until it is given one."""
+        self._in_flight.discard(session_id)
 
-    def is_in_flight(self, identity: Identity) -> bool:
-        return identity in self._in_flight
+    def is_in_flight(self, session_id: SessionId) -> bool:
+        return session_id in self._in_flight
 
     def next_moment(self, now: datetime) -> datetime | None:
-        """Return when `take` has something to give, *now* at the earliest; None: nothing planned."""
+        """Return when `take` has something to give, *now* at the earliest; None: never."""
         if self._ready:
             return now
         first = self._later.first()
@@ -80,5 +80,5 @@ class Schedule:
 
     def _ripen(self, now: datetime) -> None:
         while (first := self._later.first()) is not None and first[0] <= now:
-            identity = self._later.pop()
-            self._ready.put(identity, self._plans[identity])
+            session_id = self._later.pop()
+            self._ready.put(session_id, self._plans[session_id])

@@ -18,11 +18,13 @@ class Supply:
     """One identity's part of the engine. It decides by what it is told; it plans nothing itself."""
 
     __slots__ = (
+        "_first_claim",
+        "_renew_at",
+        "_share",
         "claims",
         "identity",
         "missed_since",
         "needed_by",
-        "renewal_share",
         "session",
         "setback",
         "waiting",
@@ -36,13 +38,11 @@ class Supply:
         self.needed_by: dict[Connection, None] = {}
         # The connections that are served by what they said they hold, and until when.
         self.claims: dict[Connection, datetime] = {}
-        self.missed_since: datetime | None = None
-        self.waiting = False
-        self.draw(dice)
-
-    def draw(self, dice: random.Random) -> None:
-        """Draw the point of life at which the next session is renewed."""
-        self.renewal_share = dice.uniform(EARLIEST_RENEWAL, LATEST_RENEWAL)
+        self.missed_since: datetime | None = None  # Since when it `is_missed`.
+        self.waiting = False  # Whether a pod has asked meanwhile.
+        self._first_claim: datetime | None = None  # No claim ends before.
+        self._renew_at: datetime | None = None
+        self._share = dice.uniform(EARLIEST_RENEWAL, LATEST_RENEWAL)
 
     @property
     def is_missed(self) -> bool:
@@ -59,10 +59,35 @@ class Supply:
             return State.PENDING, Reason.STS_UNREACHABLE
         return State.PENDING, Reason.CREDENTIALS_PENDING
 
+    def need(self, connection: Connection, claimed: datetime | None) -> None:
+        """Note that *connection* has a pod with it, and holds it until *claimed*, so it says."""
+        self.needed_by[connection] = None
+        end = self.session.credentials.expires_at if self.session is not None else None
+        if claimed is not None and (end is None or claimed > end):
+            self.claims[connection] = claimed
+            self._first_claim = min(claimed, self._first_claim or claimed)
+
+    def release(self, connection: Connection) -> None:
+        """Note that *connection* has no pod with it any more."""
+        self.needed_by.pop(connection, None)
+        self.claims.pop(connection, None)
+
+    def note_missing(self, now: datetime) -> None:
+        """Keep account of how long it has been missed."""
+        if not self.is_missed:
+            self.missed_since, self.waiting = None, False
+        elif self.missed_since is None:
+            self.missed_since = now
+
     def due_at(self, now: datetime) -> datetime:
-        """Return when it is to be issued, or forgotten where nobody needs it by then."""
-        if self.setback is not None:
-            return self.setback.again_at
+        """Return when it is to be issued, or forgotten where nobody needs it by then.
+
+        May be early where a connection with a claim has left: see `recount`.
+        """
+        return self.wanted_at(now) if self.setback is None else self.setback.again_at
+
+    def wanted_at(self, now: datetime) -> datetime:
+        """Return when it would be due, had no call failed."""
         if self.is_missed:
             return self.missed_since or now
         return min(self._renewals(), default=now)
@@ -73,44 +98,43 @@ class Supply:
         return Urgency.WAITING if self.waiting else Urgency.NEW
 
     def first_end(self) -> datetime | None:
-        """Return when the first of what is held ends; None where nothing is held."""
-        ends = list(self.claims.values())
+        """Return when the first of what is held ends; None where nothing is held. May be early."""
+        ends = [] if self._first_claim is None else [self._first_claim]
         if self.session is not None:
             ends.append(self.session.credentials.expires_at)
         return min(ends, default=None)
 
-    def renew(self, session: Session) -> None:
+    def recount(self) -> None:
+        """Find the first claim anew. Looks at each, which those who come and go need not."""
+        self._first_claim = min(self.claims.values(), default=None)
+
+    def renew(self, session: Session, now: datetime, dice: random.Random) -> None:
         """Take *session* in place of what there was, and of every claim that it outlives."""
+        end = session.credentials.expires_at
         self.session = session
         self.setback = None
-        self.missed_since = None
-        self.waiting = False
-        end = session.credentials.expires_at
         self.claims = {each: claimed for each, claimed in self.claims.items() if claimed > end}
+        self.recount()
+        self._share = dice.uniform(EARLIEST_RENEWAL, LATEST_RENEWAL)
+        # By our own clock: whatever STS's says, the next call comes after some of what is left.
+        self._renew_at = now + (end - now) * self._share
 
     def lapse(self, now: datetime) -> list[Connection]:
         """Drop what has ended by *now*; return the connections that have nothing left."""
-        before = {each for each in self.needed_by if self.standing(each)[0] is State.GRANTED}
+        served = [each for each in self.needed_by if self.standing(each)[0] is State.GRANTED]
         self.claims = {each: end for each, end in self.claims.items() if end > now}
+        self.recount()
         if self.session is not None and self.session.credentials.expires_at <= now:
             self.session = None
-        return [
-            each
-            for each in self.needed_by
-            if each in before and self.standing(each)[0] is not State.GRANTED
-        ]
+        return [each for each in served if self.standing(each)[0] is not State.GRANTED]
 
     def _renewals(self) -> list[datetime]:
-        renewals = [self._renewal_of_claim(end) for end in self.claims.values()]
+        renewals: list[datetime] = []
+        if self.claims and self._first_claim is not None:
+            left: timedelta = self.identity.duration * (1 - self._share)
+            renewals.append(self._first_claim - left)
         # A session counts where somebody relies on it, or where nobody needs anything at all.
-        if self.session is not None and (len(self.needed_by) > len(self.claims) or not renewals):
-            renewals.append(self._renewal_of(self.session))
+        relied_on = len(self.needed_by) > len(self.claims) or not self.needed_by
+        if self.session is not None and self._renew_at is not None and relied_on:
+            renewals.append(self._renew_at)
         return renewals
-
-    def _renewal_of(self, session: Session) -> datetime:
-        life = session.credentials.expires_at - session.credentials.issued_at
-        return session.credentials.issued_at + life * self.renewal_share
-
-    def _renewal_of_claim(self, end: datetime) -> datetime:
-        left: timedelta = self.identity.duration * (1 - self.renewal_share)
-        return end - left
