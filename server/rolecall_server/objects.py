@@ -1,69 +1,97 @@
-"""The few fields that are kept of Kubernetes' objects, as they come: nothing is trusted yet.
+"""Kubernetes objects as they are written, cut down to the fields that are read.
 
-One set of shapes for both sources: `msgspec.json.decode(raw, type=PodObject)` for what the API
-sends, `msgspec.convert(document, PodObject)` for a manifest. Unknown fields are skipped without
-being built, null is as good as absent, and a wrong type is a `msgspec.ValidationError`.
+For `msgspec.json.decode` (an API server's bytes) and `msgspec.convert` (a manifest's values). Every
+field may be missing or null, and unknown ones are skipped; a field of another type than Kubernetes
+gives it is msgspec's ValidationError, which names it. `pods.py` turns these into values.
 """
 
-from msgspec import Struct, field
+import msgspec
 
 
-class OwnerReference(Struct, rename="camel", frozen=True):
+class _Kept(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    """What all have in common: immutable trees, which the collector need not walk."""
+
+
+class OwnerReference(_Kept):
     kind: str | None = None
-    name: str | None = None
-    uid: str | None = None
 
 
-class Metadata(Struct, rename="camel", frozen=True):
+class Metadata(_Kept):
     name: str | None = None
     namespace: str | None = None
     uid: str | None = None
-    resource_version: str | None = None
-    deletion_timestamp: str | None = None
-    labels: dict[str, str] | None = None
-    annotations: dict[str, str] | None = None
+    annotations: dict[str, str | None] | None = None
+    labels: dict[str, str | None] | None = None
     owner_references: list[OwnerReference] | None = None
+    deletion_timestamp: str | None = None
 
 
-class PodAddress(Struct, rename="camel", frozen=True):
+class PodSpec(_Kept):
+    node_name: str | None = None
+    host_network: bool | None = None
+    service_account_name: str | None = None
+    service_account: str | None = None  # The deprecated alias of the one above.
+
+
+class PodIP(_Kept):
     ip: str | None = None
 
 
-class PodSpec(Struct, rename="camel", frozen=True):
-    node_name: str | None = None
-    service_account_name: str | None = None
-    host_network: bool | None = None
-
-
-class PodStatus(Struct, frozen=True):
+class PodStatus(_Kept):
     phase: str | None = None
-    # Spelt as Kubernetes spells them, which no rule derives from snake_case.
-    pod_ip: str | None = field(default=None, name="podIP")
-    pod_ips: list[PodAddress] | None = field(default=None, name="podIPs")
+    pod_ip: str | None = msgspec.field(default=None, name="podIP")
+    pod_ips: list[PodIP] | None = msgspec.field(default=None, name="podIPs")
 
 
-class PodObject(Struct, frozen=True):
+class Pod(_Kept):
     metadata: Metadata | None = None
     spec: PodSpec | None = None
     status: PodStatus | None = None
 
 
-class NamespaceStatus(Struct, frozen=True):
+class NamespaceStatus(_Kept):
     phase: str | None = None
 
 
-class NamespaceObject(Struct, frozen=True):
+class Namespace(_Kept):
     metadata: Metadata | None = None
     status: NamespaceStatus | None = None
 
 
-class TemplateMetadata(Struct, frozen=True):
-    labels: dict[str, str] | None = None
-    annotations: dict[str, str] | None = None
+class PodTemplate(_Kept):
+    """The pod inside a workload."""
 
-
-class PodTemplate(Struct, frozen=True):
-    """What a workload makes its pods of."""
-
-    metadata: TemplateMetadata | None = None
+    metadata: Metadata | None = None
     spec: PodSpec | None = None
+
+
+class JobSpec(_Kept):
+    parallelism: int | None = None
+    completions: int | None = None
+    suspend: bool | None = None
+    template: PodTemplate | None = None
+
+
+class JobTemplate(_Kept):
+    metadata: Metadata | None = None
+    spec: JobSpec | None = None
+
+
+class WorkloadSpec(_Kept):
+    """The union of what Deployments, ReplicaSets, StatefulSets, DaemonSets and (Cron)Jobs say."""
+
+    replicas: int | None = None
+    parallelism: int | None = None
+    completions: int | None = None
+    suspend: bool | None = None
+    template: PodTemplate | None = None
+    job_template: JobTemplate | None = None
+
+
+class Workload(_Kept):
+    """Anything that makes pods of a template."""
+
+    api_version: str | None = None
+    kind: str | None = None
+    metadata: Metadata | None = None
+    spec: WorkloadSpec | None = None

@@ -1,113 +1,82 @@
-"""Pods and namespaces as the engine knows them: typed, small, and parsed from whatever came.
+"""Pods and namespaces as values, parsed totally from objects that anyone may have written."""
 
-Annotations are read here and judged elsewhere: a role that makes no sense is still a wish that the
-policy can refuse by name.
-"""
-
+import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from rolecall_proto.values import Address, NodeName, PodUid
-from rolecall_server.objects import Metadata, NamespaceObject, PodObject
+from rolecall_server import objects
+from rolecall_server.annotations import AnnotationKeys, Wish, first_filled, read_wish
 
-# How the API marks a pod that a kubelet made by itself, from a file on its node.
-_MIRROR = "kubernetes.io/config.mirror"
+__all__ = ["AnnotationKeys", "Namespace", "ObjectUnusable", "Pod", "Wish"]
+
+# What Kubernetes allows in names, which are DNS subdomains, and in uids.
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
+_UID = re.compile(r"[-.\w]{1,128}", re.ASCII)
 _FINISHED = frozenset({"Succeeded", "Failed"})
-# Kubernetes' own limits: a name is a DNS subdomain; a uid is in practice 36 characters.
-_LONGEST_NAME = 253
-_LONGEST_UID = 128
+_MIRROR = "kubernetes.io/config.mirror"
 
 
 @dataclass(frozen=True, slots=True)
-class AnnotationKeys:
-    """Which annotations mean what. Of several keys the first that is present and not empty wins."""
+class ObjectUnusable:
+    """An object that cannot be read and is left out.
 
-    role: tuple[str, ...] = ("iam.amazonaws.com/role",)
-    external_id: tuple[str, ...] = ("iam.amazonaws.com/external-id",)
-    session_name: tuple[str, ...] = ("iam.amazonaws.com/session-name",)
-    session_tag_prefix: tuple[str, ...] = ("iam.amazonaws.com/session-tag.",)
-    permitted: tuple[str, ...] = ("iam.amazonaws.com/permitted",)
-    allowed_roles: tuple[str, ...] = ("iam.amazonaws.com/allowed-roles",)
-    default_role: tuple[str, ...] = ("iam.amazonaws.com/default-role",)
-    imdsv2: tuple[str, ...] = ("iam.amazonaws.com/imdsv2",)
-    # Labels that may become session tags; no other is kept.
-    labels: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What a pod asks for, word for word but for the blanks around it.
-
-    *role* is None where no annotation names one, and "" where one is there and empty: that pod
-    wants none, whatever the default is.
+    *key* is the uid of a pod, or the name of a namespace, as far as it is known; *reason* is one
+    sentence for the operator that says which object it is.
     """
 
-    role: str | None = None
-    external_id: str | None = None
-    session_name: str | None = None
-    tags: tuple[tuple[str, str], ...] = ()
-    labels: tuple[tuple[str, str], ...] = ()
-
-
-NO_WISH = Wish()
-
-
-@dataclass(frozen=True, slots=True)
-class Unusable:
-    """An object that cannot be a pod or a namespace: its key, as far as it has one, and why."""
-
+    kind: str
     key: str
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """One pod. There may be a hundred thousand: what repeats is shared, nothing is derived."""
+    """A pod, as far as credentials are concerned."""
 
     uid: PodUid
     namespace: str
     name: str
     service_account: str = "default"
-    node: NodeName | None = None
+    node: NodeName | None = None  # None until it is bound.
     addresses: tuple[Address, ...] = ()
-    wish: Wish = NO_WISH
     host_network: bool = False
+    # Made by a kubelet from a file of its node: whoever owns the node wrote it.
     mirror: bool = False
-    finished: bool = False  # Succeeded or Failed: its address may be somebody else's already.
+    finished: bool = False  # Succeeded or Failed: its address may be another pod's by now.
+    wish: Wish | None = None  # None where nothing that we read is annotated or labelled.
 
     @classmethod
-    def parse(cls, thing: PodObject, keys: AnnotationKeys) -> "Pod | Unusable":
-        """Read a pod from what the API or a manifest says of it; total."""
-        metadata = thing.metadata or Metadata()
-        uid, namespace, name = metadata.uid or "", metadata.namespace or "", metadata.name or ""
-        key = uid or f"{namespace}/{name}"
-        if problem := _nameless(uid=uid, namespace=namespace, name=name):
-            return Unusable(key[:_LONGEST_NAME], problem)
-        spec, annotations = thing.spec, metadata.annotations or {}
-        addresses = _addresses(thing)
-        if isinstance(addresses, str):
-            return Unusable(key, addresses)
-        node = spec.node_name if spec is not None else None
-        account = spec.service_account_name if spec is not None else None
-        return cls(
-            uid=PodUid(uid),
-            namespace=sys.intern(namespace),
-            name=name,
-            service_account=sys.intern(account or "default"),
-            node=NodeName(sys.intern(node)) if node else None,
-            addresses=addresses,
-            wish=_wish(annotations, metadata.labels or {}, keys),
-            host_network=bool(spec is not None and spec.host_network),
-            mirror=_is_mirror(metadata),
-            finished=thing.status is not None and thing.status.phase in _FINISHED,
-        )
+    def parse(cls, pod: objects.Pod, keys: AnnotationKeys) -> "Pod | ObjectUnusable":
+        """Read *pod*, or say why it cannot be used. Raises nothing, whatever the object says."""
+        metadata = pod.metadata or objects.Metadata()
+        spec = pod.spec or objects.PodSpec()
+        status = pod.status or objects.PodStatus()
+        account = spec.service_account_name or spec.service_account or "default"
+        try:
+            return cls(
+                uid=PodUid(_matching(_UID, "metadata.uid", metadata.uid)),
+                namespace=_name("metadata.namespace", metadata.namespace),
+                name=_matching(_NAME, "metadata.name", metadata.name),
+                service_account=_name("spec.serviceAccountName", account),
+                node=_node(spec.node_name),
+                addresses=_addresses(status),
+                host_network=bool(spec.host_network),
+                mirror=_is_mirror(metadata),
+                finished=status.phase in _FINISHED,
+                wish=read_wish(metadata.annotations or {}, metadata.labels or {}, keys),
+            )
+        except _UnreadableError as error:
+            where = f"{_shown(metadata.namespace)}/{_shown(metadata.name)}"
+            key = metadata.uid if _is_uid(metadata.uid) else where
+            return ObjectUnusable("Pod", key, f"pod {where}: {error}")
 
 
 @dataclass(frozen=True, slots=True)
 class Namespace:
-    """A namespace and its rules, word for word; None where the annotation is missing."""
+    """A namespace and its rule; None where an annotation is missing, which is not the empty one."""
 
     name: str
     uid: str = ""
@@ -115,82 +84,90 @@ class Namespace:
     allowed_roles: str | None = None
     default_role: str | None = None
     imdsv2_required: bool = False
+    terminating: bool = False
 
     @classmethod
-    def parse(cls, thing: NamespaceObject, keys: AnnotationKeys) -> "Namespace | Unusable":
-        """Read a namespace from what the API or a manifest says of it; total."""
-        metadata = thing.metadata or Metadata()
-        name, annotations = metadata.name or "", metadata.annotations or {}
-        if not name or len(name) > _LONGEST_NAME:
-            return Unusable(name[:_LONGEST_NAME], "it has no usable metadata.name")
-        return cls(
-            name=sys.intern(name),
-            uid=metadata.uid or "",
-            permitted=_first(annotations, keys.permitted),
-            allowed_roles=_first(annotations, keys.allowed_roles),
-            default_role=_trimmed(_first(annotations, keys.default_role)) or None,
-            imdsv2_required=_trimmed(_first(annotations, keys.imdsv2)) == "required",
-        )
+    def parse(
+        cls, namespace: objects.Namespace, keys: AnnotationKeys
+    ) -> "Namespace | ObjectUnusable":
+        """Read *namespace*, or say why it cannot be used. Raises nothing, whatever it says."""
+        metadata = namespace.metadata or objects.Metadata()
+        notes = metadata.annotations or {}
+        phase = namespace.status.phase if namespace.status else None
+        try:
+            return cls(
+                name=_name("metadata.name", metadata.name),
+                uid=metadata.uid if _is_uid(metadata.uid) else "",
+                permitted=first_filled(notes, keys.permitted),
+                allowed_roles=first_filled(notes, keys.allowed_roles),
+                default_role=first_filled(notes, keys.default_role),
+                imdsv2_required=_requires_token(notes, keys),
+                terminating=phase == "Terminating" or bool(metadata.deletion_timestamp),
+            )
+        except _UnreadableError as error:
+            where = _shown(metadata.name)
+            return ObjectUnusable("Namespace", where, f"namespace {where}: {error}")
 
 
-def _nameless(**names: str) -> str | None:
-    for field, text in names.items():
-        if not text:
-            return f"it has no metadata.{field}"
-        if len(text) > (_LONGEST_UID if field == "uid" else _LONGEST_NAME):
-            return f"its metadata.{field} is longer than any that Kubernetes gives"
-    return None
+class _UnreadableError(Exception):
+    """A field says what Kubernetes would never let it say."""
 
 
-def _addresses(thing: PodObject) -> tuple[Address, ...] | str:
-    """Return the pod's addresses, each once, or what is wrong with them."""
-    status = thing.status
-    if status is None:
-        return ()
-    texts = [each.ip for each in status.pod_ips or ()] + [status.pod_ip]
-    found: dict[Address, None] = {}
-    for text in texts:
-        if text:
-            try:
-                found[ip_address(text)] = None
-            except ValueError:
-                return "one of its addresses in status.podIPs is no IP address"
-    return tuple(found)
+def _is_uid(text: str | None) -> bool:
+    return text is not None and _UID.fullmatch(text) is not None
 
 
-def _is_mirror(metadata: Metadata) -> bool:
-    # Either mark is enough: a node that lies may leave one out.
-    owned_by_node = any(owner.kind == "Node" for owner in metadata.owner_references or ())
-    return owned_by_node or _MIRROR in (metadata.annotations or {})
+def _matching(pattern: re.Pattern[str], field: str, text: str | None) -> str:
+    if not text:
+        raise _UnreadableError(f"{field} is missing")
+    if not pattern.fullmatch(text):
+        raise _UnreadableError(f"{field} is {_shown(text)}, which Kubernetes does not allow")
+    return text
 
 
-def _wish(
-    annotations: Mapping[str, str], labels: Mapping[str, str], keys: AnnotationKeys
-) -> Wish:
-    wish = Wish(
-        role=_trimmed(_first(annotations, keys.role)),
-        external_id=_first(annotations, keys.external_id) or None,
-        session_name=_first(annotations, keys.session_name) or None,
-        tags=_tags(annotations, keys.session_tag_prefix),
-        labels=tuple((key, labels[key]) for key in keys.labels if key in labels),
-    )
-    return NO_WISH if wish == NO_WISH else wish  # One object for all pods that want nothing.
+def _name(field: str, text: str | None) -> str:
+    # Thousands of pods share these few names: each is kept once.
+    return sys.intern(_matching(_NAME, field, text))
 
 
-def _tags(annotations: Mapping[str, str], prefixes: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    tags: dict[str, str] = {}
-    for prefix in prefixes:
-        for key, value in annotations.items():
-            if key.startswith(prefix):
-                tags.setdefault(key.removeprefix(prefix), value)
-    return tuple(sorted(tags.items()))
+def _node(text: str | None) -> NodeName | None:
+    return NodeName(_name("spec.nodeName", text)) if text else None
 
 
-def _first(annotations: Mapping[str, str], keys: Iterable[str]) -> str | None:
-    """Return the first value that is not empty, else "" if any key is there, else None."""
-    present = [annotations[key] for key in keys if key in annotations]
-    return next((value for value in present if value.strip()), "" if present else None)
+def _shown(text: str | None) -> str:
+    """Return *text* as a log may show it: short, and on one line."""
+    if text is None:
+        return "(none)"
+    shown = text if text.isascii() and text.isprintable() else ascii(text)
+    return shown if len(shown) <= 80 else shown[:79] + "~"
 
 
-def _trimmed(text: str | None) -> str | None:
-    return None if text is None else text.strip()
+def _addresses(status: objects.PodStatus) -> tuple[Address, ...]:
+    texts = [each.ip for each in status.pod_ips or ()] or [status.pod_ip]
+    return tuple(dict.fromkeys(_address(text) for text in texts if text))
+
+
+def _address(text: str) -> Address:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        raise _UnreadableError(f"status.podIPs has {_shown(text)}, not an IP address") from None
+    if isinstance(address, IPv6Address):
+        return _plain(address, text)
+    return address
+
+
+def _plain(address: IPv6Address, text: str) -> IPv4Address | IPv6Address:
+    if address.scope_id is not None:
+        raise _UnreadableError(f"status.podIPs has {_shown(text)}, an address with a zone")
+    return address.ipv4_mapped or address
+
+
+def _is_mirror(metadata: objects.Metadata) -> bool:
+    owners = metadata.owner_references or ()
+    return _MIRROR in (metadata.annotations or {}) or any(each.kind == "Node" for each in owners)
+
+
+def _requires_token(notes: Mapping[str, str | None], keys: AnnotationKeys) -> bool:
+    # Whatever is neither empty nor `optional` was meant to close something.
+    return (first_filled(notes, keys.imdsv2) or "optional").strip() != "optional"

@@ -1,30 +1,43 @@
-"""Where pods and namespaces come from: the seam between a watch and the engine."""
+"""Where pods and namespaces come from: the seam that every source, whatever its kind, fits."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 
 from rolecall_proto.values import PodUid
-from rolecall_server.pods import Namespace, Pod
+from rolecall_server.pods import Namespace, ObjectUnusable, Pod
+
+__all__ = [
+    "Change",
+    "NamespaceChanged",
+    "NamespaceGone",
+    "NamespacesListed",
+    "ObjectUnusable",
+    "PodChanged",
+    "PodGone",
+    "PodsListed",
+    "Source",
+    "WatchState",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class PodsListed:
-    """These are all pods: a pod that is absent is gone."""
+    """These are all the pods there are: one that is absent is gone."""
 
     pods: tuple[Pod, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class NamespacesListed:
-    """These are all namespaces: a namespace that is absent is gone."""
+    """These are all the namespaces there are: one that is absent is gone."""
 
     namespaces: tuple[Namespace, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class PodChanged:
-    """The pod is new, or is not what it was."""
+    """The pod is new, or something about it is."""
 
     pod: Pod
 
@@ -36,7 +49,7 @@ class PodGone:
 
 @dataclass(frozen=True, slots=True)
 class NamespaceChanged:
-    """The namespace is new, or is not what it was."""
+    """The namespace is new, or something about it is."""
 
     namespace: Namespace
 
@@ -47,25 +60,13 @@ class NamespaceGone:
 
 
 @dataclass(frozen=True, slots=True)
-class ObjectUnusable:
-    """An object that makes no sense is left out, for *reason*; everything else is told as ever.
-
-    *kind* is Kubernetes' (`Pod`, `Namespace`); *key* the uid of a pod where it has one, else its
-    name, or the place where it was read.
-    """
-
-    kind: str
-    key: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class WatchState:
-    """Whether what was told is up to date, as far as the source can tell."""
+    """Whether what the source tells is up to date; a source that never was has said nothing."""
 
     fresh: bool
 
 
+# An unusable object replaces what was known of it: it counts as gone until it can be read again.
 Change = (
     PodsListed
     | NamespacesListed
@@ -79,12 +80,12 @@ Change = (
 
 
 class Source(Protocol):
-    """Tells what there is, then what changes."""
+    """Tells what there is, and then what becomes of it."""
 
     def changes(self) -> AsyncGenerator[Change]:
-        """Yield changes until closed.
+        """Yield both listings first, then changes as they happen; it ends only by being closed.
 
-        Each kind is listed first, and again whenever changes may have been missed. An object that
-        changed several times may be told once, as it is now.
+        After a gap it lists again rather than guess. A listing is followed by one ObjectUnusable for
+        each object left out of it.
         """
         ...
