@@ -41,6 +41,14 @@ class Reason(enum.StrEnum):
     ACCESS_DENIED = "access_denied"
     REQUEST_INVALID = "request_invalid"
     PACKED_POLICY_TOO_LARGE = "packed_policy_too_large"
+    # Served, by the container door only: the metadata door cannot tell its pods apart.
+    HOST_NETWORK = "host_network"
+    # Remarks: served all the same, and somebody should know.
+    HOST_NETWORK_UNSUPPORTED = "host_network_unsupported"
+    SESSION_NAME_IGNORED = "session_name_ignored"
+    TAGS_IGNORED = "tags_ignored"
+    RULE_PARTLY_INVALID = "rule_partly_invalid"
+    RULE_PERMITS_EVERYTHING = "rule_permits_everything"
     # An unforeseen error around this one object (design: the quarantine boundaries).
     BUG = "bug"
 

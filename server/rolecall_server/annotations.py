@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 _PREFIX = "iam.amazonaws.com/"
 _BLANKS = " \t"
-# Nothing that STS takes is longer (ExternalId: 1,224; a role's ARN: under 700). What is longer is cut
+# Nothing that STS takes is longer (ExternalId: 1,224; an ARN: under 700). What is longer is cut
 # here, and still too long for whoever checks it, so that a megabyte is not kept.
 _LONGEST = 2048
 
@@ -40,7 +40,7 @@ class Wish:
     external_id: str | None = None
     session_name: str | None = None
     tags: tuple[tuple[str, str], ...] = ()  # Sorted by key; allowed keys only.
-    labels: tuple[tuple[str, str], ...] = ()  # Sorted by key.
+    labels: tuple[tuple[str, str], ...] = ()
     refused_tags: int = 0  # Tags for keys that nobody allowed.
 
 
@@ -58,9 +58,7 @@ def read_wish(notes: Notes, labels: Notes, keys: AnnotationKeys) -> Wish | None:
         external_id=_cut(first_filled(notes, keys.external_id)) or None,
         session_name=_cut(first_filled(notes, keys.session_name)) or None,
         tags=tags,
-        labels=tuple(
-            (key, _cut(labels[key]) or "") for key in sorted(keys.labels) if key in labels
-        ),
+        labels=tuple((key, _cut(labels[key]) or "") for key in keys.labels if key in labels),
         refused_tags=refused,
     )
     return None if wish == _NOTHING else wish

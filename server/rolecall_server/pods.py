@@ -2,13 +2,14 @@
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from rolecall_proto.values import Address, NodeName, PodUid
 from rolecall_server import objects
 from rolecall_server.annotations import AnnotationKeys, Wish, first_filled, read_wish
+from rolecall_server.wording import quoted
 
 __all__ = ["AnnotationKeys", "Namespace", "ObjectUnusable", "Pod", "Wish"]
 
@@ -69,9 +70,9 @@ class Pod:
                 wish=read_wish(metadata.annotations or {}, metadata.labels or {}, keys),
             )
         except _UnreadableError as error:
-            where = f"{_shown(metadata.namespace)}/{_shown(metadata.name)}"
-            key = metadata.uid if _is_uid(metadata.uid) else where
-            return ObjectUnusable("Pod", key, f"pod {where}: {error}")
+            where = f"{metadata.namespace}/{metadata.name}"
+            key = metadata.uid if metadata.uid and _UID.fullmatch(metadata.uid) else quoted(where)
+            return ObjectUnusable("Pod", key, f"pod {quoted(where)}: {error}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ class Namespace:
         try:
             return cls(
                 name=_name("metadata.name", metadata.name),
-                uid=metadata.uid if _is_uid(metadata.uid) else "",
+                uid=metadata.uid or "",
                 permitted=first_filled(notes, keys.permitted),
                 allowed_roles=first_filled(notes, keys.allowed_roles),
                 default_role=first_filled(notes, keys.default_role),
@@ -105,7 +106,7 @@ class Namespace:
                 terminating=phase == "Terminating" or bool(metadata.deletion_timestamp),
             )
         except _UnreadableError as error:
-            where = _shown(metadata.name)
+            where = quoted(str(metadata.name))
             return ObjectUnusable("Namespace", where, f"namespace {where}: {error}")
 
 
@@ -113,15 +114,11 @@ class _UnreadableError(Exception):
     """A field says what Kubernetes would never let it say."""
 
 
-def _is_uid(text: str | None) -> bool:
-    return text is not None and _UID.fullmatch(text) is not None
-
-
 def _matching(pattern: re.Pattern[str], field: str, text: str | None) -> str:
     if not text:
         raise _UnreadableError(f"{field} is missing")
     if not pattern.fullmatch(text):
-        raise _UnreadableError(f"{field} is {_shown(text)}, which Kubernetes does not allow")
+        raise _UnreadableError(f"{field} is {quoted(text)}, which Kubernetes does not allow")
     return text
 
 
@@ -134,14 +131,6 @@ def _node(text: str | None) -> NodeName | None:
     return NodeName(_name("spec.nodeName", text)) if text else None
 
 
-def _shown(text: str | None) -> str:
-    """Return *text* as a log may show it: short, and on one line."""
-    if text is None:
-        return "(none)"
-    shown = text if text.isascii() and text.isprintable() else ascii(text)
-    return shown if len(shown) <= 80 else shown[:79] + "~"
-
-
 def _addresses(status: objects.PodStatus) -> tuple[Address, ...]:
     texts = [each.ip for each in status.pod_ips or ()] or [status.pod_ip]
     return tuple(dict.fromkeys(_address(text) for text in texts if text))
@@ -151,7 +140,7 @@ def _address(text: str) -> Address:
     try:
         address = ip_address(text)
     except ValueError:
-        raise _UnreadableError(f"status.podIPs has {_shown(text)}, not an IP address") from None
+        raise _UnreadableError(f"status.podIPs has {quoted(text)}, not an IP address") from None
     if isinstance(address, IPv6Address):
         return _plain(address, text)
     return address
@@ -159,7 +148,7 @@ def _address(text: str) -> Address:
 
 def _plain(address: IPv6Address, text: str) -> IPv4Address | IPv6Address:
     if address.scope_id is not None:
-        raise _UnreadableError(f"status.podIPs has {_shown(text)}, an address with a zone")
+        raise _UnreadableError(f"status.podIPs has {quoted(text)}, an address with a zone")
     return address.ipv4_mapped or address
 
 

@@ -54,7 +54,7 @@ Decision = Entitled | Denied | Pending
 
 
 class Policy:
-    """Decides by rules that are fixed at start. Pure: the same pod and namespace, the same answer."""
+    """Decides by rules that are fixed at start. Pure: same pod and namespace, same answer."""
 
     def decide(self, pod: Pod, namespace: Namespace | Gone | None) -> Decision:
         """Decide on *pod*, in *namespace* as it is known: None is not known yet."""

@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from rolecall_server.wording import quoted
+
 PARTITIONS = (
     "aws",
     "aws-cn",
@@ -16,7 +18,6 @@ PARTITIONS = (
 _PARTITION = "|".join(PARTITIONS)
 _LONGEST_PATH = 512  # IAM's limit, both slashes included.
 _LONGEST_NAME = 64  # IAM's limit for the name of a role.
-_SHOWN = 80  # As much of a strange text as helps whoever wrote it.
 _BLANKS = " \t"
 
 _ARN = re.compile(rf"arn:(?P<partition>{_PARTITION}):iam::(?P<account>[0-9]{{12}}):role/(.*)")
@@ -49,13 +50,13 @@ class RoleArn:
         found = _ARN.fullmatch(arn)
         if not found:
             return Malformed(
-                f"{shorten(text)} is not arn:PARTITION:iam::ACCOUNT:role/NAME with one of the "
+                f"{quoted(text)} is not arn:PARTITION:iam::ACCOUNT:role/NAME with one of the "
                 "partitions of AWS and an account of twelve digits"
             )
         *path, name = found[3].split("/")
         fault = _fault_of_path(path) or _fault_of_name(name)
         if fault:
-            return Malformed(f"{shorten(text)} {fault}")
+            return Malformed(f"{quoted(text)} {fault}")
         return cls(arn, found["account"], name)
 
     def __str__(self) -> str:
@@ -73,7 +74,7 @@ class BaseArn:
         """Read the setting; `…:role` gets its slash. Raises ValueError saying what is accepted."""
         if not _BASE.fullmatch(text) or _has_strange_path(text.partition(":role/")[2]):
             raise ValueError(
-                f"{shorten(text)} is not the beginning of a role's ARN; accepted is for instance "
+                f"{quoted(text)} is not the beginning of a role's ARN; accepted is for instance "
                 "arn:aws:iam::111122223333:role/ or arn:aws:iam::111122223333:role/team/"
             )
         return cls(text + "/" if text.endswith(":role") else text)
@@ -86,7 +87,7 @@ class BaseArn:
         """
         found = _CALLER.fullmatch(caller)
         if not found:
-            raise ValueError(f"{shorten(caller)} is not the ARN of a user or role")
+            raise ValueError(f"{quoted(caller)} is not the ARN of a user or role")
         return cls(f"arn:{found[1]}:iam::{found[2]}:role/")
 
     def rest_of(self, role: RoleArn) -> str | None:
@@ -102,11 +103,9 @@ def resolve(text: str, base: BaseArn | None) -> RoleArn | Malformed:
         return RoleArn.parse(wanted)
     short = wanted.removeprefix("/")
     if not short or short.startswith("/"):
-        return Malformed(f"{shorten(text)} has an empty part between its slashes")
+        return Malformed(f"{quoted(text)} has an empty part between its slashes")
     if base is None:
-        return Malformed(
-            f"{shorten(text)} is a short name, and no base ARN is configured for those"
-        )
+        return Malformed(f"{quoted(text)} is a short name, and there is no base ARN for those")
     role = RoleArn.parse(base.prefix + short)
     return _of_short_name(text, role) if isinstance(role, Malformed) else role
 
@@ -122,14 +121,8 @@ def shown(role: RoleArn, base: BaseArn | None) -> str:
     return role.text
 
 
-def shorten(text: str) -> str:
-    """Return *text* quoted as a sentence may carry it: short, in ASCII, on one line."""
-    cut = text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
-    return ascii(cut).replace("\\u2026", "…") if len(text) > _SHOWN else ascii(cut)
-
-
 def _of_short_name(text: str, malformed: Malformed) -> Malformed:
-    return Malformed(f"{shorten(text)} is no role: {malformed.why}")
+    return Malformed(f"{quoted(text)} is no role: {malformed.why}")
 
 
 def _fault_of_path(path: list[str]) -> str | None:

@@ -85,7 +85,7 @@ class Source(Protocol):
     def changes(self) -> AsyncGenerator[Change]:
         """Yield both listings first, then changes as they happen; it ends only by being closed.
 
-        After a gap it lists again rather than guess. A listing is followed by one ObjectUnusable for
-        each object left out of it.
+        After a gap it lists again rather than guess. A listing is followed by one ObjectUnusable
+        for each object left out of it.
         """
         ...
