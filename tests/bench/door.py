@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 
 from bench.asking import ROLE_LIST, ask
-from bench.load import Case, Measured, load
+from bench.load import Case, Measured, undisturbed
 from bench.machine import Cores
 from bench.manifests import BenchPod, write
 from bench.nginx import nginx
@@ -70,7 +70,7 @@ async def compare(
         for case, name in itertools.product(cases * effort.rounds, contenders):
             progress(f"{case.name}: {name}")
             one = contenders[name]
-            run = await load(one.url, one.process, case, effort.seconds, core=cores.asking)
+            run = await undisturbed(one.url, one.process, case, effort.seconds, cores)
             runs.setdefault((case.name, name), []).append(run)
     return [
         Comparison(case, medians(runs[case.name, "rolecall"]), medians(runs[case.name, "nginx"]))
@@ -87,6 +87,7 @@ def medians(runs: list[Measured]) -> Measured:
         p99=median(run.p99 for run in runs),
         p999=median(run.p999 for run in runs),
         failures=sum(run.failures for run in runs),
+        foreign=max(run.foreign for run in runs),
     )
 
 
