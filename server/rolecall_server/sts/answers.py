@@ -1,9 +1,8 @@
 """What STS answers, read totally: a value, or MalformedAnswerError, whatever the bytes are."""
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from xml.etree import ElementTree as ET
 
 from rolecall_common.secret import Secret
@@ -20,6 +19,9 @@ _ACCESS_KEY_ID = re.compile(r"\w{16,128}", re.ASCII)
 # They end in JSON documents and in headers: nothing but printable ASCII, and no quotes.
 _SECRET = re.compile(r"[!#-\[\]-~]{1,32768}")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", re.ASCII)
+_CODE = re.compile(r"[A-Za-z][A-Za-z0-9.]{0,99}", re.ASCII)
+_PERCENT = re.compile(r"\d{1,6}", re.ASCII)
+_REQUEST_ID = re.compile(r"[\w-]{1,128}", re.ASCII)
 _CALLER = re.compile(
     r"arn:(?P<partition>aws[a-z-]{0,20}):(?P<service>iam|sts)::(?P<account>\d{12}):"
     r"(?P<resource>[\x21-\x7e]{1,2048})",
@@ -56,38 +58,31 @@ class Complaint:
 
     code: str
     message: str
-    request_id: str
 
 
 def read_session(body: bytes, asked_at: datetime) -> Issued:
     """Return what AssumeRole issued. Raises MalformedAnswerError."""
-    root = _parse(body, "AssumeRoleResponse")
-    result = _child(root, "AssumeRoleResult")
-    fields = _texts(_child(result, "Credentials"))
-    ends = _moment(fields.get("Expiration", ""))
-    if not asked_at < ends <= asked_at + _LONGEST:
-        raise MalformedAnswerError(
-            f"credentials that end at {ends:%Y-%m-%dT%H:%M:%SZ}, asked for at "
-            f"{asked_at:%Y-%m-%dT%H:%M:%SZ} by this machine's clock"
-        )
+    root, space = _parse(body, "AssumeRoleResponse")
+    result = _child(root, space, "AssumeRoleResult")
+    given = _child(result, space, "Credentials")
     return Issued(
         Credentials(
-            access_key_id=_matching(_ACCESS_KEY_ID, fields, "AccessKeyId"),
-            secret_access_key=Secret(_matching(_SECRET, fields, "SecretAccessKey")),
-            session_token=Secret(_matching(_SECRET, fields, "SessionToken")),
+            access_key_id=_matching(_ACCESS_KEY_ID, given, space, "AccessKeyId"),
+            secret_access_key=Secret(_matching(_SECRET, given, space, "SecretAccessKey")),
+            session_token=Secret(_matching(_SECRET, given, space, "SessionToken")),
             issued_at=asked_at,
-            expires_at=ends,
+            expires_at=_end(_matching(_MOMENT, given, space, "Expiration"), asked_at),
         ),
-        request_id=_request_id(root),
-        packed_policy_percent=_packed(_texts(result)),
+        request_id=_request_id(root, space),
+        packed_policy_percent=_packed(result, space),
     )
 
 
 def read_caller(body: bytes) -> Caller:
     """Return who GetCallerIdentity says we are. Raises MalformedAnswerError."""
-    root = _parse(body, "GetCallerIdentityResponse")
-    fields = _texts(_child(root, "GetCallerIdentityResult"))
-    found = _CALLER.fullmatch(fields.get("Arn", ""))
+    root, space = _parse(body, "GetCallerIdentityResponse")
+    result = _child(root, space, "GetCallerIdentityResult")
+    found = _CALLER.fullmatch(result.findtext(f"{space}Arn") or "")
     if found is None:
         raise MalformedAnswerError("no ARN of a caller")
     return Caller(found[0], found["account"], found["partition"])
@@ -95,15 +90,14 @@ def read_caller(body: bytes) -> Caller:
 
 def read_complaint(body: bytes) -> Complaint:
     """Return what STS complains about. Raises MalformedAnswerError."""
-    root = _parse(body, "ErrorResponse")
-    fields = _texts(_child(root, "Error"))
-    code = fields.get("Code", "")
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9.]{0,99}", code):
-        raise MalformedAnswerError("an error without a code")
-    return Complaint(code, fields.get("Message", ""), _request_id(root))
+    root, space = _parse(body, "ErrorResponse")
+    error = _child(root, space, "Error")
+    code = _matching(_CODE, error, space, "Code")
+    return Complaint(code, error.findtext(f"{space}Message") or "")
 
 
-def _parse(body: bytes, expected: str) -> ET.Element:
+def _parse(body: bytes, expected: str) -> tuple[ET.Element, str]:
+    """Return the root, and the name space as it stands before each tag."""
     try:
         text = body.decode()
     except UnicodeDecodeError:
@@ -116,53 +110,49 @@ def _parse(body: bytes, expected: str) -> ET.Element:
         root = ET.fromstring(text)  # noqa: S314 (see above: no entities, bounded size)
     except (ET.ParseError, ValueError):
         raise MalformedAnswerError("not XML") from None
-    if _name(root) != expected:
+    space, brace, name = root.tag.rpartition("}")
+    if name != expected:
         raise MalformedAnswerError(f"a document other than {expected}")
-    return root
+    return root, space + brace
 
 
-def _name(element: ET.Element) -> str:
-    return element.tag.rpartition("}")[2]
+def _child(element: ET.Element, space: str, name: str) -> ET.Element:
+    child = element.find(space + name)
+    if child is None:
+        raise MalformedAnswerError(f"{name} is missing")
+    return child
 
 
-def _child(element: ET.Element, name: str) -> ET.Element:
-    for child in element:
-        if _name(child) == name:
-            return child
-    raise MalformedAnswerError(f"{name} is missing")
-
-
-def _texts(element: Iterable[ET.Element]) -> dict[str, str]:
-    return {_name(child): child.text or "" for child in element}
-
-
-def _matching(pattern: re.Pattern[str], fields: dict[str, str], name: str) -> str:
-    text = fields.get(name, "")
+def _matching(pattern: re.Pattern[str], element: ET.Element, space: str, name: str) -> str:
+    text = element.findtext(space + name) or ""
     if not pattern.fullmatch(text):
         raise MalformedAnswerError(f"{name} is missing or odd")
     return text
 
 
-def _moment(text: str) -> datetime:
-    if not _MOMENT.fullmatch(text):
-        raise MalformedAnswerError("Expiration is missing or odd")
+def _end(text: str, asked_at: datetime) -> datetime:
     try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError):
+        ends = datetime.fromisoformat(text)
+    except ValueError:
         raise MalformedAnswerError("Expiration is not a moment") from None
+    if not asked_at < ends <= asked_at + _LONGEST:
+        raise MalformedAnswerError(
+            f"credentials that end at {text}, asked for at {asked_at:%Y-%m-%dT%H:%M:%SZ} "
+            "by this machine's clock"
+        )
+    return ends
 
 
-def _packed(fields: dict[str, str]) -> int | None:
+def _packed(result: ET.Element, space: str) -> int | None:
     # The first is deprecated in favour of the second (service model of 2026-06).
-    text = fields.get("PackedPolicySize") or fields.get("SessionTokenUtilization") or ""
-    return int(text) if re.fullmatch(r"\d{1,6}", text, re.ASCII) else None
+    for name in ("PackedPolicySize", "SessionTokenUtilization"):
+        if _PERCENT.fullmatch(text := result.findtext(space + name) or ""):
+            return int(text)
+    return None
 
 
-def _request_id(root: ET.Element) -> str:
+def _request_id(root: ET.Element, space: str) -> str:
     """Return the request id, or "" where there is none: only the audit record misses it."""
-    fields = _texts(root)
-    for child in root:
-        if _name(child) == "ResponseMetadata":
-            fields.update(_texts(child))
-    text = fields.get("RequestId", "")
-    return text if re.fullmatch(r"[\w-]{1,128}", text, re.ASCII) else ""
+    metadata = root.find(f"{space}ResponseMetadata")
+    text = "" if metadata is None else metadata.findtext(f"{space}RequestId") or ""
+    return text if _REQUEST_ID.fullmatch(text) else ""

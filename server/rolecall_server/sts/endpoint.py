@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 from botocore.configprovider import ConfiguredEndpointProvider  # type: ignore[import-untyped]  # it ships no types
@@ -24,6 +25,8 @@ class Options:
     assume_role_arn: str | None = None
     # As many connections: one for each call in flight.
     concurrency: int = 256
+    # STS answers in 50 to 500 ms; whoever waits longer had better ask anew.
+    timeout: timedelta = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)

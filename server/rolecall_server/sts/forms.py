@@ -1,34 +1,34 @@
 """The two requests, as the query protocol writes them."""
 
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from rolecall_server.identity import Identity
 
-_VERSION = ("Version", "2011-06-15")
-CALLER_IDENTITY = urlencode([("Action", "GetCallerIdentity"), _VERSION]).encode()
+CALLER_IDENTITY = b"Action=GetCallerIdentity&Version=2011-06-15"
 
 
 def assume_role(identity: Identity) -> bytes:
     """Return the body that asks for the credentials of *identity*."""
+    body = (
+        f"Action=AssumeRole&Version=2011-06-15&RoleArn={quote(identity.role_arn, '')}"
+        f"&RoleSessionName={quote(identity.session_name, '')}"
+        f"&DurationSeconds={int(identity.duration.total_seconds())}"
+    )
+    if optional := _optional(identity):
+        body += f"&{urlencode(optional)}"
+    return body.encode()
+
+
+def _optional(identity: Identity) -> list[tuple[str, str]]:
     fields = [
-        ("Action", "AssumeRole"),
-        _VERSION,
-        ("RoleArn", identity.role_arn),
-        ("RoleSessionName", identity.session_name),
-        ("DurationSeconds", str(int(identity.duration.total_seconds()))),
+        (name, value)
+        for name, value in (
+            ("ExternalId", identity.external_id),
+            ("SourceIdentity", identity.source_identity),
+            ("Policy", identity.policy),
+        )
+        if value is not None
     ]
-    if identity.external_id is not None:
-        fields.append(("ExternalId", identity.external_id))
-    if identity.source_identity is not None:
-        fields.append(("SourceIdentity", identity.source_identity))
-    if identity.policy is not None:
-        fields.append(("Policy", identity.policy))
-    fields += _lists(identity)
-    return urlencode(fields).encode()
-
-
-def _lists(identity: Identity) -> list[tuple[str, str]]:
-    fields = []
     for number, (key, value) in enumerate(identity.tags, 1):
         fields.append((f"Tags.member.{number}.Key", key))
         fields.append((f"Tags.member.{number}.Value", value))

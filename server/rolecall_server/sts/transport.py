@@ -4,6 +4,7 @@ import ssl
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import aiohttp
 from yarl import URL
@@ -12,15 +13,14 @@ from rolecall_server.sts.answers import MOST_BYTES
 from rolecall_server.sts.endpoint import Endpoint
 from rolecall_server.sts.verdicts import CallError, Outcome
 
-# STS answers in 50 to 500 ms. Whoever waits asks again sooner than a request can be this slow.
-_TIMEOUT = aiohttp.ClientTimeout(total=10, sock_connect=3)
+_CONNECT_SECONDS = 3
 
 # A burst of new pods finds the connections of the last one still there. AWS does not say when it
 # closes idle ones; one that it closes leaves the pool at once.
 _KEEP_IDLE_SECONDS = 30
 
-# What aiohttp would add by itself. Nothing unsigned is sent but the user agent.
-_NOT_ADDED = ("Accept", "Accept-Encoding")
+# Nothing compressed is asked for, and nothing is unpacked: no small answer becomes a big one.
+_HEADERS = {"User-Agent": "rolecall", "Accept": "*/*", "Accept-Encoding": "identity"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +68,18 @@ class Transport:
 
 @asynccontextmanager
 async def open_transport(
-    endpoint: Endpoint, tls: ssl.SSLContext, concurrency: int
+    endpoint: Endpoint, tls: ssl.SSLContext, concurrency: int, timeout: timedelta
 ) -> AsyncGenerator[Transport]:
-    """Hold a pool of up to *concurrency* connections."""
+    """Hold a pool of up to *concurrency* connections; each call ends within *timeout*."""
     connector = aiohttp.TCPConnector(
         limit=concurrency, ssl=tls, keepalive_timeout=_KEEP_IDLE_SECONDS, ttl_dns_cache=60
     )
     async with aiohttp.ClientSession(
         connector=connector,
-        timeout=_TIMEOUT,
-        headers={"User-Agent": "rolecall"},
-        skip_auto_headers=_NOT_ADDED,
+        timeout=aiohttp.ClientTimeout(timeout.total_seconds(), sock_connect=_CONNECT_SECONDS),
+        headers=_HEADERS,
         cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,  # Nothing compressed was asked for; a small bomb stays small.
+        auto_decompress=False,
     ) as session:
         yield Transport(session, endpoint)
 

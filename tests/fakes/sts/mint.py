@@ -4,6 +4,7 @@ import base64
 import hashlib
 import uuid
 from datetime import datetime
+from functools import lru_cache
 
 from fakes.sts.principals import Key, Principal
 
@@ -20,7 +21,7 @@ class Mint:
         return str(uuid.UUID(bytes=self._bytes(16)))
 
     def key(self, principal: Principal, ends: datetime) -> Key:
-        name = base64.b32encode(self._bytes(10)).decode()
+        name = self._bytes(8).hex().upper()
         secret = base64.b64encode(self._bytes(30)).decode()
         repeats = -(-self._token_length // 64)
         token = base64.b64encode(self._bytes(48)).decode() * repeats
@@ -31,6 +32,7 @@ class Mint:
         return hashlib.blake2b(self._seed + str(self._count).encode(), digest_size=size).digest()
 
 
+@lru_cache(maxsize=4096)
 def role_id(arn: str) -> str:
     """Return the unique id that IAM would have given to the role."""
     digest = hashlib.blake2b(arn.encode(), digest_size=10).digest()

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from email.utils import format_datetime
 from types import TracebackType
 from typing import Self
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_plus
 
 from aiohttp import web
 
@@ -119,7 +119,7 @@ class FakeSts:
         if self.outage:
             return _cut(request, DROPPED)
         now = self._clock.now()
-        form = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+        form = _form(body)
         request_id = self.account.mint.request_id()
         fault = self._fault(form.get("RoleArn"))
         try:
@@ -212,6 +212,11 @@ class FakeSts:
             "x-amzn-RequestId": request_id,
             "Date": format_datetime(self._clock.now(), usegmt=True),
         }
+
+
+def _form(body: bytes) -> dict[str, str]:
+    fields = (part.partition("=") for part in body.decode("utf-8", "replace").split("&"))
+    return {unquote_plus(name): unquote_plus(value) for name, _, value in fields if name}
 
 
 def _action(request: web.BaseRequest, body: bytes, form: Mapping[str, str]) -> str:

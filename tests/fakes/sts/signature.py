@@ -7,7 +7,7 @@ import hmac
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
 
@@ -16,6 +16,7 @@ from fakes.sts.refusal import RefusalError
 # AWS takes a signature for fifteen minutes around its date.
 TOLERANCE = timedelta(minutes=15)
 
+_DATE = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
 _AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256 Credential=(?P<key>[A-Z0-9]{16,128})/(?P<day>\d{8})/(?P<region>[a-z0-9-]+)"
     r"/(?P<service>[a-z0-9-]+)/aws4_request, ?SignedHeaders=(?P<signed>[a-z0-9;-]+), ?"
@@ -97,7 +98,9 @@ def verify(claim: Claim, request: Request, secret: str, now: datetime) -> None:
 
 def _signed_at(date: str, claim: Claim) -> datetime:
     try:
-        signed_at = datetime.strptime(date, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        if not _DATE.fullmatch(date):
+            raise ValueError(date)
+        signed_at = datetime.fromisoformat(date)
     except ValueError:
         raise RefusalError(400, "IncompleteSignature", "X-Amz-Date is missing or odd") from None
     if date[:8] != claim.day:
