@@ -12,11 +12,11 @@ class _Kept(msgspec.Struct, frozen=True, rename="camel", gc=False):
     """What all have in common: immutable trees, which the collector need not walk."""
 
 
-class OwnerReference(_Kept):
+class OwnerReference(_Kept, frozen=True):
     kind: str | None = None
 
 
-class Metadata(_Kept):
+class Metadata(_Kept, frozen=True):
     name: str | None = None
     namespace: str | None = None
     uid: str | None = None
@@ -26,58 +26,58 @@ class Metadata(_Kept):
     deletion_timestamp: str | None = None
 
 
-class PodSpec(_Kept):
+class PodSpec(_Kept, frozen=True):
     node_name: str | None = None
     host_network: bool | None = None
     service_account_name: str | None = None
     service_account: str | None = None  # The deprecated alias of the one above.
 
 
-class PodIP(_Kept):
+class PodIP(_Kept, frozen=True):
     ip: str | None = None
 
 
-class PodStatus(_Kept):
+class PodStatus(_Kept, frozen=True):
     phase: str | None = None
     pod_ip: str | None = msgspec.field(default=None, name="podIP")
     pod_ips: list[PodIP] | None = msgspec.field(default=None, name="podIPs")
 
 
-class Pod(_Kept):
+class Pod(_Kept, frozen=True):
     metadata: Metadata | None = None
     spec: PodSpec | None = None
     status: PodStatus | None = None
 
 
-class NamespaceStatus(_Kept):
+class NamespaceStatus(_Kept, frozen=True):
     phase: str | None = None
 
 
-class Namespace(_Kept):
+class Namespace(_Kept, frozen=True):
     metadata: Metadata | None = None
     status: NamespaceStatus | None = None
 
 
-class PodTemplate(_Kept):
+class PodTemplate(_Kept, frozen=True):
     """The pod inside a workload."""
 
     metadata: Metadata | None = None
     spec: PodSpec | None = None
 
 
-class JobSpec(_Kept):
+class JobSpec(_Kept, frozen=True):
     parallelism: int | None = None
     completions: int | None = None
     suspend: bool | None = None
     template: PodTemplate | None = None
 
 
-class JobTemplate(_Kept):
+class JobTemplate(_Kept, frozen=True):
     metadata: Metadata | None = None
     spec: JobSpec | None = None
 
 
-class WorkloadSpec(_Kept):
+class WorkloadSpec(_Kept, frozen=True):
     """The union of what Deployments, ReplicaSets, StatefulSets, DaemonSets and (Cron)Jobs say."""
 
     replicas: int | None = None
@@ -88,7 +88,7 @@ class WorkloadSpec(_Kept):
     job_template: JobTemplate | None = None
 
 
-class Workload(_Kept):
+class Workload(_Kept, frozen=True):
     """Anything that makes pods of a template."""
 
     api_version: str | None = None

@@ -20,7 +20,9 @@ _LONGEST_PATH = 512  # IAM's limit, both slashes included.
 _LONGEST_NAME = 64  # IAM's limit for the name of a role.
 _BLANKS = " \t"
 
-_ARN = re.compile(rf"arn:(?P<partition>{_PARTITION}):iam::(?P<account>[0-9]{{12}}):role/(.*)")
+_ARN = re.compile(
+    rf"arn:(?P<partition>{_PARTITION}):iam::(?P<account>[0-9]{{12}}):role/(.*)", re.DOTALL
+)
 # What IAM allows in a path: everything printable. In a name: letters, digits and a few marks.
 _SEGMENT = re.compile(r"[!-.0-~]+")
 _ROLE_NAME = re.compile(r"[A-Za-z0-9_+=,.@-]+")
@@ -46,18 +48,7 @@ class RoleArn:
     @classmethod
     def parse(cls, text: str) -> "RoleArn | Malformed":
         """Read *text* strictly; `arn` itself may be in any case. Raises nothing."""
-        arn = "arn" + text[3:] if text[:3].lower() == "arn" else text
-        found = _ARN.fullmatch(arn)
-        if not found:
-            return Malformed(
-                f"{quoted(text)} is not arn:PARTITION:iam::ACCOUNT:role/NAME with one of the "
-                "partitions of AWS and an account of twelve digits"
-            )
-        *path, name = found[3].split("/")
-        fault = _fault_of_path(path) or _fault_of_name(name)
-        if fault:
-            return Malformed(f"{quoted(text)} {fault}")
-        return cls(arn, found["account"], name)
+        return _read(text, said=text)
 
     def __str__(self) -> str:
         return self.text
@@ -106,8 +97,7 @@ def resolve(text: str, base: BaseArn | None) -> RoleArn | Malformed:
         return Malformed(f"{quoted(text)} has an empty part between its slashes")
     if base is None:
         return Malformed(f"{quoted(text)} is a short name, and there is no base ARN for those")
-    role = RoleArn.parse(base.prefix + short)
-    return _of_short_name(text, role) if isinstance(role, Malformed) else role
+    return _read(base.prefix + short, said=text)
 
 
 def shown(role: RoleArn, base: BaseArn | None) -> str:
@@ -121,8 +111,19 @@ def shown(role: RoleArn, base: BaseArn | None) -> str:
     return role.text
 
 
-def _of_short_name(text: str, malformed: Malformed) -> Malformed:
-    return Malformed(f"{quoted(text)} is no role: {malformed.why}")
+def _read(text: str, said: str) -> RoleArn | Malformed:
+    arn = "arn" + text[3:] if text[:3].lower() == "arn" else text
+    found = _ARN.fullmatch(arn)
+    if not found:
+        return Malformed(
+            f"{quoted(said)} is not arn:PARTITION:iam::ACCOUNT:role/NAME with a partition of AWS "
+            "and an account of twelve digits"
+        )
+    *path, name = found[3].split("/")
+    fault = _fault_of_path(path) or _fault_of_name(name)
+    if fault:
+        return Malformed(f"{quoted(said)} {fault}")
+    return RoleArn(arn, found["account"], name)
 
 
 def _fault_of_path(path: list[str]) -> str | None:
