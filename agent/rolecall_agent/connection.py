@@ -2,13 +2,12 @@
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, cast
+from typing import cast
 
-from rolecall_agent.cache import Cache
+from rolecall_agent.desk import Asked, Desk, Parked
 from rolecall_agent.framing import Framing
-from rolecall_agent.memory import Memory, Remembered
+from rolecall_agent.memory import Remembered
 from rolecall_agent.requests import Request, parse
 from rolecall_agent.routes import Route, Target, find
 from rolecall_agent.verdicts import (
@@ -18,55 +17,9 @@ from rolecall_agent.verdicts import (
     Hold,
     Missing,
     Serve,
-    Verdict,
 )
-from rolecall_proto.values import Address
 
 MOST_WAITING = 100  # pipelined requests of one connection; contract §5
-
-
-@dataclass(slots=True)
-class Asked:
-    """One request on its way to an answer. Not frozen, for speed, as Request is not."""
-
-    request: Request
-    target: Target
-    head: bytes
-    peer: Address
-    host: str  # The peer, as the kernel writes it.
-    at: float  # When its head had arrived, on the loop's clock.
-
-
-@dataclass(slots=True)
-class Parked:
-    """The request that waits, and behind it all others of its connection."""
-
-    asked: Asked
-    timer: asyncio.TimerHandle
-    missing: Missing
-
-
-class Desk(Protocol):
-    """What a connection needs of its door."""
-
-    loop: asyncio.AbstractEventLoop
-    hold: float  # seconds
-    cache: Cache
-    memory: Memory
-
-    def opened(self, connection: "Connection", host: str) -> Address: ...
-    def closed(self, connection: "Connection") -> None: ...
-    def head_awaited(self, connection: "Connection", *, partial: bool) -> None: ...
-    def idles(self, connection: "Connection") -> None: ...
-    def is_own_host(self, host: bytes | None, transport: asyncio.Transport) -> bool: ...
-    def now(self) -> datetime: ...
-    def verdict(self, asked: Asked, now: datetime) -> Verdict: ...
-    def park(self, connection: "Connection", peer: Address) -> None: ...
-    def unpark(self, connection: "Connection", parked: Parked) -> None: ...
-    def answer(self, asked: Asked, ending: Ending, now: datetime, *, waited: bool) -> bytes: ...
-    def remember(self, asked: Asked, serve: Serve, answer: bytes, now: datetime) -> None: ...
-
-
 _MALFORMED_TARGET = Target(Route.MALFORMED)
 
 

@@ -16,9 +16,10 @@ from typing import assert_never
 from rolecall_agent import answers, tokens
 from rolecall_agent.answers import Answer
 from rolecall_agent.cache import Cache
-from rolecall_agent.connection import Asked, Connection, Parked
+from rolecall_agent.connection import Connection
 from rolecall_agent.contents import plain
 from rolecall_agent.deadlines import Deadlines
+from rolecall_agent.desk import Asked, Client, Parked
 from rolecall_agent.hosts import METADATA_HOSTS, names_of
 from rolecall_agent.memory import Memory, Remembered
 from rolecall_agent.renderer import Renderer
@@ -33,6 +34,7 @@ from rolecall_agent.verdicts import (
     decide,
     ending_of,
 )
+from rolecall_agent.waiting import WaitingRoom
 from rolecall_common.clock import Clock
 from rolecall_proto.values import Address, Assignment, DoorKeys, PodUid, Session
 
@@ -55,6 +57,10 @@ class DoorRules:
 
 def _ignore_unknown(address: Address) -> None: ...
 def _ignore_serve(assignment: Assignment, session: Session, door: str) -> None: ...
+
+
+def _kill(client: Client) -> None:
+    client.kill()
 
 
 class Door:
@@ -92,11 +98,11 @@ class Door:
         self._renderer = Renderer()
         self._keys: DoorKeys | None = None
         self._peers: dict[str, Address] = {}
-        self._connections: set[Connection] = set()
-        self._held: dict[Address, dict[Connection, None]] = {}
+        self._connections: set[Client] = set()
+        self._waiting = WaitingRoom()
         self._last_served: dict[PodUid, str] = {}  # The access key id that was audited last.
-        self._slow_heads: Deadlines[Connection] = Deadlines(self.loop, HEAD_WAIT, Connection.kill)
-        self._idle: Deadlines[Connection] = Deadlines(self.loop, IDLE_WAIT, self._idled)
+        self._slow_heads: Deadlines[Client] = Deadlines(self.loop, HEAD_WAIT, _kill)
+        self._idle: Deadlines[Client] = Deadlines(self.loop, IDLE_WAIT, self._idled)
 
     @property
     def tally(self) -> Tally:
@@ -110,7 +116,7 @@ class Door:
 
     @property
     def held_requests(self) -> int:
-        return sum(len(connections) for connections in self._held.values())
+        return len(self._waiting)
 
     @contextlib.asynccontextmanager
     async def serving(
@@ -139,18 +145,17 @@ class Door:
         With the first snapshot, and with new keys, everybody is asked again.
         """
         self.memory.forget()
-        if self.cache.keys is not self._keys:
+        if self.cache.keys is self._keys:
+            self._waiting.wake(addresses)
+        else:
             self._keys = self.cache.keys
-            addresses = tuple(self._held)
-        for address in addresses:
-            for connection in tuple(self._held.get(address, ())):
-                connection.retry()
+            self._waiting.wake_all()
 
     # What connections need of the door (`connection.Desk`).
 
-    def opened(self, connection: Connection, host: str) -> Address:
-        self._connections.add(connection)
-        self._slow_heads.start(connection)
+    def opened(self, client: Client, host: str) -> Address:
+        self._connections.add(client)
+        self._slow_heads.start(client)
         address = self._peers.get(host)
         if address is None:
             if len(self._peers) >= _MOST_PEERS:
@@ -159,19 +164,19 @@ class Door:
             address = self._peers[host] = plain(ip_address(host.partition("%")[0]))
         return address
 
-    def closed(self, connection: Connection) -> None:
-        self._connections.discard(connection)
-        self._slow_heads.stop(connection)
-        self._idle.stop(connection)
+    def closed(self, client: Client) -> None:
+        self._connections.discard(client)
+        self._slow_heads.stop(client)
+        self._idle.stop(client)
 
-    def head_awaited(self, connection: Connection, *, partial: bool) -> None:
+    def head_awaited(self, client: Client, *, partial: bool) -> None:
         if partial:
-            self._slow_heads.start(connection)
+            self._slow_heads.start(client)
         else:
-            self._slow_heads.stop(connection)
+            self._slow_heads.stop(client)
 
-    def idles(self, connection: Connection) -> None:
-        self._idle.start(connection)
+    def idles(self, client: Client) -> None:
+        self._idle.start(client)
 
     def is_own_host(self, host: bytes | None, transport: asyncio.Transport) -> bool:
         """Whether *host* is an address of ours: no name that a page could rebind (contract §5)."""
@@ -183,18 +188,14 @@ class Door:
     def verdict(self, asked: Asked, now: datetime) -> Verdict:
         return decide(asked.request, asked.target, asked.peer, self.cache, now)
 
-    def park(self, connection: Connection, peer: Address) -> None:
-        self._held.setdefault(peer, {})[connection] = None
+    def park(self, client: Client, peer: Address) -> None:
+        self._waiting.enter(client, peer)
         if self.cache.synced:
             self._on_unknown(peer)
 
-    def unpark(self, connection: Connection, parked: Parked) -> None:
-        peer = parked.asked.peer
-        connections = self._held[peer]
-        del connections[connection]
-        if not connections:
-            del self._held[peer]
-        self._tally.holds[parked.missing].observe(self.loop.time() - parked.asked.at)
+    def unpark(self, client: Client, parked: Parked) -> None:
+        self._waiting.leave(client, parked.asked.peer)
+        self._tally.held(parked.missing, self.loop.time() - parked.asked.at)
 
     def answer(self, asked: Asked, ending: Ending, now: datetime, *, waited: bool) -> bytes:
         """Return the bytes that *ending* is, and count them."""
@@ -251,11 +252,11 @@ class Door:
             self._last_served[uid] = key_id
             self._first_serve(serve.assignment, session, NAME)
 
-    def _idled(self, connection: Connection) -> None:
-        if connection.is_parked or self.loop.time() - connection.last_active < IDLE_WAIT:
-            self._idle.start(connection)
+    def _idled(self, client: Client) -> None:
+        if client.is_parked or self.loop.time() - client.last_active < IDLE_WAIT:
+            self._idle.start(client)
         else:
-            connection.kill()
+            client.kill()
 
     def _close(self) -> None:
         for connection in tuple(self._connections):

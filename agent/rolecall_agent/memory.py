@@ -48,7 +48,7 @@ class Memory:
         """Count what was answered from here since the last time."""
         for each in self._answers.values():
             if each.served:
-                self._tally.served_again(each.route, each.left, each.served)
+                self._tally.repeated(each.route, each.left, each.served)
                 each.served = 0
 
     def forget(self) -> None:

@@ -124,9 +124,9 @@ class Distribution:
     counts: list[int]
     total: float = 0.0
 
-    def observe(self, value: float) -> None:
-        self.counts[bisect.bisect_left(self.edges, value)] += 1
-        self.total += value
+    def observe(self, value: float, times: int = 1) -> None:
+        self.counts[bisect.bisect_left(self.edges, value)] += times
+        self.total += value * times
 
 
 class Histogram:

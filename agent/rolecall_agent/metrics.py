@@ -1,0 +1,208 @@
+"""Every metric of the agent: the table that declares them, and what they are read from."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+
+from prometheus_client.metrics_core import Metric as Family
+
+from rolecall_agent.cache import NEAR_ENDS, Cache, Statistics
+from rolecall_agent.door import NAME, Door
+from rolecall_agent.endings import Ending
+from rolecall_agent.follow import Statistics as StreamStatistics
+from rolecall_agent.routes import Route
+from rolecall_agent.tally import DURATIONS, REMAINING
+from rolecall_agent.verdicts import Missing, Outcome
+from rolecall_common.metrics import (
+    UNKNOWN,
+    Kind,
+    Label,
+    Metric,
+    counter_family,
+    gauge_family,
+    histogram_family,
+)
+from rolecall_proto.values import Reason, State
+
+_DOOR = Label("door", (NAME,))
+_ROUTE = Label("route", tuple(Route))
+_WITHIN = Label("within", tuple(f"{near // timedelta(minutes=1)}m" for near in NEAR_ENDS))
+
+REQUESTS = Metric(
+    "rolecall_agent_requests_total",
+    Kind.COUNTER,
+    "Requests of pods that were answered.",
+    (
+        _DOOR,
+        _ROUTE,
+        Label("code", ("200", "400", "401", "403", "404", "405", "503")),
+        Label("outcome", tuple(Outcome)),
+    ),
+)
+REQUEST_DURATION = Metric(
+    "rolecall_agent_request_duration_seconds",
+    Kind.HISTOGRAM,
+    "From a request's head to its answer. One given in the same turn of the loop counts as zero.",
+    (_DOOR, _ROUTE),
+    DURATIONS,
+)
+HOLD_DURATION = Metric(
+    "rolecall_agent_hold_duration_seconds",
+    Kind.HISTOGRAM,
+    "How long requests were held, by what they waited for last.",
+    (Label("reason", tuple(Missing)),),
+    DURATIONS,
+)
+REMAINING_LIFE = Metric(
+    "rolecall_served_credential_remaining_seconds",
+    Kind.HISTOGRAM,
+    "How long the credentials in served documents still lived, as the pods were told.",
+    buckets=REMAINING,
+)
+CONNECTIONS = Metric(
+    "rolecall_agent_connections", Kind.GAUGE, "Open connections of pods.", (_DOOR,)
+)
+HELD = Metric("rolecall_agent_held_requests", Kind.GAUGE, "Requests that wait now.", (_DOOR,))
+PODS = Metric(
+    "rolecall_agent_pods_assigned",
+    Kind.GAUGE,
+    "Pods of this node, by what they get and why not.",
+    (Label("state", tuple(State)), Label("reason", (*Reason, "none"))),
+)
+SESSIONS = Metric("rolecall_agent_sessions", Kind.GAUGE, "Sessions that are held.")
+SESSIONS_MISSING = Metric(
+    "rolecall_agent_sessions_missing",
+    Kind.GAUGE,
+    "Pods whose role is granted and whose credentials are not here, or have ended.",
+)
+SESSIONS_EXPIRING = Metric(
+    "rolecall_agent_sessions_expiring",
+    Kind.GAUGE,
+    "Sessions whose end, as pods are told, is nearer than this.",
+    (_WITHIN,),
+)
+LEAST_REMAINING = Metric(
+    "rolecall_agent_session_min_remaining_seconds",
+    Kind.GAUGE,
+    "How long the first session to end still lives, as pods are told; NaN without any.",
+)
+SNAPSHOT_AGE = Metric(
+    "rolecall_agent_snapshot_age_seconds",
+    Kind.GAUGE,
+    "Since the last whole snapshot; NaN before the first.",
+)
+STREAM_CONNECTED = Metric(
+    "rolecall_agent_stream_connected",
+    Kind.GAUGE,
+    "Whether a server's stream is open and its snapshot was whole.",
+)
+STREAM_LAST_MESSAGE = Metric(
+    "rolecall_agent_stream_last_message_timestamp_seconds",
+    Kind.GAUGE,
+    "When a server was heard last, as Unix time; NaN before the first time.",
+)
+STREAM_RECONNECTS = Metric(
+    "rolecall_agent_stream_reconnects_total",
+    Kind.COUNTER,
+    "Streams that ended, by the reason.",
+    (Label("reason", tuple(Ending)),),
+)
+UPDATES_SKIPPED = Metric(
+    "rolecall_agent_updates_skipped_total",
+    Kind.COUNTER,
+    "Updates of a server that could not be understood.",
+)
+CLOCK_SKEW = Metric(
+    "rolecall_agent_clock_skew_seconds",
+    Kind.GAUGE,
+    "How far the server's clock is ahead of this node's, the way here included; NaN if unknown.",
+)
+
+METRICS = (
+    REQUESTS,
+    REQUEST_DURATION,
+    HOLD_DURATION,
+    REMAINING_LIFE,
+    CONNECTIONS,
+    HELD,
+    PODS,
+    SESSIONS,
+    SESSIONS_MISSING,
+    SESSIONS_EXPIRING,
+    LEAST_REMAINING,
+    SNAPSHOT_AGE,
+    STREAM_CONNECTED,
+    STREAM_LAST_MESSAGE,
+    STREAM_RECONNECTS,
+    UPDATES_SKIPPED,
+    CLOCK_SKEW,
+)
+
+
+class AgentCollector:
+    """What `prometheus_client` asks at a scrape: reads door, cache and stream as they are then."""
+
+    def __init__(
+        self,
+        door: Door,
+        cache: Cache,
+        stream: Callable[[], StreamStatistics],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._door = door
+        self._cache = cache
+        self._stream = stream
+        self._now = now
+
+    def collect(self) -> Iterator[Family]:
+        """Yield every metric of METRICS."""
+        now = self._now()
+        yield from _of_door(self._door)
+        yield from _of_cache(self._cache.statistics(now), now)
+        yield from _of_stream(self._stream())
+
+
+def _of_door(door: Door) -> Iterator[Family]:
+    tally = door.tally
+    requests: dict[tuple[str, ...], float] = {
+        (NAME, route, str(status), outcome): count
+        for (route, status, outcome), count in tally.requests.items()
+    }
+    yield counter_family(REQUESTS, requests)
+    yield histogram_family(
+        REQUEST_DURATION, {(NAME, route): each for route, each in tally.durations.items()}
+    )
+    yield histogram_family(
+        HOLD_DURATION, {(missing,): each for missing, each in tally.holds.items()}
+    )
+    yield histogram_family(REMAINING_LIFE, {(): tally.remaining})
+    yield gauge_family(CONNECTIONS, {(NAME,): door.open_connections})
+    yield gauge_family(HELD, {(NAME,): door.held_requests})
+
+
+def _of_cache(statistics: Statistics, now: datetime) -> Iterator[Family]:
+    pods: dict[tuple[str, ...], float] = {
+        (state, reason or "none"): count for (state, reason), count in statistics.pods.items()
+    }
+    ending = dict(zip(_WITHIN.values, (statistics.ending[near] for near in NEAR_ENDS), strict=True))
+    age = None if statistics.snapshot_at is None else now - statistics.snapshot_at
+    yield gauge_family(PODS, pods)
+    yield gauge_family(SESSIONS, {(): statistics.sessions})
+    yield gauge_family(SESSIONS_MISSING, {(): statistics.missing})
+    yield gauge_family(SESSIONS_EXPIRING, {(within,): n for within, n in ending.items()})
+    yield gauge_family(LEAST_REMAINING, {(): _seconds(statistics.least_remaining)})
+    yield gauge_family(SNAPSHOT_AGE, {(): _seconds(age)})
+
+
+def _of_stream(stream: StreamStatistics) -> Iterator[Family]:
+    heard = stream.last_message_at
+    yield gauge_family(STREAM_CONNECTED, {(): stream.connected})
+    yield gauge_family(STREAM_LAST_MESSAGE, {(): heard.timestamp() if heard else UNKNOWN})
+    yield counter_family(
+        STREAM_RECONNECTS, {(ending,): stream.endings.get(ending, 0) for ending in Ending}
+    )
+    yield counter_family(UPDATES_SKIPPED, {(): stream.skipped})
+    yield gauge_family(CLOCK_SKEW, {(): _seconds(stream.server_clock_ahead)})
+
+
+def _seconds(duration: timedelta | None) -> float:
+    return UNKNOWN if duration is None else duration.total_seconds()
