@@ -101,8 +101,8 @@ def _server_flags(directory: Path, sts: Sts, port: int, probes: int) -> list[str
     return [
         "--listen", f"127.0.0.1:{port}",
         "--admin-listen", f"127.0.0.1:{probes}",
-        "--tls-cert-file", str(directory / "server.pem"),
-        "--tls-key-file", str(directory / "server.key"),
+        "--tls-certificate", str(directory / "server.pem"),
+        "--tls-key", str(directory / "server.key"),
         "--authority", "loopback",
         "--manifests", str(directory / "manifests"),
         "--manifest-nodes", f"{NODE}=127.64.0.0/16",
