@@ -11,7 +11,7 @@ from rolecall_server.expressions import Invalid, Test, anywhere, literal, whole
 from rolecall_server.roles import BaseArn, RoleArn
 from rolecall_server.wording import quoted
 
-# All that the annotations of one object may hold together in Kubernetes, and more entries than anyone
+# All that the annotations of one object may hold in Kubernetes, and more entries than anyone
 # writes by hand: each costs memory.
 _LONGEST = 256 * 1024
 _MOST = 1000

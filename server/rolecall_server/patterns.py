@@ -48,7 +48,7 @@ class NamespaceRules:
         self._allowed = lru_cache(_REMEMBERED)(lambda text: parse_allowed(text, allowed, base))
 
     def verdict(self, namespace: Namespace, role: RoleArn) -> Verdict:
-        """Tell whether every annotation that *namespace* has permits *role*; having none does not."""
+        """Tell whether all annotations that *namespace* has permit *role*; having none does not."""
         found: dict[str, Permitted | AllowedRoles | Invalid] = {}
         if namespace.permitted is not None:
             found["permitted"] = self._permitted(namespace.permitted)

@@ -39,8 +39,8 @@ def _compiled(text: str, dialect: PermittedDialect) -> Test | Invalid:
         case PermittedDialect.STRICT:
             return whole(text)
         case PermittedDialect.KIAM:
-            # Without a group, on purpose: `a|b` is "begins with a, or ends with b" there, and `*` is
-            # a repeated `^`, which permits everything.
+            # Without a group, on purpose: `a|b` is "begins with a, or ends with b" there, and `*`
+            # is a repeated `^`, which permits everything.
             return anywhere(f"^{text}$")
         case PermittedDialect.KIAM_UNANCHORED:
             return anywhere(text)

@@ -1,0 +1,117 @@
+"""What policy is told at start, checked once."""
+
+import enum
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import msgspec
+
+from rolecall_server.naming import Field, Template
+from rolecall_server.patterns import AllowedDialect, PermittedDialect
+from rolecall_server.pods import AnnotationKeys
+from rolecall_server.roles import BaseArn, Malformed, resolve
+from rolecall_server.tags import TagSource, faults_of_keys
+from rolecall_server.wording import quoted
+
+# STS's limits.
+_SHORTEST, _LONGEST = timedelta(minutes=15), timedelta(hours=12)
+_LONGEST_POLICY = 2048
+_MOST_POLICIES = 10
+_ACCOUNT = re.compile(r"[0-9]{12}")
+_POLICY_ARN = re.compile(r"arn:aws[-a-z]*:iam::([0-9]{12}|aws):policy/[!-~]{1,512}")
+
+
+class NamespaceMode(enum.StrEnum):
+    """What the rules of namespaces are good for."""
+
+    ENFORCE = "enforce"
+    WARN = "warn"  # Serve, and say what would be denied.
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySettings:
+    """The rules of a cluster.
+
+    Raises ValueError, one line per problem, where STS would refuse every call made by them.
+    """
+
+    base: BaseArn | None = None
+    region: str = ""
+    session_duration: timedelta = timedelta(hours=1)
+    keys: AnnotationKeys = field(default_factory=AnnotationKeys)
+    namespace_mode: NamespaceMode = NamespaceMode.ENFORCE
+    permitted_dialect: PermittedDialect = PermittedDialect.STRICT
+    allowed_dialect: AllowedDialect = AllowedDialect.GLOB
+    default_role: str | None = None
+    allowed_accounts: frozenset[str] = frozenset()  # Empty: every account.
+    allow_pod_external_id: bool = False
+    allow_pod_session_name: bool = False
+    session_name: Template = Template.parse("{namespace}.{service_account}")  # noqa: RUF009 (immutable)
+    cluster_name: str = ""
+    session_tags: tuple[TagSource, ...] = ()
+    transitive_tags: frozenset[str] = frozenset()
+    source_identity: Template | None = None
+    session_policy: str | None = None
+    policy_arns: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if problems := [*self._problems()]:
+            raise ValueError("\n".join(problems))
+
+    @property
+    def tag_keys(self) -> tuple[str, ...]:
+        """Every key that a session may have a tag for."""
+        own = tuple(source.key for source in self.session_tags)
+        return own + self.keys.labels + tuple(sorted(self.keys.pod_tags))
+
+    @property
+    def parts_each_pod(self) -> bool:
+        """Whether no two pods share a session, so that there are as many sessions as pods."""
+        named = self.session_name.names_each_pod or TagSource.POD in self.session_tags
+        return named or (self.source_identity is not None and self.source_identity.names_each_pod)
+
+    def _problems(self) -> Iterator[str]:
+        if not _SHORTEST <= self.session_duration <= _LONGEST:
+            yield f"a session of {self.session_duration}: STS takes 15 minutes to 12 hours"
+        if self.default_role is not None:
+            role = resolve(self.default_role, self.base)
+            if isinstance(role, Malformed):
+                yield f"the default role: {role.why}"
+        for account in sorted(self.allowed_accounts):
+            if not _ACCOUNT.fullmatch(account):
+                yield f"the account {quoted(account)} is not twelve digits"
+        yield from self._problems_of_names()
+        yield from self._problems_of_tags()
+        yield from self._problems_of_policies()
+
+    def _problems_of_names(self) -> Iterator[str]:
+        used = self.session_name.fields
+        used |= self.source_identity.fields if self.source_identity else frozenset()
+        if not self.cluster_name and (
+            Field.CLUSTER in used or TagSource.CLUSTER in self.session_tags
+        ):
+            yield "the cluster's name is used in session names or tags, and is not configured"
+
+    def _problems_of_tags(self) -> Iterator[str]:
+        keys = list(self.tag_keys)
+        yield from faults_of_keys(keys)
+        for key in sorted(self.transitive_tags - set(keys)):
+            yield f"the transitive tag {quoted(key)} is no session tag"
+
+    def _problems_of_policies(self) -> Iterator[str]:
+        if len(self.policy_arns) > _MOST_POLICIES:
+            yield f"{len(self.policy_arns)} policy ARNs: STS takes at most {_MOST_POLICIES}"
+        for arn in self.policy_arns:
+            if not _POLICY_ARN.fullmatch(arn):
+                yield f"{quoted(arn)} is not the ARN of a managed policy"
+        if self.session_policy is None:
+            return
+        if sum(map(len, (self.session_policy, *self.policy_arns))) > _LONGEST_POLICY:
+            yield f"the session policy and policy ARNs are longer than {_LONGEST_POLICY} characters"
+        try:
+            msgspec.json.decode(self.session_policy, type=dict[str, object])
+        except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+            yield f"the session policy is not a JSON object: {error}"
