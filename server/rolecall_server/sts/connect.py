@@ -42,7 +42,7 @@ async def connect(
     endpoint, tls = await asyncio.to_thread(_prepare, make_session, options, environ)
     if endpoint.is_plain:
         log.warning("STS is asked without TLS", extra={"endpoint": endpoint.url})
-    async with open_transport(endpoint, tls, options.concurrency, options.timeout) as transport:
+    async with open_transport(endpoint, tls, options.concurrency, options.patience) as transport:
         keyring = Keyring(Chain(clock, make_session).look, clock)
         sts = Sts(transport, keyring, clock, observe)
         if options.assume_role_arn:

@@ -26,7 +26,7 @@ class Options:
     # As many connections: one for each call in flight.
     concurrency: int = 256
     # STS answers in 50 to 500 ms; whoever waits longer had better ask anew.
-    timeout: timedelta = timedelta(seconds=10)
+    patience: timedelta = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)

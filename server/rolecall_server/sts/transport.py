@@ -68,15 +68,15 @@ class Transport:
 
 @asynccontextmanager
 async def open_transport(
-    endpoint: Endpoint, tls: ssl.SSLContext, concurrency: int, timeout: timedelta
+    endpoint: Endpoint, tls: ssl.SSLContext, concurrency: int, patience: timedelta
 ) -> AsyncGenerator[Transport]:
-    """Hold a pool of up to *concurrency* connections; each call ends within *timeout*."""
+    """Hold a pool of up to *concurrency* connections; each call ends within *patience*."""
     connector = aiohttp.TCPConnector(
         limit=concurrency, ssl=tls, keepalive_timeout=_KEEP_IDLE_SECONDS, ttl_dns_cache=60
     )
     async with aiohttp.ClientSession(
         connector=connector,
-        timeout=aiohttp.ClientTimeout(timeout.total_seconds(), sock_connect=_CONNECT_SECONDS),
+        timeout=aiohttp.ClientTimeout(patience.total_seconds(), sock_connect=_CONNECT_SECONDS),
         headers=_HEADERS,
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,

@@ -1,0 +1,190 @@
+"""The server's own credentials: where they come from, and how often they are looked for."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from fakes.aws import forget_machine
+from fakes.clock import FakeClock
+from rolecall_common.secret import Secret
+from rolecall_server.issuer import IssueError, UnavailableError
+from rolecall_server.sts.chain import LOOK_EVERY, Chain
+from rolecall_server.sts.own import Found, Keyring, OwnKeys
+
+OLD = OwnKeys("AKIAOLD", Secret("old"))
+NEW = OwnKeys("AKIANEW", Secret("new"))
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture(autouse=True)
+def _no_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    forget_machine(monkeypatch, tmp_path)
+
+
+class Source:
+    """Something to look through, that a test can stop, change and break."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+        self.keys = OLD
+        self.failure: IssueError | None = None
+        self.looks = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def look(self) -> Found:
+        self.looks += 1
+        await self.gate.wait()
+        if self.failure is not None:
+            raise self.failure
+        return Found(self.keys, self.clock.now() + MINUTE)
+
+
+def ring() -> tuple[Source, Keyring, FakeClock]:
+    clock = FakeClock()
+    source = Source(clock)
+    return source, Keyring(source.look, clock), clock
+
+
+async def test_keys_are_held_and_looked_for_again_from_time_to_time() -> None:
+    """One look a minute, however many calls there are."""
+    source, keyring, clock = ring()
+    assert [await keyring.current(), await keyring.current()] == [OLD, OLD]
+    source.keys = NEW
+    clock.advance(MINUTE)
+
+    assert [await keyring.current(), await keyring.current()] == [NEW, NEW]
+    assert source.looks == 2
+
+
+async def test_a_crowd_shares_one_look() -> None:
+    """Whoever comes while the first look is under way gets its outcome."""
+    source, keyring, _ = ring()
+    source.gate.clear()
+    async with asyncio.TaskGroup() as tasks:
+        crowd = [tasks.create_task(keyring.current(), name=f"call {n}") for n in range(20)]
+        await asyncio.sleep(0)
+        source.gate.set()
+
+    assert {task.result().access_key_id for task in crowd} == {"AKIAOLD"}
+    assert source.looks == 1
+
+
+async def test_a_crowd_shares_one_failure() -> None:
+    """A chain that finds nothing is not looked through once for each of them."""
+    source, keyring, _ = ring()
+    source.failure = UnavailableError("no credentials")
+    source.gate.clear()
+    crowd = [asyncio.ensure_future(keyring.current()) for _ in range(20)]
+    await asyncio.sleep(0)
+    source.gate.set()
+
+    results = await asyncio.gather(*crowd, return_exceptions=True)
+    assert all(isinstance(result, UnavailableError) for result in results)
+    assert source.looks == 1
+
+
+async def test_calls_go_on_with_what_is_held_while_a_look_is_slow() -> None:
+    """A metadata service that hangs delays one call, not all of them."""
+    source, keyring, clock = ring()
+    await keyring.current()
+    clock.advance(MINUTE)
+    source.gate.clear()
+    async with asyncio.TaskGroup() as tasks:
+        slow = tasks.create_task(keyring.current(), name="slow")
+        await asyncio.sleep(0)
+        assert await keyring.current() == OLD
+        assert not slow.done()
+        source.gate.set()
+
+
+async def test_a_failed_look_keeps_what_is_held() -> None:
+    """Only STS can tell that keys are no good; the next look comes soon."""
+    source, keyring, clock = ring()
+    await keyring.current()
+    clock.advance(MINUTE)
+    source.failure = UnavailableError("metadata service away")
+
+    assert [await keyring.current(), await keyring.current()] == [OLD, OLD]
+    assert source.looks == 2
+    clock.advance(timedelta(seconds=10))
+    source.failure, source.keys = None, NEW
+    assert await keyring.current() == NEW
+
+
+async def test_a_look_that_was_cancelled_leaves_the_next_one_free() -> None:
+    """The call that looked may be cancelled; another takes its turn."""
+    source, keyring, _ = ring()
+    source.gate.clear()
+    first = asyncio.ensure_future(keyring.current())
+    second = asyncio.ensure_future(keyring.current())
+    await asyncio.sleep(0)
+    first.cancel()
+    source.gate.set()
+
+    assert await second == OLD
+    assert source.looks == 2
+
+
+async def test_refused_keys_that_were_renewed_meanwhile_need_no_look() -> None:
+    """The fifty-first call to learn of the expiry finds the new keys there."""
+    source, keyring, _ = ring()
+    await keyring.current()
+    source.keys = NEW
+
+    assert await keyring.renewed(OLD) == NEW
+    assert await keyring.renewed(OLD) == NEW
+    assert source.looks == 2
+
+
+async def test_static_keys_in_a_file_are_read_again(tmp_path: Path) -> None:
+    """A Secret that is mounted may change under the server; no restart is needed."""
+    clock = FakeClock()
+    chain = Chain(clock)
+    file = tmp_path / "credentials"
+    file.write_text("[default]\naws_access_key_id = AKIAOLD\naws_secret_access_key = old\n")
+    first = await chain.look()
+    file.write_text("[default]\naws_access_key_id = AKIANEW\naws_secret_access_key = new\n")
+    second = await chain.look()
+
+    assert (first.keys, second.keys) == (OLD, NEW)
+    assert first.look_again == clock.now() + LOOK_EVERY
+    assert chain.method == "shared-credentials-file"
+
+
+async def test_the_environment_is_part_of_the_chain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a session token where there is one."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "ASIAENV")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "token")
+
+    found = await Chain(FakeClock()).look()
+
+    assert found.keys == OwnKeys("ASIAENV", Secret("secret"), Secret("token"))
+
+
+async def test_no_credentials_at_all_name_the_ways() -> None:
+    """The message is what an operator can act on."""
+    with pytest.raises(UnavailableError, match=r"web identity .* static keys .* host network"):
+        await Chain(FakeClock()).look()
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        "[default]\naws_access_key_id = AKIAHALF\n",
+        "[default]\ncredential_process = /nowhere/at-all\n",
+        "[default]\nrole_arn = arn:aws:iam::111122223333:role/x\nsource_profile = nobody\n",
+        "[default]\nrole_arn = arn:aws:iam::111122223333:role/x\nweb_identity_token_file = /none\n",
+        "[default\n",
+    ],
+)
+async def test_a_broken_chain_is_unavailability(profile: str, tmp_path: Path) -> None:
+    """Whatever the chain stumbles over, it is named, and nothing else escapes."""
+    (tmp_path / "config").write_text(profile)
+    (tmp_path / "credentials").write_text(profile)
+
+    with pytest.raises(UnavailableError, match="credentials"):
+        await Chain(FakeClock()).look()
