@@ -1,19 +1,28 @@
 """The engine: changes and a time go in; who may hold what, and what to ask STS, comes out."""
 
+import hashlib
+import hmac
 import random
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from rolecall_proto.values import Address, Hello, NodeName, Reason, Resolution, State
+from rolecall_proto.values import Address, DoorKeys, Hello, NodeName, Resolution
+from rolecall_server.assignments import Assignments
 from rolecall_server.authority import Agent
-from rolecall_server.budget import BudgetRules
-from rolecall_server.fanout import Connection
+from rolecall_server.budget import Budget, BudgetRules
+from rolecall_server.claims import Claims
+from rolecall_server.fanout import Connection, Opening
 from rolecall_server.identity import Identity
+from rolecall_server.index import Index
 from rolecall_server.issuer import Issued, IssueError
 from rolecall_server.journal import Journal
-from rolecall_server.policy import Policy
+from rolecall_server.policy import Entitled, Policy
+from rolecall_server.register import Register
 from rolecall_server.source import Change
+from rolecall_server.stock import Stock
+from rolecall_server.tally import Statistics, count_overdue, first_end, pods_by_state
 
 __all__ = ["Broker", "BrokerRules", "Connection", "Statistics"]
 
@@ -31,28 +40,6 @@ class BrokerRules:
     budget: BudgetRules = field(default_factory=BudgetRules)
 
 
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """How the broker stands at one moment, for metrics."""
-
-    pods: int  # Bound to a node and not finished.
-    namespaces: int
-    # Pods of all nodes by (state, reason); pods of connected nodes only where state depends on STS.
-    assigned: Mapping[tuple[State, Reason | None], int]
-    sessions: int  # With credentials in hand.
-    sessions_idle: int  # Kept for a pod that may come back; not renewed.
-    first_end: datetime | None  # The nearest true end among the sessions that are needed.
-    nodes: Mapping[str, int]  # Connected agents by version.
-    claims_restored: int  # Sessions that agents said they hold already, ever.
-    due: int  # Identities that may be issued as soon as the budget allows.
-    overdue: int  # Of all needed: due for more than a minute and not issued.
-    in_flight: int
-    calls_per_second: float  # What the budget allows at the moment.
-    quarantined: int
-    bugs: int  # Caught at the boundary around one object, ever.
-    watch_fresh: bool
-
-
 class Broker:
     """Knows every pod and decides; holds the sessions; knows what each connected node was told.
 
@@ -62,17 +49,32 @@ class Broker:
     def __init__(
         self, policy: Policy, rules: BrokerRules, dice: random.Random, journal: Journal
     ) -> None:
-        # Called when `due` or `next_moment` may say something new. Set by whoever runs the schedule.
+        # Called when `due` or `next_moment` may say something new. Set by who runs the schedule.
         self.wake_scheduler: Callable[[], None] = lambda: None
+        self._rules = rules
+        self._index = Index()
+        self._stock = Stock(Budget(rules.budget), rules.reported_early, dice, journal, self._wake)
+        self._register = Register(policy, self._index, self._stock, journal)
+        self._assignments = Assignments(
+            self._index, self._stock, imdsv2_required=rules.imdsv2_required
+        )
+        self._bugs = 0
 
     @property
     def synced(self) -> bool:
         """Whether both pods and namespaces were listed once: before, no agent is let in."""
-        raise NotImplementedError
+        return self._register.pods_listed and self._register.namespaces_listed
 
     def apply(self, change: Change, now: datetime) -> None:
         """Take in one change. Nothing that it carries can make this raise."""
-        raise NotImplementedError
+        for part in self._register.parts(change):
+            try:
+                part.act(now)
+            except Exception as error:  # noqa: BLE001 (see below, and test_boundaries.py)
+                # One of the two boundaries (design: one strange object stops nothing). This object
+                # is set aside, and if it is a pod it gets nothing; every other one is served on.
+                self._bugs += 1
+                self._register.deny_for_bug(part, error, now)
 
     def connect(
         self, agent: Agent, hello: Hello, wake: Callable[[], None], now: datetime
@@ -82,35 +84,86 @@ class Broker:
         A node may have several connections at once, for instance while an agent is replaced. The
         snapshot is ready at once; *wake* is not called for it.
         """
-        raise NotImplementedError
+        node = agent.node
+        opening = Opening(node, hello.version, Claims(hello.held, now), self._keys_of(node))
+        connection = Connection(opening, wake, self._assignments)
+        self._register.connections.setdefault(node, []).append(connection)
+        for uid, entry in self._index.on_node(node).items():
+            if isinstance(entry.decision, Entitled):
+                self._stock.need(entry.decision.identity, uid, connection, now, new=False)
+            self._register.report(entry)
+        return connection
 
     def disconnect(self, connection: Connection, now: datetime) -> None:
         """Forget *connection*; its `take` returns nothing from now on. Twice is as once."""
-        raise NotImplementedError
+        connections = self._register.connections.get(connection.node, [])
+        if connection not in connections:
+            return
+        connections.remove(connection)
+        if not connections:
+            del self._register.connections[connection.node]
+        self._stock.release_all(connection, now)
+        connection.close()
 
     def resolve(self, node: NodeName, address: Address, now: datetime) -> Resolution:
         """Tell whether a pod of *node* has *address*; its identity becomes the most urgent one."""
-        raise NotImplementedError
+        entries = self._index.at(node, address)
+        for entry in entries:
+            if isinstance(entry.decision, Entitled):
+                self._stock.hasten(entry.decision.identity.session_id, now)
+        return Resolution.KNOWN if entries else Resolution.UNKNOWN
 
     def due(self, now: datetime) -> list[Identity]:
         """Take what may be issued now, the most urgent first, within the budget.
 
         Each stays in flight until `issued` or `failed` is called for it, exactly once.
         """
-        raise NotImplementedError
+        return self._stock.due(now)
 
     def next_moment(self, now: datetime) -> datetime | None:
         """Return when `due` is to be called next, *now* at the earliest; None: when woken."""
-        raise NotImplementedError
+        return self._stock.next_moment(now)
 
     def issued(self, identity: Identity, issued: Issued, now: datetime) -> None:
-        """STS gave *issued* for *identity*, which was in flight."""
-        raise NotImplementedError
+        """Take in what STS gave for *identity*, which was in flight."""
+        self._stock.issued(identity, issued, now)
+        self._report_users(identity)
 
     def failed(self, identity: Identity, error: IssueError, now: datetime) -> None:
-        """STS gave nothing for *identity*, which was in flight."""
-        raise NotImplementedError
+        """Take in that STS gave nothing for *identity*, which was in flight."""
+        self._stock.failed(identity, error, now)
+        self._report_users(identity)
 
     def statistics(self, now: datetime) -> Statistics:
         """Return how things stand; costs time in proportion to identities, not to pods."""
-        raise NotImplementedError
+        supplies, register = list(self._stock.supplies.values()), self._register
+        everyone = [each for some in register.connections.values() for each in some]
+        return Statistics(
+            pods=len(self._index),
+            namespaces=len(self._index.namespaces),
+            assigned=pods_by_state(self._index.reasons, supplies),
+            sessions=sum(each.session is not None for each in supplies),
+            sessions_idle=sum(each.session is not None and not each.needed_by for each in supplies),
+            first_end=first_end(supplies),
+            nodes=Counter(each.version for each in everyone),
+            claims_restored=self._stock.claims_restored,
+            due=self._stock.schedule.count_ready(now),
+            overdue=count_overdue(supplies, now),
+            in_flight=self._stock.budget.in_flight,
+            calls_per_second=self._stock.budget.calls_per_second,
+            quarantined=len(register.quarantined),
+            bugs=self._bugs,
+            watch_fresh=register.watch_fresh,
+        )
+
+    def _wake(self) -> None:
+        self.wake_scheduler()
+
+    def _report_users(self, identity: Identity) -> None:
+        for uid in self._stock.users(identity.session_id):
+            if (entry := self._index.entry(uid)) is not None:
+                self._register.report(entry)
+
+    def _keys_of(self, node: NodeName) -> DoorKeys:
+        key = hmac.digest(self._rules.token_secret, node.encode(), hashlib.sha256)
+        return DoorKeys(key, self._rules.base_arn, self._rules.imdsv2_required)

@@ -57,4 +57,4 @@ def _after_refusal(count: int) -> timedelta:
     if count <= len(_FIRST_REFUSALS):
         return timedelta(seconds=_FIRST_REFUSALS[count - 1])
     doublings = min(count - len(_FIRST_REFUSALS), 32)  # Bounded, as a year of refusals is not.
-    return min(_LONGEST_AFTER_REFUSAL, timedelta(seconds=_FIRST_REFUSALS[-1]) * 2**doublings)
+    return min(_LONGEST_AFTER_REFUSAL, timedelta(seconds=_FIRST_REFUSALS[-1]) * (1 << doublings))
