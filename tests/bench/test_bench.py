@@ -1,0 +1,92 @@
+"""The bench's own sums, and one short run of what it measures with."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bench.door import Comparison, medians
+from bench.load import Case, Measured, parsed, undisturbed
+from bench.machine import Cores, described
+from bench.manifests import BenchPod, write
+from bench.nginx import nginx
+from bench.table import Line, door_table, lines_table
+
+needs_wrk = pytest.mark.skipif(
+    not (shutil.which("wrk") and shutil.which("nginx")), reason="needs nginx and wrk"
+)
+
+
+def measured(rate: float, p99: float = 1.0, failures: int = 0) -> Measured:
+    return Measured(rate, 0.1, 0.5, p99, 2.0, failures)
+
+
+def test_a_report_of_wrk_is_read_in_our_units() -> None:
+    """Microseconds become milliseconds, and CPU seconds are for ten thousand requests."""
+    said = (
+        'Running 1s test\n{"requests": 20000, "microseconds": 2000000, "failures": 3, '
+        '"p50": 250.0, "p99": 1500.0, "p999": 9000.0}\n'
+    )
+
+    report = parsed(said, cpu_seconds=0.5)
+
+    assert report == Measured(10_000, 0.25, 0.25, 1.5, 9.0, 3)
+
+
+def test_a_wrk_that_fails_is_quoted() -> None:
+    """What wrk says instead of a report is the error."""
+    with pytest.raises(RuntimeError, match="unable to connect"):
+        parsed("unable to connect to 127.0.0.1:1", cpu_seconds=0)
+
+
+def test_medians_are_taken_figure_by_figure() -> None:
+    """One slow round moves nothing, and a failure in any round is not forgotten."""
+    runs = [measured(90, p99=1), measured(10, p99=50, failures=2), measured(100, p99=2)]
+
+    middle = medians(runs)
+
+    assert (middle.rate, middle.p99, middle.failures) == (90, 2, 2)
+
+
+def test_the_table_tells_what_was_promised() -> None:
+    """A share stands beside its promise, and beside the peers' shares."""
+    case = Case("64 clients", 64, {})
+    rows = door_table([Comparison(case, measured(85_000), measured(100_000))]).splitlines()
+
+    assert "85.0%" in rows[1]
+    assert "at least 80.0%" in rows[1]
+    assert "22.6%" in rows[1]
+
+
+def test_a_promise_that_is_not_kept_stands_out() -> None:
+    """Nobody has to compare figures to see it."""
+    table = lines_table([Line("memory", "60 MB", "at most 55 MB", kept=False)])
+
+    assert table.splitlines()[1].endswith("NO")
+
+
+def test_pods_are_written_all_at_once(tmp_path: Path) -> None:
+    """A reader of the directory never sees half a file."""
+    manifests = tmp_path / "manifests"
+    manifests.mkdir()
+
+    write(manifests, "pods", [BenchPod("one", "127.64.0.1", "reader")])
+
+    (file,) = manifests.iterdir()
+    (pod,) = json.loads(file.read_text())["items"]
+    assert pod["metadata"]["annotations"] == {"iam.amazonaws.com/role": "reader"}
+    assert pod["status"]["podIP"] == "127.64.0.1"
+
+
+@needs_wrk
+async def test_nginx_serves_the_body_that_it_is_given(tmp_path: Path) -> None:
+    """The floor is measured with the same bytes, quotes and line ends included."""
+    cores = Cores.of_this_machine()
+    body = json.dumps({"Code": "Success", "Quote": "it's"}, indent=2)
+    async with nginx(body, core=cores.measured, directory=tmp_path) as (url, process):
+        run = await undisturbed(f"{url}/x", process, Case("2 clients", 2, {}), 1, cores)
+
+    assert run.rate > 0
+    assert run.failures == 0
+    assert "wrk" in described(cores)
