@@ -53,9 +53,9 @@ async def _measure(chosen: argparse.Namespace, cores: Cores, directory: Path) ->
             if "arrivals" in parts:
                 lines += await figures.of_arrivals(running, quick=chosen.quick)
     if "memory" in parts:
-        lines += await figures.of_memory()
+        lines += figures.of_memory()
     if "sts" in parts:
-        lines += await figures.of_sts(cores)
+        lines += figures.of_sts(cores, quick=chosen.quick)
     _say(lines_table(lines))
 
 
