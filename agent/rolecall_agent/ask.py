@@ -30,7 +30,7 @@ class Asker:
         """Note that a request waits for the pod at *address*. Cheap: one question a second."""
         self._questions.want(address, self._clock.now())
 
-    async def run(self, stub: broker_pb2_grpc.BrokerAsyncStub) -> NoReturn:
+    async def run(self, stub: "broker_pb2_grpc.BrokerAsyncStub") -> NoReturn:
         """Ask by *stub* until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             while True:
@@ -38,7 +38,7 @@ class Asker:
                     tasks.create_task(self._ask(stub, address), name=f"ask {address}")
                 await self._questions.raised.wait()
 
-    async def _ask(self, stub: broker_pb2_grpc.BrokerAsyncStub, address: Address) -> None:
+    async def _ask(self, stub: "broker_pb2_grpc.BrokerAsyncStub", address: Address) -> None:
         try:
             request = pb.ResolvePodRequest(address=str(address))
             metadata = self._access.metadata()

@@ -70,7 +70,8 @@ class Statistics:
 @dataclass(slots=True)
 class _Stream:
     server: str
-    stub: broker_pb2_grpc.BrokerAsyncStub
+    # In quotes, here and elsewhere: only the stubs of the generated code know this class.
+    stub: "broker_pb2_grpc.BrokerAsyncStub"
     messages: int = 0
     whole: bool = False
     accepted: asyncio.Event = field(default_factory=asyncio.Event)

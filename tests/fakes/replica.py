@@ -1,0 +1,204 @@
+"""A server and an agent's end of the stream, both real, joined by TLS on loopback."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import grpc
+import trustme
+
+from rolecall_agent.cache import Cache, Granted, Standing
+from rolecall_agent.channel import Access
+from rolecall_agent.follow import Follower
+from rolecall_agent.trust import Trust
+from rolecall_common.clock import Clock
+from rolecall_common.secret import Secret
+from rolecall_proto.v1 import broker_pb2_grpc
+from rolecall_proto.values import Credentials, Hello, NodeName, PodUid, Session, Update
+from rolecall_server.authority import Authority, LoopbackAuthority
+from rolecall_server.broker import Broker, BrokerRules
+from rolecall_server.issuer import Issued
+from rolecall_server.journal import Journal
+from rolecall_server.listen import listening
+from rolecall_server.pods import Namespace, Pod, Wish
+from rolecall_server.policy import Policy
+from rolecall_server.policy_settings import NamespaceMode, PolicySettings
+from rolecall_server.roles import BaseArn
+from rolecall_server.service import Service
+from rolecall_server.source import NamespacesListed, PodChanged, PodGone, PodsListed
+from rolecall_server.tls import ServerCertificate
+
+BASE = "arn:aws:iam::111122223333:role/"
+SERVER_NAME = "rolecall-server.rolecall.svc"
+NODE = NodeName("node-1")
+
+
+class QuietJournal(Journal):
+    """Hears everything and keeps nothing."""
+
+
+@dataclass
+class Certificates:
+    """A certificate authority, and the files that both sides read."""
+
+    folder: Path
+    authority: trustme.CA = field(default_factory=trustme.CA)
+
+    def __post_init__(self) -> None:
+        self.certificate, self.key = self.folder / "tls.crt", self.folder / "tls.key"
+        self.bundle = self.folder / "ca.crt"
+        self.write(self.authority.issue_cert(SERVER_NAME))
+        self.trust(self.authority)
+
+    def write(self, issued: trustme.LeafCert) -> None:
+        self.certificate.write_bytes(b"".join(each.bytes() for each in issued.cert_chain_pems))
+        self.key.write_bytes(issued.private_key_pem.bytes())
+
+    def trust(self, *authorities: trustme.CA) -> None:
+        self.bundle.write_bytes(b"".join(each.cert_pem.bytes() for each in authorities))
+
+
+class Replica:
+    """One server: a real broker behind a real port. What STS would say is said by `issue`."""
+
+    def __init__(self, clock: Clock, certificates: Certificates) -> None:
+        self.clock = clock
+        self.issued: list[str] = []
+        self.certificate = ServerCertificate(certificates.certificate, certificates.key, clock)
+        self.authority: Authority = LoopbackAuthority("127.0.0.1")
+        base = BaseArn.parse(BASE)
+        policy = Policy(PolicySettings(base=base, namespace_mode=NamespaceMode.OFF))
+        rules = BrokerRules(token_secret=bytes(32), base_arn=BASE)
+        self.broker = Broker(policy, rules, random.Random(1), QuietJournal())
+        self.service = Service(self.broker, self.authority, clock)
+        self.port = 0
+
+    @contextlib.asynccontextmanager
+    async def listening(self, port: int = 0) -> AsyncGenerator["Replica"]:
+        address = f"127.0.0.1:{port}"
+        async with listening(self.service, address, self.certificate.credentials()) as self.port:
+            yield self
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def sync(self, *pods: Pod) -> "Replica":
+        """Tell the broker that these are all the pods there are."""
+        now = self.clock.now()
+        self.broker.apply(NamespacesListed((Namespace("shop"),)), now)
+        self.broker.apply(PodsListed(pods), now)
+        return self
+
+    def change(self, pod: Pod) -> None:
+        self.broker.apply(PodChanged(pod), self.clock.now())
+
+    def remove(self, pod: Pod) -> None:
+        self.broker.apply(PodGone(pod.uid), self.clock.now())
+
+    def issue(self) -> None:
+        """Issue all that is due, with a name that tells one issue from the next."""
+        now = self.clock.now()
+        for identity in self.broker.due(now):
+            self.issued.append(identity.role_arn)
+            key = f"ASIA{len(self.issued)}"
+            end = now + timedelta(hours=1)
+            credentials = Credentials(key, Secret("secret"), Secret("token"), now, end)
+            self.broker.issued(identity, Issued(credentials, "request"), now)
+
+
+def pod(uid: str, address: str, role: str | None = "reader", node: str = NODE) -> Pod:
+    return Pod(
+        uid=PodUid(uid),
+        namespace="shop",
+        name=f"pod-{uid}",
+        node=NodeName(node),
+        addresses=(ip_address(address),),
+        wish=None if role is None else Wish(role=role),
+    )
+
+
+class Node:
+    """The agent's cache behind a follower, and a way to wait for what the stream brings."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.cache = Cache()
+        self.updates: list[Update] = []
+        self.streams = 0
+        self._waiting: dict[asyncio.Future[None], Callable[[], bool]] = {}
+
+    def hello(self) -> Hello:
+        return Hello("0.1.0", self.cache.held(self.clock.now()))
+
+    def begin(self) -> None:
+        self.streams += 1
+        self.updates.clear()
+        self.cache.begin()
+
+    def apply(self, update: Update) -> None:
+        self.updates.append(update)
+        self.cache.apply(update, self.clock.now())
+        for waiter, condition in self._waiting.items():
+            if not waiter.done() and condition():
+                waiter.set_result(None)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Return once *condition* holds, looking after each update."""
+        if condition():
+            return
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting[waiter] = condition
+        try:
+            async with asyncio.timeout(10):
+                await waiter
+        finally:
+            del self._waiting[waiter]
+
+    async def synced(self, streams: int = 1) -> None:
+        """Return once the snapshot of this many streams was whole."""
+        await self.until(lambda: self.streams >= streams and self.cache.generation >= streams)
+
+    def standing(self, address: str) -> Standing:
+        return self.cache.standing(ip_address(address), self.clock.now())
+
+    def session(self, address: str) -> Session | None:
+        """Return what a pod at *address* is served; None where it is served nothing."""
+        standing = self.standing(address)
+        return standing.session if isinstance(standing, Granted) else None
+
+
+@contextlib.asynccontextmanager
+async def following(
+    node: Node, certificates: Certificates, *servers: str, token: Path | None = None
+) -> AsyncGenerator[Follower]:
+    """Follow *servers* on behalf of *node* while the block runs."""
+    if token is None:
+        token = certificates.folder / "token"
+        token.write_text(f"{NODE}\n")
+    access = Access(servers, token, SERVER_NAME)
+    trust = Trust(certificates.bundle)
+    follower = Follower(access, trust, node, node.clock, random.Random(1))
+    task = asyncio.create_task(follower.run(), name="follower")
+    try:
+        yield follower
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+@contextlib.asynccontextmanager
+async def calling(
+    replica: Replica, certificates: Certificates
+) -> AsyncGenerator["broker_pb2_grpc.BrokerAsyncStub"]:
+    """Yield a bare client of *replica*, for calls that no agent of ours would make."""
+    credentials = grpc.ssl_channel_credentials(certificates.bundle.read_bytes())
+    options = [("grpc.ssl_target_name_override", SERVER_NAME)]
+    async with grpc.aio.secure_channel(replica.address, credentials, options=options) as channel:
+        yield broker_pb2_grpc.BrokerStub(channel)

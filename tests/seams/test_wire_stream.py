@@ -1,0 +1,260 @@
+"""One node's stream, from a real server to a real agent: snapshot, changes, and other servers."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from fakes.clock import FakeClock
+from fakes.replica import NODE, Certificates, Node, Replica, following, pod
+from rolecall_agent.cache import Refused, Unknown, Waiting
+from rolecall_agent.endings import Ending
+from rolecall_common.clock import SystemClock
+from rolecall_proto.values import (
+    AssignmentUpserted,
+    Heartbeat,
+    NodeName,
+    PodRemoved,
+    SessionRenewed,
+    SnapshotEnd,
+)
+from rolecall_server.listen import ListenError
+
+WEB = pod("web", "10.0.0.1")
+SHOP = pod("shop", "10.0.0.2", "team/writer")
+ELSEWHERE = pod("elsewhere", "10.0.1.1", "other", node="node-2")
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> Certificates:
+    return Certificates(tmp_path)
+
+
+@pytest.fixture
+def node() -> Node:
+    return Node(SystemClock())
+
+
+@pytest.fixture
+async def replica(certificates: Certificates) -> AsyncGenerator[Replica]:
+    server = Replica(SystemClock(), certificates)
+    async with server.listening():
+        yield server
+
+
+async def test_a_node_is_told_what_its_pods_have_and_nothing_else(
+    replica: Replica, certificates: Certificates, node: Node
+) -> None:
+    """The snapshot holds the node's own pods with their sessions; other nodes' stay where they are."""
+    replica.sync(WEB, SHOP, ELSEWHERE)
+    async with following(node, certificates, replica.address):
+        await node.synced()
+        replica.issue()
+        await node.until(lambda: bool(node.session("10.0.0.1") and node.session("10.0.0.2")))
+
+    assert node.session("10.0.0.1") != node.session("10.0.0.2")
+    assert isinstance(node.standing("10.0.1.1"), Unknown)
+    assert "other" not in " ".join(replica.issued)  # Nobody who needs it is connected.
+
+
+async def test_changes_follow_the_snapshot(
+    replica: Replica, certificates: Certificates, node: Node
+) -> None:
+    """A pod that comes, gets its role, changes it and goes is all that to the node as well."""
+    replica.sync()
+    async with following(node, certificates, replica.address):
+        await node.synced()
+        replica.change(WEB)
+        await node.until(lambda: isinstance(node.standing("10.0.0.1"), Waiting))
+        replica.issue()
+        await node.until(lambda: node.session("10.0.0.1") is not None)
+        replica.change(pod("web", "10.0.0.1", role=None))
+        await node.until(lambda: isinstance(node.standing("10.0.0.1"), Refused))
+        replica.remove(WEB)
+        await node.until(lambda: isinstance(node.standing("10.0.0.1"), Unknown))
+
+    assert isinstance(node.updates[-1], PodRemoved)
+
+
+async def test_pods_of_one_role_share_one_session_on_the_wire(
+    replica: Replica, certificates: Certificates, node: Node
+) -> None:
+    """Credentials travel once to a node, however many of its pods have them."""
+    replica.sync(*(pod(f"web-{number}", f"10.0.0.{number}") for number in range(1, 51)))
+    async with following(node, certificates, replica.address):
+        await node.synced()
+        replica.issue()
+        await node.until(lambda: node.session("10.0.0.50") is not None)
+
+    assert sum(isinstance(update, SessionRenewed) for update in node.updates) == 1
+    assert sum(isinstance(update, AssignmentUpserted) for update in node.updates) == 100
+
+
+async def test_a_node_goes_on_at_another_replica_with_what_it_holds(
+    certificates: Certificates, node: Node
+) -> None:
+    """A replica stops: its node is served meanwhile, and the next one sends and issues nothing anew."""
+    one, two = (Replica(SystemClock(), certificates).sync(WEB) for _ in range(2))
+    async with two.listening(), contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(one.listening())
+        await stack.enter_async_context(following(node, certificates, one.address, two.address))
+        await node.synced()
+        for replica in (one, two):
+            replica.issue()
+        await node.until(lambda: node.session("10.0.0.1") is not None)
+        held = node.session("10.0.0.1")
+        first, second = (one, two) if one.issued else (two, one)
+
+        first.service.close()
+        assert node.session("10.0.0.1") == held
+        await node.synced(streams=2)
+
+        second.issue()
+        assert second.issued == []
+        assert not [each for each in node.updates if isinstance(each, SessionRenewed)]
+        assert node.session("10.0.0.1") == held
+
+
+async def test_a_restarted_server_sends_nothing_that_is_held(
+    certificates: Certificates, node: Node
+) -> None:
+    """After a restart the claim spares the call to STS, and the push."""
+    before, after = (Replica(SystemClock(), certificates).sync(WEB) for _ in range(2))
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(before.listening())
+        port = before.port
+        async with following(node, certificates, before.address) as follower:
+            await node.synced()
+            before.issue()
+            await node.until(lambda: node.session("10.0.0.1") is not None)
+            await stack.aclose()
+            async with after.listening(port):
+                await node.synced(streams=2)
+                after.issue()
+
+    assert after.issued == []
+    assert node.session("10.0.0.1") is not None
+    assert [type(each) for each in node.updates[1:]] == [AssignmentUpserted, SnapshotEnd]
+    assert follower.statistics().endings[Ending.UNAVAILABLE] >= 1
+
+
+async def test_a_server_with_open_streams_stops_at_once(
+    certificates: Certificates, node: Node
+) -> None:
+    """Streams have nothing to finish: stopping does not wait for their grace."""
+    replica = Replica(SystemClock(), certificates).sync(WEB)
+    async with following(node, certificates, "127.0.0.1:1"):
+        pass
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(replica.listening())
+        await stack.enter_async_context(following(node, certificates, replica.address))
+        await node.synced()
+        async with asyncio.timeout(1):
+            await stack.aclose()
+
+    assert not replica.broker.statistics(replica.clock.now()).nodes
+
+
+async def test_an_agent_that_leaves_is_forgotten_at_once(
+    replica: Replica, certificates: Certificates, node: Node
+) -> None:
+    """Nothing is issued for a node that nobody is connected for."""
+    replica.sync(WEB)
+    gone = asyncio.Event()
+    disconnect = replica.broker.disconnect
+    async with following(node, certificates, replica.address):
+        await node.synced()
+        replica.broker.disconnect = lambda *args: (disconnect(*args), gone.set())  # type: ignore[assignment, method-assign, misc, return-value]  # a bell on the real one
+    async with asyncio.timeout(5):
+        await gone.wait()
+
+    assert not replica.broker.statistics(replica.clock.now()).nodes
+    replica.issue()
+    assert replica.issued == []
+
+
+async def test_a_silent_stream_carries_a_heartbeat(certificates: Certificates) -> None:
+    """After ten seconds without a word the server says that it is alive, and what time it has."""
+    clock = FakeClock()
+    node, replica = Node(clock), Replica(clock, certificates).sync(WEB)
+    async with replica.listening(), following(node, certificates, replica.address) as follower:
+        await node.synced()
+        await clock.asleep_until(clock.now() + timedelta(seconds=10))
+        clock.advance(timedelta(seconds=10))
+        await node.until(lambda: isinstance(node.updates[-1], Heartbeat))
+
+        assert follower.statistics().server_clock_ahead == timedelta()
+
+
+async def test_a_silent_server_is_left(certificates: Certificates) -> None:
+    """A server that takes the connection and says nothing is given up after ten seconds."""
+    clock = FakeClock()
+    node = Node(clock)
+
+    async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    silent = await asyncio.start_server(swallow, "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    async with silent, following(node, certificates, f"127.0.0.1:{port}") as follower:
+        await clock.asleep_until(clock.now() + timedelta(seconds=10))
+        clock.advance(timedelta(seconds=10))
+        await clock.asleep(1)
+        async with asyncio.timeout(5):
+            while not (endings := follower.statistics().endings):
+                await asyncio.sleep(0)
+
+    assert endings == {Ending.SILENT: 1}
+
+
+async def test_the_token_is_read_anew_for_each_connection(
+    replica: Replica, certificates: Certificates, node: Node
+) -> None:
+    """The kubelet renews the token; the next connection is made with the one that is there then."""
+    token = certificates.folder / "renewed"
+    replica.sync(pod("web", "10.0.0.1", node="node-2"))
+    async with following(node, certificates, replica.address, token=token) as follower:
+        async with asyncio.timeout(5):
+            while not follower.statistics().endings:
+                await asyncio.sleep(0)
+        token.write_text("node-2")
+        await node.synced()
+
+    assert set(follower.statistics().endings) == {Ending.TOKEN_UNUSABLE}
+    assert not isinstance(node.standing("10.0.0.1"), Unknown)
+
+
+async def test_a_question_reaches_the_server_once(
+    replica: Replica, certificates: Certificates, node: Node
+) -> None:
+    """Fifty requests that wait at one address are one call, and its pod is the most urgent one."""
+    replica.sync(WEB)
+    asked: list[tuple[NodeName, str]] = []
+    called = asyncio.Event()
+    resolve = replica.broker.resolve
+
+    def noted(node: NodeName, address: object, now: object) -> object:
+        asked.append((node, str(address)))
+        called.set()
+        return resolve(node, address, now)  # type: ignore[arg-type]  # handed through
+
+    replica.broker.resolve = noted  # type: ignore[assignment, method-assign]  # a bell on the real one
+    async with following(node, certificates, replica.address) as follower:
+        await node.synced()
+        for _ in range(50):
+            follower.resolve(WEB.addresses[0])
+        async with asyncio.timeout(5):
+            await called.wait()
+
+    assert asked == [(NODE, "10.0.0.1")]
+
+
+async def test_a_port_in_use_is_an_error(replica: Replica, certificates: Certificates) -> None:
+    """Two servers do not share a port in silence."""
+    with pytest.raises(ListenError, match="cannot listen"):
+        async with Replica(SystemClock(), certificates).listening(replica.port):
+            pass
