@@ -28,9 +28,7 @@ class TagSource(enum.StrEnum):
 
     @property
     def key(self) -> str:
-        """The tag's key; where EKS Pod Identity has such a tag, the same, so that policies carry
-        over.
-        """
+        """The key of the tag: EKS Pod Identity's where it has one, so that policies carry over."""
         return _KEYS[self]
 
 
