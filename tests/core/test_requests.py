@@ -1,0 +1,73 @@
+"""Reading one head: totally, strictly, and no earlier than it can be told."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rolecall_agent.framing import HOPELESS, Framing
+from rolecall_agent.requests import LONGEST_HEAD, parse
+
+HEAD = b"GET /latest HTTP/1.1\r\nHost: 169.254.169.254\r\n\r\n"
+
+
+def test_a_request_is_what_the_door_looks_at() -> None:
+    """The query is dropped, values are trimmed, names have no case."""
+    request = parse(
+        b"PUT /latest/api/token?x HTTP/1.1\r\nhOST:  Metadata \r\n"
+        b"X-AWS-EC2-Metadata-Token-TTL-Seconds: 60\r\nX-Forwarded-For: a\r\n"
+        b"x-aws-ec2-metadata-token:\r\nConnection: x, CLOSE\r\n\r\n"
+    )
+
+    assert request is not None
+    assert (request.method, request.path, request.host) == (
+        b"PUT",
+        b"/latest/api/token",
+        b"metadata",
+    )
+    assert (request.ttl, request.tokens, request.forwarded) == (b"60", (b"",), True)
+    assert not request.keep_alive
+
+
+@given(st.binary(max_size=300))
+def test_every_head_is_read_without_an_error(junk: bytes) -> None:
+    """Whatever stands in the place of a request, a header or a value."""
+    parse(junk)
+    parse(junk + b"\r\n\r\n")
+    parse(b"GET " + junk + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+    parse(b"GET /x HTTP/1.1\r\n" + junk + b"\r\n\r\n")
+    parse(b"GET /x HTTP/1.1\r\nHost: " + junk + b"\r\n\r\n")
+
+
+@given(st.lists(st.integers(1, 60), max_size=12))
+def test_pieces_make_the_same_heads_as_the_whole(cuts: list[int]) -> None:
+    """Where TCP cuts makes no difference."""
+    text, framing, heads = HEAD * 3, Framing(), []
+    for cut in cuts:
+        heads += framing.cut(text[:cut], 100)
+        text = text[cut:]
+    heads += framing.cut(text, 100)
+
+    assert heads == [HEAD] * 3
+    assert framing.is_empty
+
+
+def test_what_is_too_many_is_left_for_later() -> None:
+    """The rest is there when it is asked for."""
+    framing = Framing()
+
+    assert framing.cut(HEAD * 5, 3) == [HEAD] * 3
+    assert framing.has_whole
+    assert framing.cut(b"", 100) == [HEAD] * 2
+
+
+def test_hope_ends_as_soon_as_it_can_be_told() -> None:
+    """Nobody waits five seconds for the rest of a head that can only be wrong."""
+    assert Framing().cut(b"GET /x HTTP/1.1\n", 9) == [HOPELESS]
+    assert Framing().cut(b"GET /x\r\n", 9) == [HOPELESS]
+    assert Framing().cut(b"x" * LONGEST_HEAD, 9) == [HOPELESS]
+    assert Framing().cut(HEAD + b"\x16\x03\x01\n", 9) == [HEAD, HOPELESS]
+
+
+def test_hope_remains_while_it_can_become_a_head() -> None:
+    """Between a carriage return and its line feed too."""
+    for end in range(1, len(HEAD)):
+        assert Framing().cut(HEAD[:end], 9) == []

@@ -1,0 +1,420 @@
+"""The metadata door over real sockets: holding, waking, ending, and what it counts."""
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator
+from datetime import timedelta
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from fakes.door_rig import (
+    KEYS,
+    ROLES,
+    START,
+    Rig,
+    door_rig,
+    known,
+    pod,
+    request,
+    session,
+)
+from rolecall_agent import door as door_module
+from rolecall_agent.endings import Ending
+from rolecall_agent.follow import Statistics as StreamStatistics
+from rolecall_agent.metrics import METRICS, AgentCollector
+from rolecall_agent.routes import Route
+from rolecall_agent.verdicts import Missing, Outcome
+from rolecall_proto.values import (
+    AssignmentUpserted,
+    DoorKeys,
+    PodRemoved,
+    PodUid,
+    Reason,
+    SessionRenewed,
+    State,
+)
+
+OWN = "127.0.0.2"
+LIST = request()
+DOCUMENT = request(f"{ROLES}/reader")
+TTL = "X-aws-ec2-metadata-token-ttl-seconds: 60"
+PUT = request("/latest/api/token", TTL, method="PUT")
+LONG = timedelta(seconds=60)  # A hold that a test ends by an event, or loses.
+
+
+def with_token(token: str, path: str = f"{ROLES}/reader") -> bytes:
+    return request(path, f"X-aws-ec2-metadata-token: {token}")
+
+
+@pytest.fixture
+async def rig() -> AsyncGenerator[Rig]:
+    async with door_rig() as rig:
+        rig.snapshot(*known(pod(OWN)))
+        yield rig
+
+
+async def test_the_document_has_the_seven_fields(rig: Rig) -> None:
+    """Times are whole seconds in UTC, and the end is the reported one."""
+    [answer] = await rig.ask(DOCUMENT)
+
+    assert answer.body.decode() == (
+        "{\n"
+        '  "Code": "Success",\n'
+        '  "LastUpdated": "2026-05-04T12:00:00Z",\n'
+        '  "Type": "AWS-HMAC",\n'
+        '  "AccessKeyId": "ASIA1",\n'
+        '  "SecretAccessKey": "secret-of-s1",\n'
+        '  "Token": "token-of-s1",\n'
+        '  "Expiration": "2026-05-04T12:55:00Z"\n'
+        "}"
+    )
+    assert answer.headers == {
+        "server": "EC2ws",
+        "date": "Mon, 04 May 2026 12:00:00 GMT",
+        "content-type": "text/plain",
+        "cache-control": "no-store",
+        "content-length": str(len(answer.body)),
+    }
+
+
+async def test_the_list_is_one_line_without_an_end(rig: Rig) -> None:
+    """Clients take the whole body for the name."""
+    [answer] = await rig.ask(LIST)
+
+    assert answer.body == b"reader"
+
+
+async def test_head_tells_the_length_and_sends_no_body(rig: Rig) -> None:
+    """What GET would have sent is counted, not sent."""
+    [whole] = await rig.ask(DOCUMENT)
+    async with rig.client() as client:
+        client.send(request(f"{ROLES}/reader", method="HEAD"))
+        [answer] = await client.rest(has_body=False)
+
+    assert answer.headers["content-length"] == str(len(whole.body))
+
+
+async def test_a_token_echoes_its_life_and_is_as_long_as_ec2s(rig: Rig) -> None:
+    """Go and Rust want the echo; the C runtime breaks beyond 64 characters."""
+    [answer] = await rig.ask(PUT)
+
+    assert len(answer.body) == 56
+    assert answer.headers["x-aws-ec2-metadata-token-ttl-seconds"] == "60"
+    assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_a_token_outlives_the_agent() -> None:
+    """Its key comes with the snapshot: another process takes it as the first one did."""
+    async with door_rig() as first:
+        first.snapshot(*known(pod(OWN)))
+        [given] = await first.ask(PUT)
+    async with door_rig() as second:
+        second.snapshot(*known(pod(OWN, imdsv2_required=True)))
+        [answer] = await second.ask(with_token(given.body.decode()))
+
+    assert answer.status == 200
+
+
+async def test_a_token_ends_on_a_connection_that_stays(rig: Rig) -> None:
+    """An answer from memory does not outlive the token that earned it."""
+    async with rig.client() as client:
+        client.send(PUT)
+        shown = with_token((await client.answer()).body.decode())
+        client.send(shown)
+        first = await client.answer()
+        rig.clock.advance(timedelta(seconds=60))
+        rig.tell(AssignmentUpserted(pod("127.0.0.99")))  # The real second need not pass.
+        client.send(shown)
+
+        assert (first.status, (await client.answer()).status) == (200, 401)
+
+
+async def test_new_keys_end_the_old_tokens(rig: Rig) -> None:
+    """A key that was replaced proves nothing any more."""
+    async with rig.client() as client:
+        client.send(PUT)
+        shown = with_token((await client.answer()).body.decode())
+        client.send(shown)
+        before = await client.answer()
+        rig.tell(DoorKeys(bytes(32), KEYS.base_arn))
+        client.send(shown)
+
+        assert (before.status, (await client.answer()).status) == (200, 401)
+
+
+async def test_required_tokens_are_required_of_unknown_addresses_too() -> None:
+    """Where the whole cluster wants IMDSv2, nobody is held without a token."""
+    async with door_rig() as rig:
+        rig.snapshot(keys=DoorKeys(KEYS.token_key, KEYS.base_arn, imdsv2_required=True))
+        [answer] = await rig.ask(LIST)
+
+    assert answer.status == 401
+
+
+async def test_a_change_of_role_is_served_at_once(rig: Rig) -> None:
+    """On a connection that has its answer in memory, the next one is the new one."""
+    async with rig.client() as client:
+        client.send(DOCUMENT)
+        await client.answer()
+        client.send(DOCUMENT)
+        await client.answer()
+        rig.tell(SessionRenewed(session(key="ASIA2")))
+        client.send(DOCUMENT)
+        renewed = await client.answer()
+        rig.tell(PodRemoved(PodUid(f"uid-{OWN}")))
+        client.send(DOCUMENT)
+        gone = await client.answer()
+
+    assert b"ASIA2" in renewed.body
+    assert gone.status == 503
+
+
+async def test_memory_is_kept_apart_by_peer(rig: Rig) -> None:
+    """The same bytes from another pod are another question."""
+    other = pod("127.0.0.3", State.DENIED, Reason.NAMESPACE_FORBIDS)
+    rig.tell(AssignmentUpserted(other))
+    statuses = [(await rig.ask(DOCUMENT, source))[0].status for source in (OWN, "127.0.0.3") * 2]
+
+    assert statuses == [200, 404, 200, 404]
+
+
+async def test_credentials_are_not_served_past_their_true_end(rig: Rig) -> None:
+    """To the last second 200, then 503: STS must be away."""
+    rig.clock.advance(timedelta(minutes=59, seconds=59))
+    [last] = await rig.ask(DOCUMENT)
+    rig.clock.advance(timedelta(seconds=1))
+    [after] = await rig.ask(request(f"{ROLES}/reader", "X-Not-From: memory"))
+
+    assert (last.status, after.status) == (200, 503)
+
+
+async def test_a_pod_that_comes_late_is_answered_by_the_event() -> None:
+    """Its request is parked, the server is asked, and the snapshot's change wakes it."""
+    async with door_rig(hold=LONG) as rig:
+        rig.snapshot()
+        async with rig.client() as client:
+            client.send(LIST)
+            await rig.parked.wait()
+            rig.tell(*known(pod(OWN)))
+            answer = await client.answer()
+
+        assert answer.body == b"reader"
+        assert [str(address) for address in rig.asked] == [OWN]
+        assert rig.door.tally.requests == {(Route.ROLE_LIST, 200, Outcome.HELD_SERVED): 1}
+        assert sum(rig.door.tally.holds[Missing.POD].counts) == 1
+
+
+async def test_a_waiting_pod_is_refused_as_soon_as_it_is_known_to_be_denied() -> None:
+    """A no is worth telling at once."""
+    async with door_rig(hold=LONG) as rig:
+        rig.snapshot(AssignmentUpserted(pod(OWN, State.PENDING, Reason.CREDENTIALS_PENDING)))
+        async with rig.client() as client:
+            client.send(LIST)
+            await rig.parked.wait()
+            rig.tell(AssignmentUpserted(pod(OWN, State.FAILED, Reason.ACCESS_DENIED)))
+
+            assert (await client.answer()).status == 404
+
+
+async def test_everything_waits_for_the_first_snapshot() -> None:
+    """Even a token: its key is not here yet. Nobody can be asked, and so nobody is."""
+    async with door_rig(hold=LONG) as rig, rig.client() as one, rig.client("127.0.0.3") as two:
+        one.send(PUT)
+        two.send(request("/latest/user-data"))
+        await rig.until(lambda: rig.door.held_requests == 2)
+        rig.snapshot()
+        statuses = (await one.answer()).status, (await two.answer()).status
+
+        assert statuses == (200, 404)
+        assert rig.asked == []
+
+
+async def test_a_held_request_is_answered_503_with_retry_after(rig: Rig) -> None:
+    """The answer comes when the hold ends, and asks for another try in a second."""
+    [answer] = await rig.ask(LIST, "127.0.0.99")
+
+    assert answer.status == 503
+    assert answer.headers["retry-after"] == "1"
+    assert rig.door.tally.requests == {(Route.ROLE_LIST, 503, Outcome.TIMEOUT): 1}
+    assert rig.door.held_requests == 0
+
+
+async def test_the_hold_is_nine_tenths_of_a_second() -> None:
+    """SDKs give up after one."""
+    async with door_rig(hold=door_module.HOLD) as rig:
+        rig.snapshot()
+        begun = asyncio.get_running_loop().time()
+        [answer] = await rig.ask(LIST)
+        took = asyncio.get_running_loop().time() - begun
+
+    assert answer.status == 503
+    assert 0.88 < took < 1.0
+
+
+async def test_a_client_that_leaves_is_not_waited_for() -> None:
+    """Nothing is kept of a parked request whose connection is gone."""
+    async with door_rig(hold=LONG) as rig:
+        rig.snapshot()
+        async with rig.client() as client:
+            client.send(LIST)
+            await rig.parked.wait()
+        sock = socket.create_connection(("127.0.0.1", rig.port), source_address=("127.0.0.3", 0))
+        sock.sendall(LIST)
+        await rig.until(lambda: rig.door.held_requests == 2)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        sock.close()  # With a reset.
+        await rig.until(lambda: rig.door.held_requests == 1)
+
+        assert rig.door.open_connections == 1
+
+
+async def test_a_request_in_pieces_is_one_request(rig: Rig) -> None:
+    """Every byte may come alone."""
+    async with rig.client() as client:
+        for byte in DOCUMENT:
+            client.send(bytes([byte]))
+            await asyncio.sleep(0)
+
+        assert (await client.answer()).status == 200
+
+
+async def test_a_slow_head_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has begun a request ends it in time; a byte now and then buys nothing."""
+    monkeypatch.setattr(door_module, "HEAD_WAIT", 0.05)
+    async with door_rig() as rig:
+        rig.snapshot(*known(pod(OWN)))
+        async with rig.client() as silent, rig.client() as slow:
+            slow.send(LIST + LIST[:10])
+
+            assert [answer.status for answer in await slow.until_closed()] == [200]
+            assert await silent.until_closed() == []
+
+
+async def test_an_idle_connection_is_closed_and_a_busy_one_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The wait begins anew with each answer, one from memory included."""
+    monkeypatch.setattr(door_module, "IDLE_WAIT", 0.05)
+    async with door_rig() as rig:
+        rig.snapshot(*known(pod(OWN)))
+        loop = asyncio.get_running_loop()
+        async with rig.client() as idle, rig.client() as busy:
+            idle.send(LIST)
+            closed = asyncio.ensure_future(idle.until_closed())
+            begun = loop.time()
+            while not closed.done():
+                busy.send(LIST)
+                assert (await busy.answer()).status == 200
+
+            assert len(closed.result()) == 1
+            assert loop.time() - begun >= 0.05
+
+
+async def test_a_client_that_does_not_read_is_not_read_from(rig: Rig) -> None:
+    """Answers do not pile up without bound; once it reads, it gets all of them in order."""
+    count = 4000
+    async with rig.client() as client:
+        client.send(DOCUMENT * count)
+        client.end()
+        answers = await client.until_closed()
+
+    assert [answer.status for answer in answers] == [200] * count
+
+
+async def test_the_end_answers_who_waits() -> None:
+    """An agent that stops says 503 at once and closes."""
+    async with door_rig(hold=LONG) as rig:
+        rig.snapshot()
+        client_context = rig.client()
+        client = await client_context.__aenter__()
+        client.send(LIST)
+        await rig.parked.wait()
+    [answer] = await client.until_closed()
+    await client_context.__aexit__(None, None, None)
+
+    assert answer.status == 503
+
+
+async def test_the_first_serve_of_a_session_is_told_once(rig: Rig) -> None:
+    """Once for each pod and set of credentials, by the document and not by the list."""
+    await rig.ask(LIST)
+    told_by_the_list = list(rig.served)
+    for _ in range(3):
+        await rig.ask(DOCUMENT)
+    rig.tell(SessionRenewed(session(key="ASIA2")))
+    await rig.ask(DOCUMENT)
+
+    assert told_by_the_list == []
+    assert rig.served == [
+        (f"uid-{OWN}", "ASIA1 metadata"),
+        (f"uid-{OWN}", "ASIA2 metadata"),
+    ]
+
+
+async def test_answers_from_memory_are_counted_as_all_others(rig: Rig) -> None:
+    """How a document was found makes no difference to what the metrics say."""
+    async with rig.client() as client:
+        for _ in range(5):
+            client.send(DOCUMENT)
+            await client.answer()
+    tally = rig.door.tally
+
+    assert tally.requests == {(Route.ROLE_DOCUMENT, 200, Outcome.SERVED): 5}
+    assert sum(tally.durations[Route.ROLE_DOCUMENT].counts) == 5
+    assert sum(tally.remaining.counts) == 5
+    assert tally.remaining.total == pytest.approx(5 * 55 * 60, abs=5)
+
+
+async def test_small_answers_leave_at_once(rig: Rig) -> None:
+    """Nagle's algorithm would hold back what follows a first answer."""
+    async with rig.client() as client:
+        client.send(LIST)
+        await client.answer()
+        [connection] = rig.door._connections  # noqa: SLF001 - no other way to the server's socket
+        sock = connection._transport.get_extra_info("socket")  # noqa: SLF001 - as above
+
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+async def test_the_date_is_now(rig: Rig) -> None:
+    """It follows the clock, second by second."""
+    await rig.ask(LIST)
+    rig.clock.advance(timedelta(days=27, seconds=1))
+    [answer] = await rig.ask(request("/latest"))
+
+    assert rig.clock.now() == START + timedelta(days=27, seconds=1)
+    assert answer.headers["date"] == "Sun, 31 May 2026 12:00:01 GMT"
+
+
+async def test_a_scrape_shows_every_declared_metric(rig: Rig) -> None:
+    """It is parsed as Prometheus parses it, and no label has a value that is not declared."""
+    await rig.ask(DOCUMENT)
+    await rig.ask(LIST, "127.0.0.99")
+    registry = CollectorRegistry()
+    stream = StreamStatistics(
+        connected=True,
+        server="a:1",
+        last_message_at=START,
+        endings={Ending.SILENT: 2},
+        skipped=0,
+        server_clock_ahead=None,
+    )
+    registry.register(AgentCollector(rig.door, rig.cache, lambda: stream, rig.clock.now))
+    families = {
+        family.name: family
+        for family in text_string_to_metric_families(generate_latest(registry).decode())
+    }
+
+    for metric in METRICS:
+        allowed = {label.name: {*label.values} for label in metric.labels}
+        for sample in families[metric.name.removesuffix("_total")].samples:
+            labels = {name: value for name, value in sample.labels.items() if name != "le"}
+            assert labels.keys() == allowed.keys()
+            assert all(value in allowed[name] for name, value in labels.items()), sample
+    served = {"door": "metadata", "route": "role_document", "code": "200", "outcome": "served"}
+    assert registry.get_sample_value("rolecall_agent_requests_total", served) == 1
+    bucket = "rolecall_served_credential_remaining_seconds_bucket"
+    assert registry.get_sample_value(bucket, {"le": "2700.0"}) == 0
+    assert registry.get_sample_value(bucket, {"le": "3600.0"}) == 1
