@@ -32,16 +32,17 @@ print("%d.%d" % sys.version_info[:2], "yes" if i.find_spec("ensurepip") else "no
 }
 
 _find_python() {
-  local candidate described seen=""
-  for candidate in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do
+  local candidate described found="" candidates=(python3 python3.14 python3.13 python3.12 python3.11)
+  [ -z "${PYTHON:-}" ] || candidates=("$PYTHON")
+  for candidate in "${candidates[@]}"; do
     described=$(_describe "$candidate") || continue
     case $described in
       3.1[1-4]" yes") python=$(command -v "$candidate"); return ;;
-      3.1[1-4]" no") fail "$candidate has no venv module: apt-get install python${described% no}-venv" ;;
+      3.1[1-4]" no") found="$candidate has no venv module: apt-get install python${described% no}-venv" ;;
+      *) found=${found:-"$candidate is Python ${described% *}: install a newer one"} ;;
     esac
-    seen="$seen $candidate is ${described% *};"
   done
-  fail "no Python from 3.11 to 3.14 found (${seen:- none at all}): install python3 and python3-venv, or name one: PYTHON=/path/to/python $0"
+  fail "no Python from 3.11 to 3.14 to work with (${found:-${PYTHON:-python3} is none}); PYTHON=/path/to/python $0 names one"
 }
 
 # Reads pip's output: keeps it in a file, and shows that something is happening.
