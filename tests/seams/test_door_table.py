@@ -220,7 +220,7 @@ TABLE: list[tuple[str, bytes, str, tuple[int, ...]]] = [
         "HTTP/1.0 is closed",
         raw("GET / HTTP/1.0", "Connection: keep-alive") * 2,
         OWN,
-        (200,),
+        (404,),
     ),
     ("HTTP/1.2", raw(f"GET {ROLES}/ HTTP/1.2", H), OWN, (400,)),
     ("HTTP/2.0", raw(f"GET {ROLES}/ HTTP/2.0", H), OWN, (400,)),
