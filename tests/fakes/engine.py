@@ -1,4 +1,4 @@
-"""A broker in a test's hand: time, an STS that answers when it is told to, and agents that listen."""
+"""A broker in a test's hand: its time, its STS, and agents that listen to it."""
 
 import random
 from collections.abc import Iterable
@@ -42,7 +42,7 @@ TEAM = Namespace("team", permitted=".*")
 
 
 def pod(name: str, role: str | None = None, **changes: object) -> Pod:
-    """Return a pod of namespace `team` that is bound to `node-1`, unless *changes* say otherwise."""
+    """Return a pod of namespace `team` on `node-1`, unless *changes* say otherwise."""
     values: dict[str, object] = {
         "uid": PodUid(f"uid-{name}"),
         "namespace": "team",
@@ -78,7 +78,8 @@ class Notebook:
         self.lines.append(("refused", pod.name, reason, sentence))
 
     def issued(self, identity: Identity, issued: Issued, why: Why, waited: timedelta) -> None:
-        self.lines.append(("issued", identity.session_name, why, waited))
+        percent = issued.packed_policy_percent
+        self.lines.append(("issued", identity.session_name, why, waited, percent))
 
     def failed(self, identity: Identity, error: IssueError) -> None:
         self.lines.append(("failed", identity.session_name, type(error)))
