@@ -50,6 +50,7 @@ class Connection(asyncio.Protocol):
         self._cache = desk.cache
         self._time = desk.loop.time
         self._recall = desk.memory.recall
+        self._host = ""  # The peer, as the kernel writes it; empty until it is known.
         self._framing = Framing()
         self._waiting: deque[tuple[bytes, float]] = deque()  # Whole heads, and when they came.
         self._parked: Parked | None = None
@@ -79,7 +80,8 @@ class Connection(asyncio.Protocol):
         if self._parked is not None:
             self._unpark(self._parked)
         self._forget_the_rest()
-        self._desk.closed(self)
+        if self._host:
+            self._desk.closed(self, self._peer)
 
     def data_received(self, data: bytes) -> None:
         if self._is_quiet:
@@ -110,6 +112,15 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._stuck = False
         self._advance()
+
+    def wait_turn(self) -> None:
+        """Answer nothing until `take_turn`: this pod has too many connections at once."""
+        self._stuck = True
+        self._is_quiet = False
+
+    def take_turn(self) -> None:
+        """Go on with what has come meanwhile."""
+        self.resume_writing()
 
     def retry(self) -> None:
         """Ask again for the parked request: something about its pod has changed."""

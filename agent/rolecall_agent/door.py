@@ -25,6 +25,7 @@ from rolecall_agent.memory import Memory, Remembered
 from rolecall_agent.renderer import Renderer
 from rolecall_agent.routes import Route
 from rolecall_agent.tally import Tally
+from rolecall_agent.turns import Turns
 from rolecall_agent.verdicts import (
     Ending,
     GiveToken,
@@ -100,6 +101,7 @@ class Door:
         self._peers: dict[str, Address] = {}
         self._connections: set[Client] = set()
         self._waiting = WaitingRoom()
+        self._turns = Turns()
         self._last_served: dict[PodUid, str] = {}  # The access key id that was audited last.
         self._slow_heads: Deadlines[Client] = Deadlines(self.loop, HEAD_WAIT, _kill)
         self._idle: Deadlines[Client] = Deadlines(self.loop, IDLE_WAIT, self._idled)
@@ -162,9 +164,11 @@ class Door:
                 self._peers.clear()
             # A link-local peer comes with its link's name, which is no part of who it is.
             address = self._peers[host] = plain(ip_address(host.partition("%")[0]))
+        self._turns.enter(client, address)
         return address
 
-    def closed(self, client: Client) -> None:
+    def closed(self, client: Client, peer: Address) -> None:
+        self._turns.leave(client, peer)
         self._connections.discard(client)
         self._slow_heads.stop(client)
         self._idle.stop(client)

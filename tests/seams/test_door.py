@@ -25,6 +25,7 @@ from rolecall_agent.endings import Ending
 from rolecall_agent.follow import Statistics as StreamStatistics
 from rolecall_agent.metrics import METRICS, AgentCollector
 from rolecall_agent.routes import Route
+from rolecall_agent.turns import Turns
 from rolecall_agent.verdicts import Missing, Outcome
 from rolecall_proto.values import (
     AssignmentUpserted,
@@ -321,6 +322,28 @@ async def test_a_client_that_does_not_read_is_not_read_from(rig: Rig) -> None:
         answers = await client.until_closed()
 
     assert [answer.status for answer in answers] == [200] * count
+
+
+async def test_one_pod_s_connections_stand_in_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond so many at once they wait for one another, and nobody else waits for them."""
+    monkeypatch.setattr(door_module, "Turns", lambda: Turns(1))
+    async with door_rig() as rig:
+        rig.snapshot(*known(pod(OWN), pod("127.0.0.3")))
+        first_in_line = rig.client()
+        first = await first_in_line.__aenter__()
+        async with rig.client() as second:
+            first.send(LIST)
+            await first.answer()
+            second.send(LIST)
+            [neighbour] = await rig.ask(LIST, "127.0.0.3")
+            first.send(LIST)
+            again = await first.answer()
+            open_before = rig.door.open_connections
+            await first_in_line.__aexit__(None, None, None)
+            [late] = await second.rest()
+
+    assert open_before == 2
+    assert (neighbour.status, again.status, late.status) == (200, 200, 200)
 
 
 async def test_the_end_answers_who_waits() -> None:
