@@ -1,7 +1,9 @@
 """Makes the identity of a pod: all that STS will see of it."""
 
+from collections.abc import Mapping
+
 from rolecall_server.identity import Identity
-from rolecall_server.naming import Field, Template, fitted
+from rolecall_server.naming import Field, fitted
 from rolecall_server.pods import Pod
 from rolecall_server.policy_settings import PolicySettings
 from rolecall_server.roles import RoleArn
@@ -11,16 +13,20 @@ from rolecall_server.tags import Tags
 _NO_NAME = "kiam"
 
 
-def identity_of(pod: Pod, role: RoleArn, tags: Tags, settings: PolicySettings) -> Identity:
-    """Return the identity of *pod* in *role*. What is not allowed was refused before."""
-    wish = pod.wish
+def identity_of(pod: Pod, role: RoleArn, settings: PolicySettings) -> Identity:
+    """Return the identity of *pod* in *role*. What is not allowed was refused before.
+
+    The values of its tags are as they were written: `fault_of_values` checks them.
+    """
+    facts = _facts(pod, role, settings)
+    tags = _tags(pod, facts, settings)
     source = settings.source_identity
     return Identity(
         role_arn=role.text,
-        session_name=_session_name(pod, role, settings),
+        session_name=_session_name(pod, facts, settings),
         duration=settings.session_duration,
-        external_id=wish.external_id if wish else None,
-        source_identity=_rendered(source, pod, role, settings) if source else None,
+        external_id=pod.wish.external_id if pod.wish else None,
+        source_identity=source.render(facts) if source else None,
         tags=tags,
         transitive_tags=tuple(key for key, _ in tags if key in settings.transitive_tags),
         policy=settings.session_policy,
@@ -29,29 +35,37 @@ def identity_of(pod: Pod, role: RoleArn, tags: Tags, settings: PolicySettings) -
     )
 
 
-def _session_name(pod: Pod, role: RoleArn, settings: PolicySettings) -> str:
-    template = settings.session_name
-    own = _own_name(pod, settings)
-    # A pod's own name stands alone, unless the template has a place for it.
-    if own is not None and Field.NAME not in template.fields:
-        return fitted(own)
-    return _rendered(template, pod, role, settings)
+def _facts(pod: Pod, role: RoleArn, settings: PolicySettings) -> Mapping[Field, str]:
+    return {
+        Field.NAMESPACE: pod.namespace,
+        Field.SERVICE_ACCOUNT: pod.service_account,
+        Field.POD: pod.name,
+        Field.UID: pod.uid,
+        Field.NODE: pod.node or "",
+        Field.CLUSTER: settings.cluster_name,
+        Field.ROLE: role.name,
+        Field.NAME: _own_name(pod, settings) or _NO_NAME,
+    }
 
 
 def _own_name(pod: Pod, settings: PolicySettings) -> str | None:
     return pod.wish.session_name if pod.wish and settings.allow_pod_session_name else None
 
 
-def _rendered(template: Template, pod: Pod, role: RoleArn, settings: PolicySettings) -> str:
-    return template.render(
-        {
-            Field.NAMESPACE: pod.namespace,
-            Field.SERVICE_ACCOUNT: pod.service_account,
-            Field.POD: pod.name,
-            Field.UID: pod.uid,
-            Field.NODE: pod.node or "",
-            Field.CLUSTER: settings.cluster_name,
-            Field.ROLE: role.name,
-            Field.NAME: _own_name(pod, settings) or _NO_NAME,
-        }
-    )
+def _session_name(pod: Pod, facts: Mapping[Field, str], settings: PolicySettings) -> str:
+    own = _own_name(pod, settings)
+    # A pod's own name stands alone, unless the template has a place for it.
+    if own is not None and Field.NAME not in settings.session_name.fields:
+        return fitted(own)
+    return settings.session_name.render(facts)
+
+
+def _tags(pod: Pod, facts: Mapping[Field, str], settings: PolicySettings) -> Tags:
+    # Of an annotation's tags those are here whose keys were let in when the pod was parsed.
+    found = dict(pod.wish.tags) if pod.wish else {}
+    labels = dict(pod.wish.labels) if pod.wish else {}
+    for key, template in settings.session_tags:
+        value = template.render(facts, labels)
+        if value is not None:
+            found[key] = value
+    return tuple(sorted(found.items()))

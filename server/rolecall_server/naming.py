@@ -3,7 +3,7 @@
 import enum
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -11,7 +11,7 @@ from rolecall_server.wording import quoted
 
 LONGEST = 64  # STS's limit for session names and source identities; the least is 2.
 _STRANGE = re.compile(r"[^A-Za-z0-9_+=,.@-]")  # Everything beyond STS's alphabet.
-_PART = re.compile(r"\{([^{}]*)\}|([^{}]+)")
+_PART = re.compile(r"([^{}]+)|\{([^{}]*)\}|(.)", re.DOTALL)
 _TAIL = 8  # Hex digits of a hash: one in four thousand million names reads as another.
 # In the middle of the 40 to 48 % of a session's life at which it is renewed.
 _RENEWED_AT = 0.44
@@ -30,7 +30,7 @@ class Field(enum.StrEnum):
     NAME = "name"  # The pod's own session-name annotation, where the operator allows it.
 
 
-_OF_EACH_POD = frozenset({Field.POD, Field.UID})
+OF_EACH_POD = frozenset({Field.POD, Field.UID})  # No two pods agree on these.
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +43,10 @@ class Template:
     @classmethod
     def parse(cls, text: str) -> "Template":
         """Read the setting. Raises ValueError saying what is accepted."""
-        found = list(_PART.finditer(text))
-        if not text or sum(len(each[0]) for each in found) != len(text):
-            raise ValueError(
-                f"{quoted(text)} is empty or has a brace without its other; {_ACCEPTED}"
-            )
-        parts = tuple(_literal(each[2]) if each[2] else _field(each[1]) for each in found)
-        return cls(text, parts)
+        if not text:
+            raise ValueError(f"an empty session name; {_ACCEPTED}")
+        parts = (_literal(literal) if literal else field_of(name) for literal, name in pieces(text))
+        return cls(text, tuple(parts))
 
     @property
     def fields(self) -> frozenset[Field]:
@@ -58,11 +55,31 @@ class Template:
     @property
     def names_each_pod(self) -> bool:
         """Whether no two pods get the same text, so that each has a session of its own."""
-        return not self.fields.isdisjoint(_OF_EACH_POD)
+        return not self.fields.isdisjoint(OF_EACH_POD)
 
     def render(self, facts: Mapping[Field, str]) -> str:
         """Return the text for *facts* within STS's alphabet and length, the same every time."""
         return fitted("".join(facts[p] if isinstance(p, Field) else p for p in self.parts))
+
+
+def pieces(text: str) -> Iterator[tuple[str, str]]:
+    """Yield each piece of a template: a literal text, or what is between a pair of braces.
+
+    The other of the two is empty. Raises ValueError where a brace lacks its other.
+    """
+    for found in _PART.finditer(text):
+        literal, braced, stray = found.groups(default="")
+        if stray:
+            raise ValueError(f"{quoted(text)} has a brace without its other; {_ACCEPTED}")
+        yield literal, braced
+
+
+def field_of(text: str) -> Field:
+    """Return the field of that name. Raises ValueError saying which there are."""
+    try:
+        return Field(text)
+    except ValueError:
+        raise ValueError(f"{quoted(text)} in braces is no field; {_ACCEPTED}") from None
 
 
 def fitted(text: str) -> str:
@@ -105,10 +122,3 @@ def _literal(text: str) -> str:
     if len(text) > LONGEST:
         raise ValueError(f"{quoted(text)} is longer than STS's {LONGEST} characters")
     return text
-
-
-def _field(text: str) -> Field:
-    try:
-        return Field(text)
-    except ValueError:
-        raise ValueError(f"{{{text}}} is no field; {_ACCEPTED}") from None

@@ -11,7 +11,7 @@ from rolecall_server.patterns import AllowedDialect, NamespaceRules, Verdict
 from rolecall_server.pods import Namespace, Pod
 from rolecall_server.policy_settings import NamespaceMode, PolicySettings
 from rolecall_server.roles import Malformed, RoleArn, resolve, shown
-from rolecall_server.tags import Tags, fault_of_values, tags_of
+from rolecall_server.tags import Tags, fault_of_values
 from rolecall_server.wording import quoted
 
 __all__ = [
@@ -77,17 +77,17 @@ class Policy:
         if isinstance(role, Malformed):
             return Denied(Reason.ROLE_MALFORMED, f"the role {role.why}")
         verdict = self._verdict(namespace, role)
-        tags = tags_of(pod, self._settings.session_tags, self._settings.cluster_name)
+        identity = identity_of(pod, role, self._settings)
         denied = (
             self._account(role)
             or self._namespace(namespace, role, verdict)
             or self._external_id(pod)
-            or _tags(tags)
+            or _tags(identity.tags)
         )
         if denied:
             return denied
         return Entitled(
-            identity=identity_of(pod, role, tags, self._settings),
+            identity=identity,
             role_shown=shown(role, self._settings.base),
             notes=tuple(self._remarks(pod, namespace, role, verdict)),
         )

@@ -8,11 +8,11 @@ from datetime import timedelta
 
 import msgspec
 
-from rolecall_server.naming import Field, Template
+from rolecall_server.naming import OF_EACH_POD, Field, Template
 from rolecall_server.patterns import AllowedDialect, PermittedDialect
 from rolecall_server.pods import AnnotationKeys
 from rolecall_server.roles import BaseArn, Malformed, resolve
-from rolecall_server.tags import TagSource, faults_of_keys
+from rolecall_server.tags import TagTemplate, faults_of_keys
 from rolecall_server.wording import quoted
 
 # STS's limits.
@@ -51,7 +51,7 @@ class PolicySettings:
     allow_pod_session_name: bool = False
     session_name: Template = Template.parse("{namespace}.{service_account}")  # noqa: RUF009 (immutable)
     cluster_name: str = ""
-    session_tags: tuple[TagSource, ...] = ()
+    session_tags: tuple[tuple[str, TagTemplate], ...] = ()
     transitive_tags: frozenset[str] = frozenset()
     source_identity: Template | None = None
     session_policy: str | None = None
@@ -64,14 +64,19 @@ class PolicySettings:
     @property
     def tag_keys(self) -> tuple[str, ...]:
         """Every key that a session may have a tag for."""
-        own = tuple(source.key for source in self.session_tags)
-        return own + self.keys.labels + tuple(sorted(self.keys.pod_tags))
+        return tuple(key for key, _ in self.session_tags) + tuple(sorted(self.keys.pod_tags))
+
+    @property
+    def fields(self) -> frozenset[Field]:
+        """Every field that makes identities differ."""
+        named = self.session_name.fields
+        named |= self.source_identity.fields if self.source_identity else frozenset()
+        return named.union(*(template.fields for _, template in self.session_tags))
 
     @property
     def parts_each_pod(self) -> bool:
         """Whether no two pods share a session, so that there are as many sessions as pods."""
-        named = self.session_name.names_each_pod or TagSource.POD in self.session_tags
-        return named or (self.source_identity is not None and self.source_identity.names_each_pod)
+        return not self.fields.isdisjoint(OF_EACH_POD)
 
     def _problems(self) -> Iterator[str]:
         if not _SHORTEST <= self.session_duration <= _LONGEST:
@@ -83,20 +88,16 @@ class PolicySettings:
         for account in sorted(self.allowed_accounts):
             if not _ACCOUNT.fullmatch(account):
                 yield f"the account {quoted(account)} is not twelve digits"
-        yield from self._problems_of_names()
+        if Field.CLUSTER in self.fields and not self.cluster_name:
+            yield "the cluster's name is used in session names or tags, and is not configured"
         yield from self._problems_of_tags()
         yield from self._problems_of_policies()
 
-    def _problems_of_names(self) -> Iterator[str]:
-        used = self.session_name.fields
-        used |= self.source_identity.fields if self.source_identity else frozenset()
-        if not self.cluster_name and (
-            Field.CLUSTER in used or TagSource.CLUSTER in self.session_tags
-        ):
-            yield "the cluster's name is used in session names or tags, and is not configured"
-
     def _problems_of_tags(self) -> Iterator[str]:
         keys = list(self.tag_keys)
+        labels = frozenset[str]().union(*(template.labels for _, template in self.session_tags))
+        for label in sorted(labels - set(self.keys.labels)):
+            yield f"the label {quoted(label)} is used in a session tag, and is not among the kept"
         yield from faults_of_keys(keys)
         for key in sorted(self.transitive_tags - set(keys)):
             yield f"the transitive tag {quoted(key)} is no session tag"

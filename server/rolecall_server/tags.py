@@ -1,61 +1,56 @@
-"""Session tags: which keys there are, where their values come from, and what STS takes."""
+"""Session tags: what their values are made of, and what STS takes."""
 
-import enum
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import re2  # type: ignore[import-untyped]  # google-re2 ships no types.
 
-from rolecall_server.pods import Pod
+from rolecall_server.naming import Field, field_of, pieces
 from rolecall_server.wording import quoted
 
-MOST = 50  # STS's limits: tags of a session, and characters of a key and of a value.
+# STS's limits: tags of a session, and characters of a key and of a value.
+_MOST = 50
 _LONGEST_KEY = 128
 _LONGEST_VALUE = 256
 # Letters, separators and digits of any script: Python's `re` has no such classes.
 _TEXT = re2.compile(r"[\p{L}\p{Z}\p{N}_.:/=+\-@]*")
+_LABEL = "label:"
 
 Tags = tuple[tuple[str, str], ...]
 
 
-class TagSource(enum.StrEnum):
-    """What the server knows of a pod by itself, and can say in a tag."""
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Stands for the value of a pod's label."""
 
-    CLUSTER = "cluster"
-    NAMESPACE = "namespace"
-    SERVICE_ACCOUNT = "service-account"
-    POD = "pod"
-    NODE = "node"
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class TagTemplate:
+    """A tag's value: text, fields as in session names, and labels, such as `{label:team}`."""
+
+    parts: tuple[str | Field | Label, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> "TagTemplate":
+        """Read the setting. Raises ValueError saying what is accepted."""
+        return cls(tuple(_part(literal, braced) for literal, braced in pieces(text)))
 
     @property
-    def key(self) -> str:
-        """The key of the tag: EKS Pod Identity's where it has one, so that policies carry over."""
-        return _KEYS[self]
+    def fields(self) -> frozenset[Field]:
+        return frozenset(part for part in self.parts if isinstance(part, Field))
 
+    @property
+    def labels(self) -> frozenset[str]:
+        """The labels that have to be kept of pods for this value."""
+        return frozenset(part.key for part in self.parts if isinstance(part, Label))
 
-_KEYS = {
-    TagSource.CLUSTER: "kubernetes-cluster-name",
-    TagSource.NAMESPACE: "kubernetes-namespace",
-    TagSource.SERVICE_ACCOUNT: "kubernetes-service-account",
-    TagSource.POD: "kubernetes-pod-name",
-    TagSource.NODE: "kubernetes-node-name",
-}
-
-
-def tags_of(pod: Pod, sources: Iterable[TagSource], cluster: str) -> Tags:
-    """Return the tags of a session for *pod*, sorted by key, unchecked.
-
-    Of an annotation's tags those count whose keys were let in when the pod was parsed.
-    """
-    found = dict(pod.wish.tags + pod.wish.labels) if pod.wish else {}
-    values = {
-        TagSource.CLUSTER: cluster,
-        TagSource.NAMESPACE: pod.namespace,
-        TagSource.SERVICE_ACCOUNT: pod.service_account,
-        TagSource.POD: pod.name,
-        TagSource.NODE: pod.node or "",
-    }
-    found |= {source.key: values[source] for source in sources}
-    return tuple(sorted(found.items()))
+    def render(self, facts: Mapping[Field, str], labels: Mapping[str, str]) -> str | None:
+        """Return the value, unchecked, or None where the pod lacks a label: it lacks the tag."""
+        if not self.labels <= labels.keys():
+            return None
+        return "".join(_text(part, facts, labels) for part in self.parts)
 
 
 def fault_of_values(tags: Tags) -> str | None:
@@ -71,8 +66,8 @@ def fault_of_values(tags: Tags) -> str | None:
 
 def faults_of_keys(keys: list[str]) -> Iterator[str]:
     """Yield what STS would not take in *keys*, a sentence each."""
-    if len(keys) > MOST:
-        yield f"there are {len(keys)} session tags: STS takes at most {MOST}"
+    if len(keys) > _MOST:
+        yield f"there are {len(keys)} session tags: STS takes at most {_MOST}"
     for key in keys:
         if not 1 <= len(key) <= _LONGEST_KEY or not _is_text(key) or key[:4].lower() == "aws:":
             yield (
@@ -86,6 +81,24 @@ def faults_of_keys(keys: list[str]) -> Iterator[str]:
         for index, key in enumerate(keys)
         if key.casefold() in folded[:index]
     )
+
+
+def _part(literal: str, braced: str) -> str | Field | Label:
+    if not literal:
+        is_label = braced.startswith(_LABEL) and len(braced) > len(_LABEL)
+        return Label(braced.removeprefix(_LABEL)) if is_label else field_of(braced)
+    if not _is_text(literal):
+        raise ValueError(
+            f"{quoted(literal)} has a character that STS does not take in a tag; accepted are "
+            "letters, digits, blanks and _.:/=+-@, fields as in session names, and {label:KEY}"
+        )
+    return literal
+
+
+def _text(part: str | Field | Label, facts: Mapping[Field, str], labels: Mapping[str, str]) -> str:
+    if isinstance(part, Label):
+        return labels[part.key]
+    return facts[part] if isinstance(part, Field) else part
 
 
 def _is_text(text: str) -> bool:

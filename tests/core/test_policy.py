@@ -26,7 +26,7 @@ from rolecall_server.policy import (
     PolicySettings,
 )
 from rolecall_server.roles import BaseArn
-from rolecall_server.tags import TagSource
+from rolecall_server.tags import TagTemplate
 
 P = "arn:aws:iam::111122223333:role/"
 FAR = "arn:aws:iam::444455556666:role/far"
@@ -304,28 +304,35 @@ def test_kiams_session_names_are_a_template(
 
 
 def test_tags_say_what_the_operator_chose() -> None:
-    """Sorted by key; transitive where configured and present."""
+    """Sorted by key; one whose label is missing is left out; transitive where it is there."""
     settings = replace(
         SETTINGS,
         keys=AnnotationKeys(labels=("app", "tier"), pod_tags=frozenset({"team"})),
-        session_tags=tuple(TagSource),
+        session_tags=(
+            ("where", TagTemplate.parse("{cluster}/{namespace}/{service_account} on {node}")),
+            ("tier", TagTemplate.parse("{label:tier}")),
+            ("app", TagTemplate.parse("app:{label:app}")),
+        ),
         cluster_name="prod",
-        transitive_tags=frozenset({"team", "app", "kubernetes-namespace"}),
+        transitive_tags=frozenset({"team", "app", "where"}),
     )
     wish = Wish(role="reader", tags=(("team", "a"),), labels=(("tier", "web"),))
 
     identity = entitled(wish, settings=settings).identity
 
     assert identity.tags == (
-        ("kubernetes-cluster-name", "prod"),
-        ("kubernetes-namespace", "shop"),
-        ("kubernetes-node-name", "node-a"),
-        ("kubernetes-pod-name", "web-1"),
-        ("kubernetes-service-account", "web"),
         ("team", "a"),
         ("tier", "web"),
+        ("where", "prod/shop/web on node-a"),
     )
-    assert identity.transitive_tags == ("kubernetes-namespace", "team")
+    assert identity.transitive_tags == ("team", "where")
+
+
+@pytest.mark.parametrize("text", ["{", "{label:}", "{labels:x}", "{}", "a;b", "{pod", "\n"])
+def test_a_tag_that_cannot_be_written_so_is_refused(text: str) -> None:
+    """It is a setting: its fault ends the start."""
+    with pytest.raises(ValueError, match="accepted are"):
+        TagTemplate.parse(text)
 
 
 @pytest.mark.parametrize("value", ["a;b", "x" * 257, "line\nbreak", "\ud800", "<b>"])
@@ -387,12 +394,13 @@ def test_what_is_wrong_with_a_rule_that_permits_is_remarked_on() -> None:
         ({"session_duration": timedelta(hours=13)}, "15 minutes to 12 hours"),
         ({"default_role": "a//b"}, "the default role: 'a//b'"),
         ({"allowed_accounts": frozenset({"1234"})}, "'1234' is not twelve digits"),
-        ({"session_tags": (TagSource.CLUSTER,)}, "cluster's name is used"),
+        ({"session_tags": (("c", TagTemplate.parse("{cluster}")),)}, "cluster's name is used"),
+        ({"session_tags": (("a", TagTemplate.parse("{label:a}")),)}, "not among the kept"),
         ({"session_name": Template.parse("{cluster}")}, "cluster's name is used"),
         ({"transitive_tags": frozenset({"x"})}, "transitive tag 'x' is no session tag"),
-        ({"keys": AnnotationKeys(labels=("a", "A"))}, "'A' is configured twice"),
+        ({"keys": AnnotationKeys(pod_tags=frozenset({"a", "A"}))}, "'a' is configured twice"),
         ({"keys": AnnotationKeys(pod_tags=frozenset({"aws:x"}))}, "no key that STS takes"),
-        ({"keys": AnnotationKeys(labels=tuple(map(str, range(51))))}, "51 session tags"),
+        ({"keys": AnnotationKeys(pod_tags=frozenset(map(str, range(51))))}, "51 session tags"),
         ({"session_policy": "[]"}, "not a JSON object"),
         ({"session_policy": '{"a":"' + "x" * 2048 + '"}'}, "longer than 2048"),
         ({"policy_arns": ("ReadOnlyAccess",)}, "not the ARN of a managed policy"),
@@ -409,7 +417,7 @@ def test_settings_know_whether_pods_can_share() -> None:
     """By name, tag or source identity, a pod of its own is a session of its own."""
     assert not SETTINGS.parts_each_pod
     assert replace(SETTINGS, session_name=Template.parse("{uid}")).parts_each_pod
-    assert replace(SETTINGS, session_tags=(TagSource.POD,)).parts_each_pod
+    assert replace(SETTINGS, session_tags=(("p", TagTemplate.parse("{pod}")),)).parts_each_pod
     assert replace(SETTINGS, source_identity=Template.parse("{pod}")).parts_each_pod
 
 
