@@ -1,0 +1,162 @@
+"""What the demo runs, on whichever kind of node the machine allows."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Protocol
+
+from rolecall_cli.demo.layout import NODE, REGION, Layout
+from rolecall_cli.demo.pods import DemoPod
+from rolecall_cli.demo.processes import DemoError, Part, clean_environment, running, talking
+from rolecall_server.annotations import AnnotationKeys
+from rolecall_server.manifests.directory import Directory
+from rolecall_server.manifests.files import read_files
+from rolecall_server.manifests.placement import Pools
+from rolecall_server.pods import Pod
+
+_PATIENCE_SECONDS = 15
+_PAUSE = 0.02
+
+
+class Node(Protocol):
+    """What the demo needs of a node: the lab's, or the one on loopback."""
+
+    def command(self, *command: str, pod: str | None = None) -> list[str]: ...
+    async def add_pod(self, name: str, address: IPv4Address) -> None: ...
+    async def fetch(self, url: str) -> tuple[int, str]: ...
+
+
+def cluster(layout: Layout) -> Directory:
+    """Return the demo's own reading of the manifests: it is what makes the pods exist.
+
+    The server reads the same files by itself, and comes to the same names and addresses.
+    """
+    directory = Directory(Pools([(NODE, layout.pod_network)]), AnnotationKeys())
+    directory.update(read_files(layout.manifests))
+    return directory
+
+
+@dataclass(slots=True)
+class Stage:
+    """Everything that runs; it ends with the block of `opened`."""
+
+    node: Node
+    layout: Layout
+    pod_environment: Mapping[str, str]
+    _exits: AsyncExitStack
+    pods: list[DemoPod] = field(default_factory=list)
+    parts: dict[str, Part] = field(default_factory=dict)
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(
+        cls, node: Node, layout: Layout, pod_environment: Mapping[str, str]
+    ) -> AsyncGenerator["Stage"]:
+        """Start STS, server, agent and pods, and return when all of them are ready."""
+        async with AsyncExitStack() as exits:
+            stage = cls(node, layout, pod_environment, exits)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(stage._start_all_but_pods(), name="start the parts")
+                for pod in cluster(layout).pods:
+                    tasks.create_task(stage._start_pod(pod), name=f"start {pod.name}")
+            stage.pods.sort(key=lambda each: each.name)
+            yield stage
+
+    async def _start_all_but_pods(self) -> None:
+        layout = self.layout
+        where = (str(layout.node_address), str(layout.sts_port), str(layout.calls))
+        await self._start("sts", "rolecall_cli.demo.sts", *where)
+        await self.start_server()
+        await self._start("agent", "rolecall_cli", "agent")
+        await self._until_ready("sts", layout.sts_url)
+        await self._until_ready("server", f"http://127.0.0.1:{layout.server_admin_port}/readyz")
+        await self._until_ready("agent", f"http://127.0.0.1:{layout.agent_admin_port}/readyz")
+
+    async def start_server(self) -> None:
+        """Start the server; it is not ready yet."""
+        await self._start("server", "rolecall_cli", "server")
+
+    async def stop_server(self) -> None:
+        await self.parts["server"].stop()
+
+    async def wait_server_ready(self) -> None:
+        url = f"http://127.0.0.1:{self.layout.server_admin_port}/readyz"
+        await self._until_ready("server", url)
+
+    async def _start(self, name: str, module: str, *arguments: str) -> None:
+        environment = clean_environment(
+            self.layout.root / "home",
+            ROLECALL_CONFIG=str(self.layout.config(name)),
+            # The server's own credentials; moto takes any.
+            AWS_ACCESS_KEY_ID="AKIADEMODEMODEMODEMO",
+            AWS_SECRET_ACCESS_KEY="demo",  # noqa: S106 -- opens nothing
+        )
+        command = self.node.command(sys.executable, "-m", module, *arguments)
+        part = running(name, command, environment, self.layout.log(name))
+        self.parts[name] = await self._exits.enter_async_context(part)
+
+    async def _start_pod(self, pod: Pod) -> None:
+        await self.node.add_pod(pod.name, _address(pod))
+        environment = clean_environment(self.layout.root / "home", **self.settings_of(pod))
+        program = (sys.executable, "-m", "rolecall_cli.demo.program")
+        command = self.node.command(*program, pod=pod.name)
+        process = talking(command, environment, self.layout.log(f"pod-{pod.name}"))
+        demo_pod = DemoPod(pod, await self._exits.enter_async_context(process))
+        await demo_pod.wait_ready()
+        self.pods.append(demo_pod)
+
+    def settings_of(self, pod: Pod) -> dict[str, str]:
+        """Return what the environment of *pod* says of AWS: where STS is, no credentials."""
+        address = _address(pod)
+        return {
+            **{name: text.format(address=address) for name, text in self.pod_environment.items()},
+            "AWS_REGION": REGION,
+            "AWS_ENDPOINT_URL_STS": self.layout.sts_url,
+        }
+
+    async def _until_ready(self, name: str, url: str) -> None:
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                while (await self.node.fetch(url))[0] != 200:  # noqa: PLR2004 -- HTTP's OK
+                    self.parts[name].require_alive()
+                    await asyncio.sleep(_PAUSE)
+        except TimeoutError:
+            raise DemoError(f"the {name} is not ready after {_PATIENCE_SECONDS} s") from None
+
+    def calls(self) -> list[str | None]:
+        """Return the role of every AssumeRole that has reached STS so far."""
+        lines = [json.loads(line) for line in self.layout.calls.read_text().splitlines()]
+        return [line["role"] for line in lines if line["action"] == "AssumeRole"]
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        """Replace *old* by *new* in a manifest, in one step, as an editor or `kubectl` does."""
+        path = self.layout.manifests / file
+        text = path.read_text()
+        if old not in text:
+            raise DemoError(f"{path} does not say {old!r}")
+        draft = path.with_suffix(".draft")
+        draft.write_text(text.replace(old, new))
+        draft.rename(path)
+
+    def denials(self) -> dict[str, str]:
+        """Return the reason of each denial so far, by `namespace/name` of its pod."""
+        return denials_in(self.layout.server_audit)
+
+
+def _address(pod: Pod) -> IPv4Address:
+    return next(each for each in pod.addresses if isinstance(each, IPv4Address))
+
+
+def denials_in(audit: Path) -> dict[str, str]:
+    """Return what audit records say of denied pods, by `namespace/name`."""
+    reasons: dict[str, str] = {}
+    for line in audit.read_text().splitlines() if audit.exists() else ():
+        record = json.loads(line)
+        if "reason" in record and "pod" in record:
+            reasons[f"{record.get('namespace')}/{record['pod']}"] = str(record["reason"])
+    return reasons
