@@ -230,9 +230,9 @@ async def test_whoever_runs_it_as_a_process_can_change_the_weather_and_count() -
             counted = await answer.json()
         weather = {"latency": 0.25, "outage": 1, "rate": 10}
         async with http.put("/_fake/weather", json=weather) as answer:
-            assert answer.status == 204
+            assert answer.status == 200
         async with http.delete("/_fake/calls") as answer:
-            assert answer.status == 204
+            assert answer.status == 200
 
     assert counted == {"total": 1, "outcomes": {"GetCallerIdentity:ok": 1}, "roles": {}}
     assert (fake.latency, fake.outage, fake.calls) == (timedelta(seconds=0.25), True, [])

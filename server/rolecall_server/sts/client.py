@@ -73,7 +73,7 @@ class Sts:
         started = perf_counter()
         try:
             reply = await self._transport.post(body, self._signer.headers(body, keys, asked_at))
-            value = check(reply, keys, self._clock.now(), lambda body: read(body, asked_at))
+            value = check(reply, keys, asked_at, lambda body: read(body, asked_at))
         except CallError as error:
             self._observe(error.outcome, timedelta(seconds=perf_counter() - started))
             if error.outcome is Outcome.OWN_CREDENTIALS:

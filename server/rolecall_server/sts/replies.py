@@ -15,7 +15,7 @@ _T = TypeVar("_T")
 _OK = 200
 
 
-def check(reply: Reply, keys: OwnKeys, now: datetime, read: Callable[[bytes], _T]) -> _T:
+def check(reply: Reply, keys: OwnKeys, asked_at: datetime, read: Callable[[bytes], _T]) -> _T:
     """Return what *read* makes of a good reply. Raises CallError."""
     try:
         if reply.status == _OK:
@@ -25,7 +25,7 @@ def check(reply: Reply, keys: OwnKeys, now: datetime, read: Callable[[bytes], _T
         outcome = _unreadable(reply.status)
         raise CallError(outcome, f"no answer of STS (HTTP {reply.status}): {error}") from error
     outcome = judge(reply.status, complaint.code, complaint.message)
-    raise CallError(outcome, _explanation(outcome, complaint, reply, keys, now))
+    raise CallError(outcome, _explanation(outcome, complaint, reply, keys, asked_at))
 
 
 def as_issue_error(error: CallError) -> IssueError:
@@ -45,12 +45,12 @@ def _unreadable(status: int) -> Outcome:
 
 
 def _explanation(
-    outcome: Outcome, complaint: Complaint, reply: Reply, keys: OwnKeys, now: datetime
+    outcome: Outcome, complaint: Complaint, reply: Reply, keys: OwnKeys, asked_at: datetime
 ) -> str:
     if outcome in REFUSALS:
         return f"{complaint.code}: {_shown(complaint.message, keys)}"
     if outcome is Outcome.CLOCK_SKEW:
-        return _skew(reply.date, now)
+        return _skew(reply.date, asked_at)
     if outcome is Outcome.OWN_CREDENTIALS:
         # Its message may quote the signed request, session token and all.
         return f"STS does not take the server's own credentials ({complaint.code})"
@@ -66,13 +66,13 @@ def _shown(message: str, keys: OwnKeys) -> str:
     return " ".join(printable.split())[:400]
 
 
-def _skew(date: str, now: datetime) -> str:
+def _skew(date: str, asked_at: datetime) -> str:
     try:
         theirs = parsedate_to_datetime(date)
     except ValueError:
         return "this machine's clock differs from STS's by more than it accepts"
     if theirs.tzinfo is None:
         theirs = theirs.replace(tzinfo=UTC)
-    ahead = round((now - theirs).total_seconds())
+    ahead = round((asked_at - theirs).total_seconds())
     side = "ahead of" if ahead > 0 else "behind"
     return f"this machine's clock is {abs(ahead)} s {side} STS's, more than it accepts"

@@ -1,30 +1,30 @@
 """The fake's own paths, for whoever runs it as a process: read the call log, change the weather."""
 
+import json
 from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from aiohttp import web
-
+from fakes.sts.signature import Request
 from fakes.sts.throttle import Throttle
 
 if TYPE_CHECKING:
     from fakes.sts.server import FakeSts
 
 
-async def control(sts: "FakeSts", request: web.BaseRequest) -> web.StreamResponse:
+def control(sts: "FakeSts", request: Request) -> tuple[int, bytes]:
     """Serve `/_fake/calls` (GET counts, DELETE forgets) and `/_fake/weather` (PUT)."""
-    match request.method, request.rel_url.raw_path:
+    match request.method, request.path:
         case "GET", "/_fake/calls":
-            return web.json_response(_report(sts))
+            return 200, json.dumps(_report(sts)).encode()
         case "DELETE", "/_fake/calls":
             sts.calls.clear()
             sts.counts.clear()
         case "PUT", "/_fake/weather":
-            _set_weather(sts, await request.json())
+            _set_weather(sts, json.loads(request.body))
         case _:
-            return web.Response(status=404)
-    return web.Response(status=204)
+            return 404, b""
+    return 200, b"{}"
 
 
 def _report(sts: "FakeSts") -> dict[str, object]:

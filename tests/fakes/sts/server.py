@@ -1,29 +1,28 @@
 """The fake STS as a server on a loopback socket."""
 
 import asyncio
+import functools
 import ssl
+import weakref
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from types import TracebackType
 from typing import Self
-from urllib.parse import unquote_plus
-
-from aiohttp import web
 
 from fakes.sts import account, signature
-from fakes.sts.faults import BODY_CUT, DROPPED, HEAD_CUT, SILENT, Answer, Cut, Fault, Scripted
+from fakes.sts.faults import DROPPED, SILENT, Answer, Cut, Fault, Scripted
+from fakes.sts.http import Connection
 from fakes.sts.mint import Mint
 from fakes.sts.principals import Key, Role
+from fakes.sts.query import read_action, read_form
 from fakes.sts.refusal import RefusalError
 from fakes.sts.remote import control
+from fakes.sts.signature import Request
 from fakes.sts.throttle import Throttle
 from rolecall_common.clock import Clock, SystemClock
-
-_FORM = "application/x-www-form-urlencoded"
-_ACTIONS = frozenset({"AssumeRole", "GetCallerIdentity"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +68,9 @@ class FakeSts:
         self._region = region
         self._clock = clock or SystemClock()
         self._script: list[Scripted] = []
-        self._server = web.Server(self._handle, handler_cancellation=True, access_log=None)
-        self._runner = web.ServerRunner(self._server, shutdown_timeout=0)
+        self._server: asyncio.Server | None = None
+        self._answers: set[asyncio.Task[None]] = set()
+        self._connections: weakref.WeakSet[Connection] = weakref.WeakSet()
 
     def script(self, fault: Fault, *, times: int | None = 1, role_arn: str | None = None) -> None:
         """Let *fault* befall the next *times* calls (None: all), in the order of scripting."""
@@ -91,14 +91,24 @@ class FakeSts:
     async def start(
         self, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
     ) -> None:
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port, ssl_context=tls, backlog=1024)
-        await site.start()
-        bound = self._runner.addresses[0]
-        self.url = f"{'https' if tls else 'http'}://{host}:{bound[1]}"
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._connect, host, port, ssl=tls, backlog=1024)
+        bound = self._server.sockets[0].getsockname()[1]
+        self.url = f"{'https' if tls else 'http'}://{host}:{bound}"
 
     async def close(self) -> None:
-        await self._runner.cleanup()
+        """End every connection, and every answer that is still on its way."""
+        if self._server is not None:
+            self._server.close()
+        for task in self._answers:
+            task.cancel()
+        for connection in self._connections:
+            connection.close()
+
+    def _connect(self) -> Connection:
+        connection = Connection(self._receive)
+        self._connections.add(connection)
+        return connection
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -112,43 +122,69 @@ class FakeSts:
     ) -> None:
         await self.close()
 
-    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        if request.rel_url.raw_path.startswith("/_fake"):
-            return await control(self, request)
-        body = await request.read()
+    def _receive(self, request: Request, connection: Connection) -> None:
+        if request.path.startswith("/_fake"):
+            connection.reply(*control(self, request), {"Content-Type": "application/json"})
+            return
         if self.outage:
-            return _cut(request, DROPPED)
+            connection.cut(DROPPED)
+            return
         now = self._clock.now()
-        form = _form(body)
+        form = read_form(request.body)
         request_id = self.account.mint.request_id()
         fault = self._fault(form.get("RoleArn"))
-        try:
-            status, text, key_id = 200, *self._answer(request, body, form, request_id, fault, now)
-            outcome = "ok"
-        except RefusalError as error:
-            status, text, key_id, outcome = error.status, error.xml(request_id), None, error.code
-        if isinstance(fault, Cut | Answer):
-            outcome = fault.name if isinstance(fault, Cut) else "answer"
-        self._log(now, form, outcome, key_id, request_id)
-        if self.latency:
-            await self._clock.sleep(self.latency)
-        if isinstance(fault, Cut):
-            return await _silent() if fault is SILENT else _cut(request, fault)
+        status, body, outcome, key_id = self._judged(request, form, request_id, fault, now)
+        headers = self._headers(request_id, now)
         if isinstance(fault, Answer):
-            return web.Response(status=fault.status, body=fault.body, headers=fault.headers)
-        return web.Response(status=status, body=text.encode(), headers=self._headers(request_id))
+            status, body, headers, outcome = fault.status, fault.body, fault.headers, "answer"
+        elif isinstance(fault, Cut):
+            outcome = fault.name
+        self._log(now, form, outcome, key_id, request_id)
+        if fault is SILENT:
+            return
+        if isinstance(fault, Cut):
+            self._after_latency(functools.partial(connection.cut, fault))
+        else:
+            self._after_latency(functools.partial(connection.reply, status, body, headers))
 
-    def _answer(  # noqa: PLR0913, PLR0917 (a request and all that belongs to it, used once)
+    def _after_latency(self, act: Callable[[], None]) -> None:
+        if not self.latency:
+            act()
+            return
+        task = asyncio.get_running_loop().create_task(
+            self._later(act), name="an answer of the fake"
+        )
+        self._answers.add(task)
+        task.add_done_callback(self._answers.discard)
+
+    async def _later(self, act: Callable[[], None]) -> None:
+        await self._clock.sleep(self.latency)
+        act()
+
+    def _judged(
         self,
-        request: web.BaseRequest,
-        body: bytes,
+        request: Request,
+        form: Mapping[str, str],
+        request_id: str,
+        fault: Fault | None,
+        now: datetime,
+    ) -> tuple[int, bytes, str, str | None]:
+        try:
+            text, key_id = self._answer(request, form, request_id, fault, now)
+        except RefusalError as error:
+            return error.status, error.xml(request_id).encode(), error.code, None
+        return 200, text.encode(), "ok", key_id
+
+    def _answer(
+        self,
+        request: Request,
         form: Mapping[str, str],
         request_id: str,
         fault: Fault | None,
         now: datetime,
     ) -> tuple[str, str]:
-        key = self._authenticated(request, body, now)
-        action = _action(request, body, form)
+        key = self._authenticated(request, now)
+        action = read_action(request, form)
         if self.throttle is not None and not self.throttle.admits(now):
             raise RefusalError(400, "Throttling", "Rate exceeded")
         if fault is not None and not isinstance(fault, Cut | Answer):
@@ -160,20 +196,12 @@ class FakeSts:
         )
         return account.answer(action, result, request_id), key.access_key_id
 
-    def _authenticated(self, request: web.BaseRequest, body: bytes, now: datetime) -> Key:
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        if len(headers) != len(request.headers):
+    def _authenticated(self, request: Request, now: datetime) -> Key:
+        if request.has_doubled_header:
             raise RefusalError(400, "IncompleteSignature", "A header is doubled")
-        claim = signature.read_claim(headers, self._region)
-        key = self.account.key_of(claim, headers, now)
-        signed = signature.Request(
-            request.method,
-            request.rel_url.raw_path,
-            request.rel_url.raw_query_string,
-            headers,
-            body,
-        )
-        signature.verify(claim, signed, key.secret, now)
+        claim = signature.read_claim(request.headers, self._region)
+        key = self.account.key_of(claim, request.headers, now)
+        signature.verify(claim, request, key.secret, now)
         return key
 
     def _fault(self, role_arn: str | None) -> Fault | None:
@@ -206,43 +234,14 @@ class FakeSts:
             )
         )
 
-    def _headers(self, request_id: str) -> dict[str, str]:
+    def _headers(self, request_id: str, now: datetime) -> dict[str, str]:
         return {
-            "Content-Type": "text/xml",
             "x-amzn-RequestId": request_id,
-            "Date": format_datetime(self._clock.now(), usegmt=True),
+            "Content-Type": "text/xml",
+            "Date": _http_date(now.replace(microsecond=0)),
         }
 
 
-def _form(body: bytes) -> dict[str, str]:
-    fields = (part.partition("=") for part in body.decode("utf-8", "replace").split("&"))
-    return {unquote_plus(name): unquote_plus(value) for name, _, value in fields if name}
-
-
-def _action(request: web.BaseRequest, body: bytes, form: Mapping[str, str]) -> str:
-    if request.method != "POST" or request.rel_url.raw_path != "/":
-        raise RefusalError(404, "UnknownOperationException", "Only POST / is served here")
-    if request.content_type != _FORM:
-        raise RefusalError(400, "MalformedInput", f"The body must be {_FORM}")
-    if len(form) != body.count(b"=") or form.get("Version") != "2011-06-15":
-        raise RefusalError(400, "MalformedInput", "A parameter is doubled, odd or missing")
-    if form.get("Action") not in _ACTIONS:
-        raise RefusalError(400, "InvalidAction", "Could not find operation")
-    return form["Action"]
-
-
-def _cut(request: web.BaseRequest, fault: Cut) -> web.StreamResponse:
-    """End the connection where *fault* says, behind the framework's back."""
-    transport = request.transport
-    if transport is not None:
-        if fault in (HEAD_CUT, BODY_CUT):
-            transport.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\n")
-        if fault is BODY_CUT:
-            transport.write(b"Content-Length: 1500\r\n\r\n<AssumeRoleResponse><AssumeRoleResult>")
-        transport.close()
-    return web.Response()
-
-
-async def _silent() -> web.StreamResponse:
-    await asyncio.Event().wait()
-    raise AssertionError("nobody sets that event")
+@functools.lru_cache(maxsize=2)
+def _http_date(now: datetime) -> str:
+    return format_datetime(now, usegmt=True)

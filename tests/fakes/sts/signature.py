@@ -34,6 +34,7 @@ class Request:
     query: str
     headers: Mapping[str, str]
     body: bytes
+    has_doubled_header: bool = False
 
 
 @dataclass(frozen=True, slots=True)
