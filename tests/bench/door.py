@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 
 from bench.asking import ROLE_LIST, ask
-from bench.load import Case, Measured, undisturbed
+from bench.load import CALM, Case, Measured, undisturbed
 from bench.machine import Cores
 from bench.manifests import BenchPod, write
 from bench.nginx import nginx
@@ -79,14 +79,16 @@ async def compare(
 
 
 def medians(runs: list[Measured]) -> Measured:
-    """Return the median of each figure, and all the failures."""
+    """Return the median of each figure over the runs that nobody disturbed, and all failures."""
+    failures = sum(run.failures for run in runs)
+    runs = [run for run in runs if run.foreign <= CALM] or runs
     return Measured(
         rate=median(run.rate for run in runs),
         cpu_per_10k=median(run.cpu_per_10k for run in runs),
         p50=median(run.p50 for run in runs),
         p99=median(run.p99 for run in runs),
         p999=median(run.p999 for run in runs),
-        failures=sum(run.failures for run in runs),
+        failures=failures,
         foreign=max(run.foreign for run in runs),
     )
 

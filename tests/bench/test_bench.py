@@ -18,8 +18,8 @@ needs_wrk = pytest.mark.skipif(
 )
 
 
-def measured(rate: float, p99: float = 1.0, failures: int = 0) -> Measured:
-    return Measured(rate, 0.1, 0.5, p99, 2.0, failures)
+def measured(rate: float, p99: float = 1.0, failures: int = 0, foreign: float = 0.0) -> Measured:
+    return Measured(rate, 0.1, 0.5, p99, 2.0, failures, foreign)
 
 
 def test_a_report_of_wrk_is_read_in_our_units() -> None:
@@ -47,6 +47,14 @@ def test_medians_are_taken_figure_by_figure() -> None:
     middle = medians(runs)
 
     assert (middle.rate, middle.p99, middle.failures) == (90, 2, 2)
+
+
+def test_a_run_that_others_disturbed_does_not_count() -> None:
+    """It does when there is no other, and the table then says so."""
+    calm, disturbed = measured(100), measured(10, foreign=0.5)
+
+    assert medians([calm, disturbed]).rate == 100
+    assert medians([disturbed]).foreign == 0.5
 
 
 def test_the_table_tells_what_was_promised() -> None:
