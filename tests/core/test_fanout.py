@@ -18,7 +18,7 @@ STEP = st.one_of(
 )
 
 
-def agent_sees(agent: Listener, engine: Engine) -> dict[str, Assignment]:
+def truth_of(engine: Engine) -> dict[str, Assignment]:
     """Return what a snapshot would say now: the truth that deltas have to arrive at."""
     other = engine.connect()
     try:
@@ -59,7 +59,7 @@ def test_deltas_arrive_where_a_snapshot_would(steps: list[tuple[str, int, str | 
     engine.issue()
     agent.hear(engine.now)
 
-    truth = agent_sees(agent, engine)
+    truth = truth_of(engine)
     for number in range(4):
         name = str(number)
         standing = agent.cache.standing(at(f"10.0.0.{number + 1}")[0], engine.now)

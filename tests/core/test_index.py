@@ -1,4 +1,4 @@
-"""The index: every pod found by uid, node and namespace, and nothing kept of those that are gone."""
+"""The index: every pod found by uid, node and namespace, and nothing kept of what is gone."""
 
 from hypothesis import given
 from hypothesis import strategies as st
