@@ -1,6 +1,7 @@
 """Why a stream ended: every reason is ordinary, counted, and followed by the next attempt."""
 
 import enum
+from dataclasses import dataclass
 
 import grpc
 
@@ -19,7 +20,7 @@ class Ending(enum.StrEnum):
     REFUSED = "refused"  # Any other status.
 
 
-ENDINGS = {
+_ENDINGS = {
     grpc.StatusCode.UNAVAILABLE: Ending.UNAVAILABLE,
     grpc.StatusCode.UNAUTHENTICATED: Ending.UNAUTHENTICATED,
     grpc.StatusCode.PERMISSION_DENIED: Ending.FORBIDDEN,
@@ -27,16 +28,15 @@ ENDINGS = {
 }
 
 
-class StreamEndedError(Exception):
-    """The stream is over; the follower tries the next server."""
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """That a stream is over: the class of reason, and what was said, for the log."""
 
-    def __init__(self, ending: Ending, detail: str = "") -> None:
-        super().__init__(ending, detail)
-        self.ending = ending
-        self.detail = detail
+    ending: Ending
+    detail: str = ""
 
 
-def ending_of(error: grpc.aio.AioRpcError) -> StreamEndedError:
+def ended_by(error: grpc.aio.AioRpcError) -> Ended:
     """Read gRPC's error as the end of a stream."""
-    ending = ENDINGS.get(error.code(), Ending.REFUSED)
-    return StreamEndedError(ending, f"{error.code().name}: {error.details()}")
+    ending = _ENDINGS.get(error.code(), Ending.REFUSED)
+    return Ended(ending, f"{error.code().name}: {error.details()}")

@@ -18,8 +18,8 @@ import grpc
 
 from rolecall_agent.ask import Asker
 from rolecall_agent.channel import Access, TokenError
-from rolecall_agent.endings import Ending, StreamEndedError, ending_of
-from rolecall_agent.trust import Trust
+from rolecall_agent.endings import Ended, Ending, ended_by
+from rolecall_agent.trust import Bundle, Trust
 from rolecall_common.backoff import Backoff
 from rolecall_common.clock import Clock
 from rolecall_proto.codec import Malformed, decode_update, encode_hello
@@ -75,6 +75,11 @@ class _Stream:
     messages: int = 0
     whole: bool = False
     accepted: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Future[Ended] = field(default_factory=asyncio.Future)
+
+    def end(self, ended: Ended) -> None:
+        if not self.ended.done():
+            self.ended.set_result(ended)
 
 
 class Follower:
@@ -131,19 +136,31 @@ class Follower:
         async with self._access.channel(server, self._trust.bundle) as channel:
             stream = self._stream = _Stream(server, broker_pb2_grpc.BrokerStub(channel))
             try:
-                async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(self._read(stream), name=f"read {server}")
-                    tasks.create_task(self._watch_for_silence(stream), name="watch for silence")
-                    tasks.create_task(self._watch_trust(server), name="watch the CA bundle")
-                    tasks.create_task(self._ask(stream), name="ask about addresses")
-            except* StreamEndedError as endings:
-                self._note(stream, endings)
+                self._note(stream, await self._ended(stream))
             finally:
                 self._stream = None
         return stream.whole
 
-    def _note(self, stream: _Stream, endings: BaseExceptionGroup[StreamEndedError]) -> None:
-        ended = next(each for each in endings.exceptions if isinstance(each, StreamEndedError))
+    async def _ended(self, stream: _Stream) -> Ended:
+        """Return why *stream* ended, as soon as the first of its tasks says so.
+
+        They say it by a value: before Python 3.13 a group that is cancelled just as one of its
+        tasks fails forgets the cancellation, and a follower told to stop would go on for ever.
+        """
+        watches = {
+            "read": self._read(stream),
+            "watch for silence": self._watch_for_silence(stream),
+            "watch the CA bundle": self._watch_trust(stream),
+            "ask about addresses": self._ask(stream),
+        }
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(each, name=name) for name, each in watches.items()]
+            ended = await stream.ended
+            for task in tasks:
+                task.cancel()
+        return ended
+
+    def _note(self, stream: _Stream, ended: Ended) -> None:
         self._endings[ended.ending] += 1
         fields = {"server": stream.server, "reason": ended.ending, "detail": ended.detail}
         if stream.whole:
@@ -151,17 +168,18 @@ class Follower:
         else:
             log.warning("no stream from this server", extra=fields)
 
-    async def _read(self, stream: _Stream) -> NoReturn:
+    async def _read(self, stream: _Stream) -> None:
         try:
             metadata = self._access.metadata()
             call = stream.stub.WatchNode(encode_hello(self._listener.hello()), metadata=metadata)
             async for message in call:
                 self._receive(stream, message)
         except TokenError as error:
-            raise StreamEndedError(Ending.TOKEN_UNUSABLE, str(error)) from error
+            stream.end(Ended(Ending.TOKEN_UNUSABLE, str(error)))
         except grpc.aio.AioRpcError as error:
-            raise ending_of(error) from error
-        raise StreamEndedError(Ending.FINISHED)
+            stream.end(ended_by(error))
+        else:
+            stream.end(Ended(Ending.FINISHED))
 
     def _receive(self, stream: _Stream, message: pb.NodeUpdate) -> None:
         if not stream.messages:
@@ -188,16 +206,16 @@ class Follower:
         reason = update.problem if update else "a kind that this version does not know"
         log.warning("an update was skipped", extra={"reason": reason})
 
-    async def _watch_for_silence(self, stream: _Stream) -> NoReturn:
+    async def _watch_for_silence(self, stream: _Stream) -> None:
         # Counts messages, and does not compare times: a clock that is set back is not a silence.
-        heard, patience = 0, FIRST_MESSAGE
-        while True:
+        heard, patience = -1, FIRST_MESSAGE
+        while heard != stream.messages:
+            heard = stream.messages
             await self._clock.sleep(patience)
-            if stream.messages == heard:
-                raise StreamEndedError(Ending.SILENT, f"no message for {patience}")
-            heard, patience = stream.messages, SILENCE
+            patience = SILENCE
+        stream.end(Ended(Ending.SILENT))
 
-    async def _watch_trust(self, server: str) -> NoReturn:
+    async def _watch_trust(self, stream: _Stream) -> None:
         """End the stream when the bundle has changed, once a connection by the new one succeeds.
 
         A stream that is open does not need the new bundle; a wrong one must not cost it.
@@ -205,15 +223,18 @@ class Follower:
         while True:
             await self._clock.sleep(REREAD_TRUST)
             bundle = self._trust.reread()
-            if bundle.pem == self._trust.bundle.pem:
-                continue
-            async with self._access.channel(server, bundle) as channel:
-                try:
-                    await asyncio.wait_for(channel.channel_ready(), PROOF)
-                except TimeoutError:
-                    log.error("the new CA bundle does not fit the server", extra={"server": server})  # noqa: TRY400 - a traceback would say nothing more
-                    continue
-            raise StreamEndedError(Ending.TRUST_CHANGED)
+            if bundle != self._trust.bundle and await self._proves(stream.server, bundle):
+                break
+        stream.end(Ended(Ending.TRUST_CHANGED))
+
+    async def _proves(self, server: str, bundle: Bundle) -> bool:
+        async with self._access.channel(server, bundle) as channel:
+            try:
+                await asyncio.wait_for(channel.channel_ready(), PROOF)
+            except TimeoutError:
+                log.warning("the new CA bundle does not fit the server", extra={"server": server})
+                return False
+        return True
 
     async def _ask(self, stream: _Stream) -> NoReturn:
         await stream.accepted.wait()  # Before, the server would not know for which node.

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import ip_address
@@ -14,12 +14,13 @@ import trustme
 
 from rolecall_agent.cache import Cache, Granted, Standing
 from rolecall_agent.channel import Access
+from rolecall_agent.endings import Ending
 from rolecall_agent.follow import Follower
 from rolecall_agent.trust import Trust
 from rolecall_common.clock import Clock
 from rolecall_common.secret import Secret
 from rolecall_proto.v1 import broker_pb2_grpc
-from rolecall_proto.values import Credentials, Hello, NodeName, PodUid, Session, Update
+from rolecall_proto.values import Credentials, Hello, NodeName, PodUid, Session, SnapshotEnd, Update
 from rolecall_server.authority import Authority, LoopbackAuthority
 from rolecall_server.broker import Broker, BrokerRules
 from rolecall_server.issuer import Issued
@@ -74,7 +75,8 @@ class Replica:
         base = BaseArn.parse(BASE)
         policy = Policy(PolicySettings(base=base, namespace_mode=NamespaceMode.OFF))
         rules = BrokerRules(token_secret=bytes(32), base_arn=BASE)
-        self.broker = Broker(policy, rules, random.Random(1), QuietJournal())
+        dice = random.Random(1)  # noqa: S311 - jitter
+        self.broker = Broker(policy, rules, dice, QuietJournal())
         self.service = Service(self.broker, self.authority, clock)
         self.port = 0
 
@@ -130,19 +132,19 @@ class Node:
         self.clock = clock
         self.cache = Cache()
         self.updates: list[Update] = []
-        self.streams = 0
+        self.snapshots = 0
         self._waiting: dict[asyncio.Future[None], Callable[[], bool]] = {}
 
     def hello(self) -> Hello:
         return Hello("0.1.0", self.cache.held(self.clock.now()))
 
     def begin(self) -> None:
-        self.streams += 1
         self.updates.clear()
         self.cache.begin()
 
     def apply(self, update: Update) -> None:
         self.updates.append(update)
+        self.snapshots += isinstance(update, SnapshotEnd)
         self.cache.apply(update, self.clock.now())
         for waiter, condition in self._waiting.items():
             if not waiter.done() and condition():
@@ -160,9 +162,9 @@ class Node:
         finally:
             del self._waiting[waiter]
 
-    async def synced(self, streams: int = 1) -> None:
-        """Return once the snapshot of this many streams was whole."""
-        await self.until(lambda: self.streams >= streams and self.cache.generation >= streams)
+    async def synced(self, snapshots: int = 1) -> None:
+        """Return once this many snapshots have come whole."""
+        await self.until(lambda: self.snapshots >= snapshots)
 
     def standing(self, address: str) -> Standing:
         return self.cache.standing(ip_address(address), self.clock.now())
@@ -183,7 +185,8 @@ async def following(
         token.write_text(f"{NODE}\n")
     access = Access(servers, token, SERVER_NAME)
     trust = Trust(certificates.bundle)
-    follower = Follower(access, trust, node, node.clock, random.Random(1))
+    dice = random.Random(1)  # noqa: S311 - jitter
+    follower = Follower(access, trust, node, node.clock, dice)
     task = asyncio.create_task(follower.run(), name="follower")
     try:
         yield follower
@@ -191,6 +194,14 @@ async def following(
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+async def ended(follower: Follower) -> Mapping[Ending, int]:
+    """Return the endings, once there is one."""
+    async with asyncio.timeout(10):
+        while not (endings := follower.statistics().endings):  # noqa: ASYNC110 - nothing tells it
+            await asyncio.sleep(0)
+    return endings
 
 
 @contextlib.asynccontextmanager

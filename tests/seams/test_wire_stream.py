@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fakes.clock import FakeClock
-from fakes.replica import NODE, Certificates, Node, Replica, following, pod
+from fakes.replica import NODE, Certificates, Node, Replica, ended, following, pod
 from rolecall_agent.cache import Refused, Unknown, Waiting
 from rolecall_agent.endings import Ending
 from rolecall_common.clock import SystemClock
@@ -48,7 +48,7 @@ async def replica(certificates: Certificates) -> AsyncGenerator[Replica]:
 async def test_a_node_is_told_what_its_pods_have_and_nothing_else(
     replica: Replica, certificates: Certificates, node: Node
 ) -> None:
-    """The snapshot holds the node's own pods with their sessions; other nodes' stay where they are."""
+    """The snapshot holds the node's own pods with their sessions; of others it hears nothing."""
     replica.sync(WEB, SHOP, ELSEWHERE)
     async with following(node, certificates, replica.address):
         await node.synced()
@@ -96,7 +96,7 @@ async def test_pods_of_one_role_share_one_session_on_the_wire(
 async def test_a_node_goes_on_at_another_replica_with_what_it_holds(
     certificates: Certificates, node: Node
 ) -> None:
-    """A replica stops: its node is served meanwhile, and the next one sends and issues nothing anew."""
+    """A replica stops: its node is served on, and the next one sends and issues nothing anew."""
     one, two = (Replica(SystemClock(), certificates).sync(WEB) for _ in range(2))
     async with two.listening(), contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(one.listening())
@@ -110,7 +110,7 @@ async def test_a_node_goes_on_at_another_replica_with_what_it_holds(
 
         first.service.close()
         assert node.session("10.0.0.1") == held
-        await node.synced(streams=2)
+        await node.synced(snapshots=2)
 
         second.issue()
         assert second.issued == []
@@ -132,7 +132,7 @@ async def test_a_restarted_server_sends_nothing_that_is_held(
             await node.until(lambda: node.session("10.0.0.1") is not None)
             await stack.aclose()
             async with after.listening(port):
-                await node.synced(streams=2)
+                await node.synced(snapshots=2)
                 after.issue()
 
     assert after.issued == []
@@ -146,14 +146,12 @@ async def test_a_server_with_open_streams_stops_at_once(
 ) -> None:
     """Streams have nothing to finish: stopping does not wait for their grace."""
     replica = Replica(SystemClock(), certificates).sync(WEB)
-    async with following(node, certificates, "127.0.0.1:1"):
-        pass
-    async with contextlib.AsyncExitStack() as stack:
-        await stack.enter_async_context(replica.listening())
-        await stack.enter_async_context(following(node, certificates, replica.address))
-        await node.synced()
-        async with asyncio.timeout(1):
-            await stack.aclose()
+    async with contextlib.AsyncExitStack() as server:
+        await server.enter_async_context(replica.listening())
+        async with following(node, certificates, replica.address):
+            await node.synced()
+            async with asyncio.timeout(1):
+                await server.aclose()
 
     assert not replica.broker.statistics(replica.clock.now()).nodes
 
@@ -174,6 +172,18 @@ async def test_an_agent_that_leaves_is_forgotten_at_once(
     assert not replica.broker.statistics(replica.clock.now()).nodes
     replica.issue()
     assert replica.issued == []
+
+
+async def test_an_agent_told_to_stop_as_its_stream_ends_stops(
+    certificates: Certificates, node: Node
+) -> None:
+    """Neither of two things that happen at once is forgotten."""
+    replica = Replica(SystemClock(), certificates).sync(WEB)
+    async with asyncio.timeout(10), contextlib.AsyncExitStack() as server:
+        await server.enter_async_context(replica.listening())
+        async with following(node, certificates, replica.address):
+            await node.synced()
+            await server.aclose()  # The follower is cancelled before it has heard of it.
 
 
 async def test_a_silent_stream_carries_a_heartbeat(certificates: Certificates) -> None:
@@ -204,9 +214,7 @@ async def test_a_silent_server_is_left(certificates: Certificates) -> None:
         await clock.asleep_until(clock.now() + timedelta(seconds=10))
         clock.advance(timedelta(seconds=10))
         await clock.asleep(1)
-        async with asyncio.timeout(5):
-            while not (endings := follower.statistics().endings):
-                await asyncio.sleep(0)
+        endings = await ended(follower)
 
     assert endings == {Ending.SILENT: 1}
 
@@ -218,9 +226,7 @@ async def test_the_token_is_read_anew_for_each_connection(
     token = certificates.folder / "renewed"
     replica.sync(pod("web", "10.0.0.1", node="node-2"))
     async with following(node, certificates, replica.address, token=token) as follower:
-        async with asyncio.timeout(5):
-            while not follower.statistics().endings:
-                await asyncio.sleep(0)
+        await ended(follower)
         token.write_text("node-2")
         await node.synced()
 
