@@ -22,7 +22,10 @@ class Answer:
 
     @property
     def text(self) -> str:
-        return self.arn.rpartition("::")[2] if self.arn else "nothing"
+        if self.arn is None:
+            return "nothing"
+        account, _, role = self.arn.rpartition("::")[2].partition(":assumed-role/")
+        return f"{role} in {account}"
 
 
 class DemoPod:
@@ -40,6 +43,11 @@ class DemoPod:
     def role(self) -> str:
         """The role that it names, or an empty text."""
         return (self.pod.wish.role if self.pod.wish else None) or ""
+
+    def is_sibling(self, other: "DemoPod") -> bool:
+        """Tell whether both are pods of one Deployment."""
+        mine, its = ((each.pod.namespace, each.pod.name[:-5]) for each in (self, other))
+        return mine == its and self is not other
 
     async def wait_ready(self) -> None:
         await self._read()

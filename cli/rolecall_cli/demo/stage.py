@@ -19,6 +19,8 @@ from rolecall_server.manifests.files import read_files
 from rolecall_server.manifests.placement import Pools
 from rolecall_server.pods import Pod
 
+# What `python -m` runs as the `rolecall` command.
+ROLECALL = "rolecall_cli"
 _PATIENCE_SECONDS = 15
 _PAUSE = 0.02
 
@@ -72,14 +74,14 @@ class Stage:
         where = (str(layout.node_address), str(layout.sts_port), str(layout.calls))
         await self._start("sts", "rolecall_cli.demo.sts", *where)
         await self.start_server()
-        await self._start("agent", "rolecall_cli", "agent")
+        await self._start("agent", ROLECALL, "agent")
         await self._until_ready("sts", layout.sts_url)
         await self._until_ready("server", f"http://127.0.0.1:{layout.server_admin_port}/readyz")
         await self._until_ready("agent", f"http://127.0.0.1:{layout.agent_admin_port}/readyz")
 
     async def start_server(self) -> None:
         """Start the server; it is not ready yet."""
-        await self._start("server", "rolecall_cli", "server")
+        await self._start("server", ROLECALL, "server")
 
     async def stop_server(self) -> None:
         await self.parts["server"].stop()
@@ -116,6 +118,7 @@ class Stage:
         return {
             **{name: text.format(address=address) for name, text in self.pod_environment.items()},
             "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,  # The older name, and the only one that boto3 reads.
             "AWS_ENDPOINT_URL_STS": self.layout.sts_url,
         }
 
