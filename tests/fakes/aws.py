@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from botocore.session import Session
+from botocore.session import Session  # type: ignore[import-untyped]  # it ships no types
 
 from fakes.sts import Key, Principal
 from rolecall_server.sts.chain import make_session

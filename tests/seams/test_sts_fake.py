@@ -10,8 +10,8 @@ from typing import Any
 import boto3  # type: ignore[import-untyped]  # it ships no types
 import pytest
 from aiohttp import ClientSession
-from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.config import Config  # type: ignore[import-untyped]  # it ships no types
+from botocore.exceptions import ClientError  # type: ignore[import-untyped]  # it ships no types
 from moto.server import ThreadedMotoServer
 
 from fakes.aws import USER, forget_machine, holding
