@@ -50,12 +50,13 @@ class Contents:
         return changed
 
     def renew(self, session: Session, now: datetime) -> set[Address]:
+        users = self.users.get(session.id, ())
+        if not users:
+            # Also where it is not new: it was sent for a pod that is to be named next.
+            self.loose[session.id] = now
         if self.sessions.get(session.id) == session:
             return set()
         self.sessions[session.id] = session
-        users = self.users.get(session.id, ())
-        if not users:
-            self.loose[session.id] = now
         return {address for uid in users for address in _plain_addresses(self.assignments[uid])}
 
     def session_of(self, assignment: Assignment) -> Session | None:

@@ -263,6 +263,16 @@ def test_a_session_that_nobody_uses_is_forgotten_soon() -> None:
     assert cache.statistics(START).sessions == 0
 
 
+def test_a_session_that_is_sent_again_lingers_again() -> None:
+    """It was about to be forgotten; whoever sends it names a pod of it next."""
+    cache = synced(SessionRenewed(session()), AssignmentUpserted(granted()))
+    told(cache, PodRemoved(PodUid("u1")))
+    later = START + LINGER
+    told(cache, SessionRenewed(session()), AssignmentUpserted(granted("u2", "10.0.0.2")), now=later)
+
+    assert isinstance(cache.standing(TWO, later), Granted)
+
+
 def test_a_pod_that_changes_its_address_leaves_the_old_one() -> None:
     """Both addresses have another answer now."""
     cache = synced(SessionRenewed(session()), AssignmentUpserted(granted()))
