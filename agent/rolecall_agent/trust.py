@@ -33,7 +33,8 @@ def read_bundle(file: Path) -> Bundle:
         raise TrustError(f"{file} cannot be read: {error.strerror}") from error
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
-        context.load_verify_locations(cadata=pem.decode("ascii", errors="replace"))
+        # Between the certificates there may be comments in any language.
+        context.load_verify_locations(cadata=pem.decode("ascii", errors="ignore"))
     except (ssl.SSLError, ValueError) as error:
         raise TrustError(f"{file} holds no PEM certificate") from error
     ends = [str(certificate["notAfter"]) for certificate in context.get_ca_certs()]

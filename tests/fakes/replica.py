@@ -5,7 +5,7 @@ import contextlib
 import random
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -20,7 +20,17 @@ from rolecall_agent.trust import Trust
 from rolecall_common.clock import Clock
 from rolecall_common.secret import Secret
 from rolecall_proto.v1 import broker_pb2_grpc
-from rolecall_proto.values import Credentials, Hello, NodeName, PodUid, Session, SnapshotEnd, Update
+from rolecall_proto.values import (
+    Address,
+    Credentials,
+    Hello,
+    NodeName,
+    PodUid,
+    Resolution,
+    Session,
+    SnapshotEnd,
+    Update,
+)
 from rolecall_server.authority import Authority, LoopbackAuthority
 from rolecall_server.broker import Broker, BrokerRules
 from rolecall_server.issuer import Issued
@@ -64,6 +74,24 @@ class Certificates:
         self.bundle.write_bytes(b"".join(each.cert_pem.bytes() for each in authorities))
 
 
+class NotedBroker(Broker):
+    """The real one, which notes what it was asked."""
+
+    def __init__(self, policy: Policy, rules: BrokerRules) -> None:
+        super().__init__(policy, rules, random.Random(1), QuietJournal())  # noqa: S311 - jitter
+        self.asked: list[tuple[NodeName, Address]] = []
+        self.was_asked = asyncio.Event()
+
+    def resolve(self, node: NodeName, address: Address, now: datetime) -> Resolution:
+        self.asked.append((node, address))
+        self.was_asked.set()
+        return super().resolve(node, address, now)
+
+    def nodes(self) -> int:
+        """Return how many agents are connected."""
+        return sum(self.statistics(datetime.now(UTC)).nodes.values())
+
+
 class Replica:
     """One server: a real broker behind a real port. What STS would say is said by `issue`."""
 
@@ -75,8 +103,7 @@ class Replica:
         base = BaseArn.parse(BASE)
         policy = Policy(PolicySettings(base=base, namespace_mode=NamespaceMode.OFF))
         rules = BrokerRules(token_secret=bytes(32), base_arn=BASE)
-        dice = random.Random(1)  # noqa: S311 - jitter
-        self.broker = Broker(policy, rules, dice, QuietJournal())
+        self.broker = NotedBroker(policy, rules)
         self.service = Service(self.broker, self.authority, clock)
         self.port = 0
 
@@ -194,6 +221,13 @@ async def following(
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+async def until_connected(replica: Replica, agents: int) -> None:
+    """Return once so many agents are connected."""
+    async with asyncio.timeout(10):
+        while replica.broker.nodes() != agents:  # noqa: ASYNC110 - nothing tells it
+            await asyncio.sleep(0)
 
 
 async def ended(follower: Follower) -> Mapping[Ending, int]:

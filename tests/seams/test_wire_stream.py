@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncGenerator
 from datetime import timedelta
 from pathlib import Path
@@ -9,14 +10,13 @@ from pathlib import Path
 import pytest
 
 from fakes.clock import FakeClock
-from fakes.replica import NODE, Certificates, Node, Replica, ended, following, pod
+from fakes.replica import NODE, Certificates, Node, Replica, ended, following, pod, until_connected
 from rolecall_agent.cache import Refused, Unknown, Waiting
 from rolecall_agent.endings import Ending
 from rolecall_common.clock import SystemClock
 from rolecall_proto.values import (
     AssignmentUpserted,
     Heartbeat,
-    NodeName,
     PodRemoved,
     SessionRenewed,
     SnapshotEnd,
@@ -153,7 +153,7 @@ async def test_a_server_with_open_streams_stops_at_once(
             async with asyncio.timeout(1):
                 await server.aclose()
 
-    assert not replica.broker.statistics(replica.clock.now()).nodes
+    assert replica.broker.nodes() == 0
 
 
 async def test_an_agent_that_leaves_is_forgotten_at_once(
@@ -161,15 +161,10 @@ async def test_an_agent_that_leaves_is_forgotten_at_once(
 ) -> None:
     """Nothing is issued for a node that nobody is connected for."""
     replica.sync(WEB)
-    gone = asyncio.Event()
-    disconnect = replica.broker.disconnect
     async with following(node, certificates, replica.address):
         await node.synced()
-        replica.broker.disconnect = lambda *args: (disconnect(*args), gone.set())  # type: ignore[assignment, method-assign, misc, return-value]  # a bell on the real one
-    async with asyncio.timeout(5):
-        await gone.wait()
+    await until_connected(replica, 0)
 
-    assert not replica.broker.statistics(replica.clock.now()).nodes
     replica.issue()
     assert replica.issued == []
 
@@ -204,19 +199,12 @@ async def test_a_silent_server_is_left(certificates: Certificates) -> None:
     clock = FakeClock()
     node = Node(clock)
 
-    async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
-
-    silent = await asyncio.start_server(swallow, "127.0.0.1", 0)
-    port = silent.sockets[0].getsockname()[1]
-    async with silent, following(node, certificates, f"127.0.0.1:{port}") as follower:
-        await clock.asleep_until(clock.now() + timedelta(seconds=10))
-        clock.advance(timedelta(seconds=10))
-        await clock.asleep(1)
-        endings = await ended(follower)
-
-    assert endings == {Ending.SILENT: 1}
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        async with following(node, certificates, address) as follower:
+            await clock.asleep_until(clock.now() + timedelta(seconds=10))
+            clock.advance(timedelta(seconds=10))
+            assert await ended(follower) == {Ending.SILENT: 1}
 
 
 async def test_the_token_is_read_anew_for_each_connection(
@@ -239,24 +227,14 @@ async def test_a_question_reaches_the_server_once(
 ) -> None:
     """Fifty requests that wait at one address are one call, and its pod is the most urgent one."""
     replica.sync(WEB)
-    asked: list[tuple[NodeName, str]] = []
-    called = asyncio.Event()
-    resolve = replica.broker.resolve
-
-    def noted(node: NodeName, address: object, now: object) -> object:
-        asked.append((node, str(address)))
-        called.set()
-        return resolve(node, address, now)  # type: ignore[arg-type]  # handed through
-
-    replica.broker.resolve = noted  # type: ignore[assignment, method-assign]  # a bell on the real one
     async with following(node, certificates, replica.address) as follower:
         await node.synced()
         for _ in range(50):
             follower.resolve(WEB.addresses[0])
         async with asyncio.timeout(5):
-            await called.wait()
+            await replica.broker.was_asked.wait()
 
-    assert asked == [(NODE, "10.0.0.1")]
+    assert replica.broker.asked == [(NODE, WEB.addresses[0])]
 
 
 async def test_a_port_in_use_is_an_error(replica: Replica, certificates: Certificates) -> None:
