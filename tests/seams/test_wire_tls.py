@@ -194,6 +194,7 @@ def test_a_bundle_may_have_comments_in_any_language(certificates: Certificates) 
 
 async def until_bundles_are_read(clock: FakeClock, node: Node) -> None:
     """Advance half a minute from the snapshot, with the heartbeats that keep a stream alive."""
+    await clock.asleep(3)  # The server, and what watches for silence and for another bundle.
     for heartbeats in (1, 2):
         await clock.asleep_until(clock.now() + HEARTBEAT)
         clock.advance(HEARTBEAT)
