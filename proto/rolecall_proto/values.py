@@ -132,6 +132,8 @@ class DoorKeys:
     base_arn: str = ""
     # IMDSv2 required of addresses that no pod is known for (yet).
     imdsv2_required: bool = False
+    # The node that the server takes this agent for; for audit records.
+    node: NodeName = NodeName("")
 
 
 @dataclass(frozen=True, slots=True)

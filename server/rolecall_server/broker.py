@@ -65,6 +65,11 @@ class Broker:
         """Whether both pods and namespaces were listed once: before, no agent is let in."""
         return self._register.pods_listed and self._register.namespaces_listed
 
+    @property
+    def watch_fresh(self) -> bool:
+        """Whether what is known of pods is up to date, as far as the source can tell."""
+        return self._register.watch_fresh
+
     def apply(self, change: Change, now: datetime) -> None:
         """Take in one change. Nothing that it carries can make this raise."""
         for part in self._register.parts(change):
@@ -166,4 +171,4 @@ class Broker:
 
     def _keys_of(self, node: NodeName) -> DoorKeys:
         key = hmac.digest(self._rules.token_secret, node.encode(), hashlib.sha256)
-        return DoorKeys(key, self._rules.base_arn, self._rules.imdsv2_required)
+        return DoorKeys(key, self._rules.base_arn, self._rules.imdsv2_required, node)

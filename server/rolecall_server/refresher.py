@@ -43,9 +43,11 @@ class Refresher:
         except Exception:
             # One of the two boundaries (design: no answer of STS stops a loop). This identity is
             # refused with reason "bug" and asked for again; every other one is served on.
-            self._metrics.bugs.labels(boundary="issue").inc()
+            self._metrics.bugs.add("issue")
             log.exception("a bug while issuing", extra={"session": identity.session_id})
-            bug = RefusedError(Reason.BUG, "an unforeseen error; the server's log has its traceback")
+            bug = RefusedError(
+                Reason.BUG, "an unforeseen error; the server's log has its traceback"
+            )
             self._broker.failed(identity, bug, self._clock.now())
         else:
             self._broker.issued(identity, issued, self._clock.now())

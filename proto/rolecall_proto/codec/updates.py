@@ -18,6 +18,7 @@ from rolecall_proto.values import (
     Credentials,
     DoorKeys,
     Heartbeat,
+    NodeName,
     PodRemoved,
     PodUid,
     Reason,
@@ -152,13 +153,15 @@ def _keys_message(keys: DoorKeys) -> pb.DoorKeys:
         token_key=keys.token_key,
         base_arn=encode_text(keys.base_arn),
         imdsv2_required=keys.imdsv2_required,
+        node=encode_text(keys.node),
     )
 
 
 def _keys(message: pb.DoorKeys) -> DoorKeys | Malformed:
     if len(message.token_key) != _TOKEN_KEY_LENGTH:
         return Malformed("a token key that is not of 32 bytes")
-    return DoorKeys(message.token_key, message.base_arn, message.imdsv2_required)
+    node = NodeName(message.node)
+    return DoorKeys(message.token_key, message.base_arn, message.imdsv2_required, node)
 
 
 def _heartbeat(message: pb.Heartbeat) -> Heartbeat | Malformed:

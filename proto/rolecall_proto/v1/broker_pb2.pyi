@@ -328,22 +328,26 @@ class DoorKeys(_message.Message):
     TOKEN_KEY_FIELD_NUMBER: _builtins.int
     BASE_ARN_FIELD_NUMBER: _builtins.int
     IMDSV2_REQUIRED_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
     token_key: _builtins.bytes
     """32 bytes, derived for this node: the key of metadata tokens."""
     base_arn: _builtins.str
     """The prefix of short role names, e.g. "arn:aws:iam::111122223333:role/"; empty where there is none."""
     imdsv2_required: _builtins.bool
     """Whether an address that no pod is known for needs a token."""
+    node: _builtins.str
+    """The node that the server takes this agent for; the agent writes it into audit records."""
     def __init__(
         self,
         *,
         token_key: _builtins.bytes = ...,
         base_arn: _builtins.str = ...,
         imdsv2_required: _builtins.bool = ...,
+        node: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_arn", b"base_arn", "imdsv2_required", b"imdsv2_required", "token_key", b"token_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_arn", b"base_arn", "imdsv2_required", b"imdsv2_required", "node", b"node", "token_key", b"token_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

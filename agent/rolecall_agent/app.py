@@ -1,0 +1,75 @@
+"""The agent, put together. Read this first: it shows who hands what to whom."""
+
+import asyncio
+import logging
+import random
+from contextlib import AsyncExitStack
+
+from prometheus_client import CollectorRegistry
+
+from rolecall_agent.audit import Recorder
+from rolecall_agent.cache import Cache
+from rolecall_agent.channel import Access
+from rolecall_agent.door import Door, DoorRules
+from rolecall_agent.follow import Follower
+from rolecall_agent.metrics import AgentCollector
+from rolecall_agent.node import Node
+from rolecall_agent.settings import Settings
+from rolecall_agent.trust import Trust, TrustError
+from rolecall_common.audit import auditing
+from rolecall_common.clock import SystemClock
+from rolecall_common.lifecycle import StartError
+from rolecall_common.probes import Readiness, probing
+from rolecall_common.version import VERSION
+
+log = logging.getLogger(__name__)
+
+
+async def run(settings: Settings) -> None:
+    """Answer pods until cancelled. Raises StartError where the settings cannot be used."""
+    clock, cache, dice = SystemClock(), Cache(), random.Random()  # noqa: S311 - only jitter
+    async with AsyncExitStack() as stack:
+        try:
+            audit = stack.enter_context(auditing(settings.output.audit_file))
+            trust = Trust(settings.server.ca_file)
+        except (OSError, TrustError) as error:
+            raise StartError(str(error)) from error
+        recorder = Recorder(audit, cache, clock)
+        node = Node(cache, clock)
+        follower = Follower(_access(settings), trust, node, clock, dice)
+        door = Door(
+            cache,
+            clock,
+            DoorRules(settings.door.allowed_hosts, settings.door.hold),
+            on_unknown=follower.resolve,
+            first_serve=recorder.first_serve,
+        )
+        node.wakes(door)
+        registry = CollectorRegistry()
+        registry.register(AgentCollector(door, cache, follower.statistics, clock.now))
+
+        def readiness() -> Readiness:
+            connected = follower.statistics().connected
+            lines = () if connected else ("no server is connected; what is held is served",)
+            return Readiness(cache.synced, lines if cache.synced else ("not synced yet",))
+
+        try:
+            listen = [(each.host, each.port) for each in settings.door.listen]
+            await stack.enter_async_context(door.serving(listen))
+            probes = probing(settings.output.admin_listen, readiness, registry)
+            await stack.enter_async_context(probes)
+        except OSError as error:
+            raise StartError(str(error)) from error
+        fields = {"listen": [str(each) for each in settings.door.listen], "version": VERSION}
+        log.info("answering pods", extra=fields)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(follower.run(), name="follow a server")
+
+
+def _access(settings: Settings) -> Access:
+    server = settings.server
+    return Access(
+        servers=tuple(str(each) for each in server.servers),
+        token_file=server.token_file,
+        server_name=server.server_name or "",
+    )

@@ -1,0 +1,49 @@
+"""How a process begins and ends: SIGTERM and SIGINT unwind it, a bug ends it."""
+
+import asyncio
+import contextlib
+import enum
+import gc
+import signal
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+
+class Exit(enum.IntEnum):
+    """What a command's end means to whoever started it."""
+
+    OK = 0
+    FAILED = 1  # A bug, or a run that did not come to its end.
+    USAGE = 2  # What it was told cannot be used; each reason is one line on stderr.
+    INTERRUPTED = 130  # The shell's custom for Ctrl-C.
+
+
+class StartError(Exception):
+    """The process cannot start as it was told to; the text says why, a line for each problem."""
+
+
+def run(
+    main: Coroutine[Any, Any, None],
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> Exit:
+    """Run *main* until it ends or a signal says so, unwinding every `async with` on the way.
+
+    Raises whatever *main* raises but its cancellation: a bug leaves with its traceback.
+    """
+    with (
+        asyncio.Runner(loop_factory=loop_factory) as runner,
+        contextlib.suppress(asyncio.CancelledError),
+    ):
+        runner.run(_until_signalled(main))
+    return Exit.OK
+
+
+async def _until_signalled(main: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - a coroutine that runs is some task's
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    # What was imported stays: the collector need not walk it again and again.
+    gc.freeze()
+    await main

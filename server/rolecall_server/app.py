@@ -1,0 +1,93 @@
+"""The server, put together. Read this first: it shows who hands what to whom."""
+
+import asyncio
+import logging
+import random
+from contextlib import AsyncExitStack, aclosing
+from datetime import timedelta
+from typing import NoReturn
+
+from prometheus_client import CollectorRegistry
+
+from rolecall_common.audit import auditing
+from rolecall_common.clock import Clock, SystemClock
+from rolecall_common.metrics import register
+from rolecall_common.probes import probing
+from rolecall_common.version import VERSION
+from rolecall_server import configured, start
+from rolecall_server.authority import LoopbackAuthority
+from rolecall_server.broker import Broker
+from rolecall_server.levels import LevelCollector
+from rolecall_server.listen import listening
+from rolecall_server.manifests.placement import Pools
+from rolecall_server.manifests.source import ManifestSource
+from rolecall_server.metrics import Metrics
+from rolecall_server.observer import Observer
+from rolecall_server.readiness import Health
+from rolecall_server.refresher import Refresher
+from rolecall_server.service import Service
+from rolecall_server.settings import Settings
+from rolecall_server.source import Source
+from rolecall_server.sts.connect import connect
+from rolecall_server.sts.verdicts import Outcome
+from rolecall_server.tls import ServerCertificate
+
+log = logging.getLogger(__name__)
+
+
+async def run(settings: Settings) -> None:
+    """Serve until cancelled. Raises StartError where the settings cannot be used."""
+    clock, metrics, dice = SystemClock(), Metrics(), random.Random()  # noqa: S311 - only jitter
+    listen, output = settings.listening, settings.output
+
+    def observe(outcome: Outcome, took: timedelta) -> None:
+        metrics.sts_calls.add(outcome)
+        metrics.sts_duration.observe(took.total_seconds(), outcome)
+
+    async with AsyncExitStack() as stack:
+        with start.refusing():
+            start.say_cautions(settings)
+            audit = stack.enter_context(auditing(output.audit_file))
+            certificate = ServerCertificate(listen.tls_certificate, listen.tls_key, clock)
+            authority = LoopbackAuthority(listen.listen.host)
+            secret = start.token_secret(listen.token_secret_file)
+            source = _source(settings, clock)
+            issuer = connect(configured.sts_options(settings), clock, observe)
+            sts = await stack.enter_async_context(issuer)
+            registry, health = CollectorRegistry(), Health(certificate)
+            register(registry, metrics.recorders())
+            await stack.enter_async_context(
+                probing(output.admin_listen, health.readiness, registry)
+            )
+        base, duration = await start.base_and_duration(settings, sts, clock, dice)
+        with start.refusing():
+            policy = start.policy(settings, base, duration, sts.endpoint.region)
+            observer = Observer(metrics, audit, clock.now)
+            broker = Broker(policy, configured.broker_rules(settings, base, secret), dice, observer)
+            service = Service(broker, authority, clock)
+            registry.register(LevelCollector(broker, service, certificate, clock.now))
+            await stack.enter_async_context(
+                listening(service, str(listen.listen), certificate.credentials())
+            )
+        health.watch(broker)
+        log.info("serving agents", extra={"listen": str(listen.listen), "version": VERSION})
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_feed(source, broker, clock), name="feed the broker")
+            tasks.create_task(Refresher(broker, sts, clock, metrics).run(), name="issue sessions")
+            tasks.create_task(certificate.run(), name="reload the certificate")
+
+
+def _source(settings: Settings, clock: Clock) -> Source:
+    """Return where pods come from. Raises ValueError."""
+    sources = settings.sources
+    if sources.manifests is None:
+        raise ValueError("manifests: the server needs a source of pods: name a directory")
+    pools = Pools(sources.manifest_nodes)
+    return ManifestSource(sources.manifests, pools, configured.annotation_keys(settings), clock)
+
+
+async def _feed(source: Source, broker: Broker, clock: Clock) -> NoReturn:
+    async with aclosing(source.changes()) as changes:
+        async for change in changes:
+            broker.apply(change, clock.now())
+    raise AssertionError("a source of pods has ended")

@@ -1,0 +1,39 @@
+"""Whether the server can do its work, told truthfully: to probes, and to people who ask."""
+
+from collections.abc import Iterator
+
+from rolecall_common.probes import Readiness
+from rolecall_server.broker import Broker
+from rolecall_server.tls import ServerCertificate
+
+
+class Health:
+    """Ready once synced, and for as long as its certificate is good.
+
+    A watch that has gone stale is a line to read and no reason to leave the Service: what is known
+    is served on.
+    """
+
+    def __init__(self, certificate: ServerCertificate) -> None:
+        self._certificate = certificate
+        self._broker: Broker | None = None
+
+    def watch(self, broker: Broker) -> None:
+        """Take *broker* for what this process serves from."""
+        self._broker = broker
+
+    def readiness(self) -> Readiness:
+        synced = self._broker is not None and self._broker.synced
+        return Readiness(synced and self._certificate.is_valid(), tuple(self._lines()))
+
+    def _lines(self) -> Iterator[str]:
+        if self._broker is None:
+            yield "starting: STS has not said yet who the server is"
+        elif not self._broker.synced:
+            yield "starting: pods and namespaces were not listed yet"
+        elif not self._broker.watch_fresh:
+            yield "degraded: the watch is stale; what is known is served, new pods wait"
+        if not self._certificate.is_valid():
+            yield "the certificate in use has ended"
+        elif self._certificate.problem is not None:
+            yield f"degraded: the new certificate cannot be used: {self._certificate.problem}"

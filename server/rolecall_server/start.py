@@ -1,0 +1,98 @@
+"""What the server reads and asks before it serves; whatever cannot be used is a StartError."""
+
+import contextlib
+import logging
+import random
+import secrets
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+from rolecall_common.backoff import Backoff
+from rolecall_common.clock import Clock
+from rolecall_common.lifecycle import StartError
+from rolecall_server import configured
+from rolecall_server.issuer import IssueError
+from rolecall_server.listen import ListenError
+from rolecall_server.naming import arithmetic
+from rolecall_server.policy import Policy
+from rolecall_server.roles import BaseArn
+from rolecall_server.settings import CHAINED_LIMIT, Settings
+from rolecall_server.sts.answers import Caller
+from rolecall_server.sts.client import Sts
+from rolecall_server.tls import CertificateError
+
+log = logging.getLogger(__name__)
+
+# How often STS is asked who the server is, until it says so.
+_WHO_AM_I = Backoff(timedelta(seconds=0.5), timedelta(seconds=15))
+_SHORTEST_SECRET = 32  # bytes: what the derivation of keys can make use of
+_LARGE_CLUSTER = 100_000  # pods: what the sum about session names is made for
+
+
+@contextlib.contextmanager
+def refusing() -> Iterator[None]:
+    """Turn what a setting leads to, and cannot be used, into a StartError."""
+    try:
+        yield
+    except (ValueError, OSError, CertificateError, ListenError) as error:
+        raise StartError(str(error)) from error
+
+
+def token_secret(file: Path | None) -> bytes:
+    """Return what metadata tokens are derived from. Raises OSError, ValueError."""
+    if file is None:
+        log.info("metadata tokens end with this process: no tokenSecretFile is set")
+        return secrets.token_bytes(_SHORTEST_SECRET)
+    secret = file.read_bytes()
+    if len(secret) < _SHORTEST_SECRET:
+        raise ValueError(f"tokenSecretFile: {file} has less than {_SHORTEST_SECRET} bytes")
+    return secret
+
+
+async def base_and_duration(
+    settings: Settings, sts: Sts, clock: Clock, dice: random.Random
+) -> tuple[BaseArn, timedelta]:
+    """Return what short role names are put behind, and how long sessions may last.
+
+    Both are settings that depend on who the server is: its account where no base is set, and an
+    hour at most where it is itself a role. STS is asked only where that matters.
+    """
+    base, duration = settings.aws.base_arn, settings.session_duration
+    if base is not None and duration <= CHAINED_LIMIT:
+        return BaseArn.parse(base), duration
+    caller = await _caller(sts, clock, dice)
+    if caller.is_role and duration > CHAINED_LIMIT:
+        log.warning("sessions are capped at an hour: the server is itself a role")
+        duration = CHAINED_LIMIT
+    found = BaseArn.parse(base) if base is not None else BaseArn.of_caller(caller.arn)
+    log.info("the server is known to STS", extra={"arn": caller.arn, "base_arn": found.prefix})
+    return found, duration
+
+
+async def _caller(sts: Sts, clock: Clock, dice: random.Random) -> Caller:
+    failures = 0
+    while True:
+        try:
+            return await sts.caller()
+        except IssueError as error:
+            failures += 1
+            log.warning("STS does not say who the server is", extra={"reason": str(error)})
+            await clock.sleep(_WHO_AM_I.delay(failures, dice))
+
+
+def policy(settings: Settings, base: BaseArn, duration: timedelta, region: str) -> Policy:
+    """Return the policy. Raises ValueError, a line per problem."""
+    return Policy(configured.policy_settings(settings, base, duration, region))
+
+
+def say_cautions(settings: Settings) -> None:
+    """Log what works and should still be known."""
+    rules = configured.policy_settings(settings, None, settings.session_duration, "")
+    rate = settings.aws.sts_calls_per_second
+    cautions = list(settings.cautions())
+    if rules.parts_each_pod:
+        sentence = arithmetic(rules.session_name, _LARGE_CLUSTER, rate, settings.session_duration)
+        cautions += [sentence] if sentence else []
+    for sentence in cautions:
+        log.warning("a setting has a consequence", extra={"sentence": sentence})
