@@ -1,14 +1,23 @@
-"""Health and metrics: a plain HTTP port of its own, never one that pods ask."""
+"""Health and metrics: a plain HTTP port of its own, never one that pods ask.
 
+Three constant paths, one answer to a connection: that much is written here, because a web framework
+would be a fifth of the agent's memory.
+"""
+
+import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
+from typing import cast
 
-from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from rolecall_common.forms import HostPort
+
+_LONGEST_HEAD = 8 * 1024
+_PATIENCE = 5.0  # seconds for a request's head: a kubelet's probe takes one packet
+_TEXT = "text/plain; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,40 +28,106 @@ class Readiness:
     lines: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a path answers with."""
+
+    body: bytes
+    status: str = "200 OK"
+    content_type: str = _TEXT
+
+
+class Pages:
+    """The answers, computed when they are asked for."""
+
+    def __init__(self, readiness: Callable[[], Readiness], registry: CollectorRegistry) -> None:
+        self._readiness = readiness
+        self._registry = registry
+
+    def page(self, method: str, path: str, accept: str) -> Page:
+        """Return what *path* says now. /healthz says that the loop turns, and asks nobody else."""
+        if method not in ("GET", "HEAD"):
+            return Page(b"method not allowed\n", "405 Method Not Allowed")
+        match path.partition("?")[0]:
+            case "/healthz":
+                return Page(b"ok\n")
+            case "/readyz":
+                return self._readyz()
+            case "/metrics":
+                encode, content_type = choose_encoder(accept)
+                return Page(encode(self._registry), content_type=content_type)
+            case _:
+                return Page(b"not found\n", "404 Not Found")
+
+    def _readyz(self) -> Page:
+        now = self._readiness()
+        lines = ("ready" if now.ready else "not ready", *now.lines)
+        status = "200 OK" if now.ready else "503 Service Unavailable"
+        return Page("".join(f"{line}\n" for line in lines).encode(), status)
+
+
+class _Exchange(asyncio.Protocol):
+    """One request and its answer; then the connection is closed."""
+
+    def __init__(self, pages: Pages, open_ones: set["_Exchange"]) -> None:
+        self._pages = pages
+        self._open_ones = open_ones
+        self._head = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._open_ones.add(self)
+        self._timer = asyncio.get_running_loop().call_later(_PATIENCE, self._transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        if self._transport.is_closing():
+            return
+        self._head += data
+        if b"\r\n\r\n" in self._head or len(self._head) > _LONGEST_HEAD:
+            self._answer()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        self._timer.cancel()
+        self._open_ones.discard(self)
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    def _answer(self) -> None:
+        first, *fields = self._head.decode("latin-1").split("\r\n\r\n")[0].split("\r\n")
+        words = first.split(" ")
+        if len(words) != 3 or len(self._head) > _LONGEST_HEAD:  # noqa: PLR2004 - method, path, version
+            method, page = "", Page(b"bad request\n", "400 Bad Request")
+        else:
+            method, path, _ = words
+            page = self._pages.page(method, path, _field(fields, "accept"))
+        head = (
+            f"HTTP/1.1 {page.status}\r\nContent-Type: {page.content_type}\r\n"
+            f"Content-Length: {len(page.body)}\r\nConnection: close\r\n\r\n"
+        )
+        self._transport.write(head.encode("latin-1") + (b"" if method == "HEAD" else page.body))
+        self._transport.close()
+
+
+def _field(fields: list[str], name: str) -> str:
+    named = (field.partition(":") for field in fields)
+    return next((value.strip() for key, _, value in named if key.lower() == name), "")
+
+
 @contextlib.asynccontextmanager
 async def probing(
     listen: HostPort, readiness: Callable[[], Readiness], registry: CollectorRegistry
 ) -> AsyncGenerator[int]:
     """Serve /healthz, /readyz and /metrics while the block runs; yield the port.
 
-    /healthz says that the loop turns, and asks nobody else. Raises OSError where *listen* cannot be
-    had.
+    Raises OSError where *listen* cannot be had.
     """
-    app = web.Application()
-    app.add_routes(_routes(readiness, registry))
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1)
-    await runner.setup()
+    pages, open_ones = Pages(readiness, registry), set[_Exchange]()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: _Exchange(pages, open_ones), listen.host, listen.port)
     try:
-        site = web.TCPSite(runner, listen.host, listen.port)
-        await site.start()
-        yield runner.addresses[0][1]
+        yield server.sockets[0].getsockname()[1]
     finally:
-        await runner.cleanup()
-
-
-def _routes(
-    readiness: Callable[[], Readiness], registry: CollectorRegistry
-) -> Iterable[web.RouteDef]:
-    async def healthz(_: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
-
-    async def readyz(_: web.Request) -> web.Response:
-        now = readiness()
-        lines = ("ready" if now.ready else "not ready", *now.lines)
-        return web.Response(status=200 if now.ready else 503, text="".join(f"{x}\n" for x in lines))
-
-    async def metrics(request: web.Request) -> web.Response:
-        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        return web.Response(body=encode(registry), headers={"Content-Type": content_type})
-
-    return [web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)]
+        server.close()
+        for exchange in tuple(open_ones):
+            exchange.abort()
