@@ -346,7 +346,7 @@ def test_a_session_is_renewed_at_40_to_48_percent_of_its_life() -> None:
     engine.list_pods(*(pod(f"p{n}", f"role-{n}") for n in range(100)))
     agent = engine.connect()
     engine.issue()
-    moments = []
+    moments: list[float] = []
     start = engine.now
     while len(moments) < 100:
         engine.advance_to_next()

@@ -4,15 +4,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.engine import NODE, OTHER_NODE, TEAM, at, pod
-from rolecall_proto.values import NodeName, PodUid, Reason
+from rolecall_proto.values import Address, NodeName, PodUid, Reason
 from rolecall_server.index import Entry, Index
 from rolecall_server.policy import Denied
 
 NO_ROLE = Denied(Reason.NO_ROLE, "no role")
 
 
-def entry(name: str, namespace: str = "team", node: NodeName = NODE, **changes: object) -> Entry:
-    return Entry(pod(name, namespace=namespace, **changes), node, NO_ROLE)
+def entry(
+    name: str,
+    namespace: str = "team",
+    node: NodeName = NODE,
+    addresses: tuple[Address, ...] = (),
+) -> Entry:
+    return Entry(pod(name, namespace=namespace, addresses=addresses), node, NO_ROLE)
 
 
 def test_a_pod_is_found_by_its_node_and_address() -> None:

@@ -24,7 +24,10 @@ def plan(
 
 
 def take_all(schedule: Schedule, now: datetime) -> list[SessionId]:
-    return list(iter(lambda: schedule.take(now) or "", ""))
+    taken = []
+    while (session_id := schedule.take(now)) is not None:
+        taken.append(session_id)
+    return taken
 
 
 def test_a_plan_waits_for_its_moment() -> None:
