@@ -57,7 +57,7 @@ def of_text(
 
     def read_text(raw: Raw) -> T:
         if not isinstance(raw, str):
-            raise ValueError("one value is wanted here, not several")
+            raise ValueError("one value is wanted here, not several")  # noqa: TRY004 - the input is wrong, not the caller
         return read(raw.strip())
 
     return Form(accepted, read_text, write, metavar)

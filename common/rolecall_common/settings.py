@@ -8,9 +8,9 @@ No setting is a secret: secrets are in files, and settings name the files.
 import dataclasses
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, TypeVar, cast, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from rolecall_common.forms import Form, Raw
 
@@ -20,8 +20,8 @@ S = TypeVar("S")
 PREFIX = "ROLECALL_"
 # Where the file is, and what only our own tests look at.
 NOT_SETTINGS = frozenset({"ROLECALL_CONFIG", "ROLECALL_NOTHING_LEFT_OUT"})
-# Kubernetes injects such variables for every Service of the namespace, ours (`rolecall-…`) included.
-_SERVICE_LINK = re.compile(
+# Kubernetes injects such variables for every Service of the namespace, `rolecall-…` included.
+SERVICE_LINK = re.compile(
     r"ROLECALL_(.+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)", re.ASCII
 )
 _SHOWN = 120  # Characters of a value that a message repeats: enough to recognise it.
@@ -70,9 +70,9 @@ class Problem:
     reason: str
 
     def __str__(self) -> str:
-        value = f" {self.value}" if self.value else ""
+        value = f": {self.value}" if self.value else ""
         origin = f" (from {self.origin})" if self.origin else ""
-        return f"{self.name}:{value}{origin}: {self.reason}"
+        return f"{self.name}{value}{origin}: {self.reason}"
 
 
 class SettingsError(Exception):
@@ -100,14 +100,18 @@ class Checked(Protocol):
         ...
 
 
-def setting(form: Form[T], help_text: str, *, default: T = cast("Any", dataclasses.MISSING)) -> T:
+_REQUIRED: Any = dataclasses.MISSING
+
+
+def setting(form: Form[T], help_text: str, *, default: T = _REQUIRED) -> T:
     """Declare a setting as a field of a dataclass; without *default* the operator has to say it."""
     return dataclasses.field(default=default, metadata={"form": form, "help": help_text})
 
 
 def group(kind: type[S], title: str) -> S:
     """Declare a group of settings, itself a dataclass, as a field; *title* heads it in the help."""
-    return cast("S", dataclasses.field(metadata={"kind": kind, "title": title}))
+    metadata = {"kind": kind, "title": title}
+    return dataclasses.field(default_factory=kind, metadata=metadata)
 
 
 def declared(kind: type[Any], title: str = "") -> list[Setting]:
@@ -132,7 +136,7 @@ class Written:
 
 def quoted(raw: object) -> str:
     """Return *raw* as one short line without control characters."""
-    text = ascii(raw) if not isinstance(raw, str) else ascii(raw)
+    text = ascii(raw)
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
 
 

@@ -1,0 +1,74 @@
+"""What an operator may set of the agent. Which node it is on is no setting: its token proves it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from rolecall_common import forms
+from rolecall_common.forms import HostPort, duration_text
+from rolecall_common.output import OutputSettings
+from rolecall_common.settings import group, setting
+
+# botocore, the least patient SDK, gives up after one second; the answer has to travel too.
+PATIENCE = timedelta(milliseconds=950)
+
+_HOST = forms.matching(
+    r"[A-Za-z0-9.\[\]:_-]{1,260}", "a host as in a Host header, such as metadata:8080", "HOST"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """Where the servers are, and how agent and server know each other."""
+
+    servers: tuple[HostPort, ...] = setting(
+        forms.several(forms.HOST_PORT), "The servers to connect to; one at a time is used."
+    )
+    server_name: str | None = setting(
+        forms.optional(forms.matching(r"[A-Za-z0-9.:-]{1,253}", "a name", "NAME")),
+        "The name that the server's certificate must have. Else it is the host of the address.",
+        default=None,
+    )
+    ca_file: Path = setting(
+        forms.PATH, "The authorities that may vouch for servers, in PEM. Read again on change."
+    )
+    token_file: Path = setting(
+        forms.PATH, "The token that proves which node this is. Read again at each connection."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoorSettings:
+    """Where pods ask for credentials."""
+
+    listen: tuple[HostPort, ...] = setting(
+        forms.several(forms.HOST_PORT),
+        "Where the metadata door listens.",
+        default=(HostPort("169.254.169.254", 80),),
+    )
+    allowed_hosts: tuple[str, ...] = setting(
+        forms.several(_HOST),
+        "Hosts that requests may name, besides the metadata addresses and the door's own.",
+        default=(),
+    )
+    hold: timedelta = setting(
+        forms.duration(timedelta(0), timedelta(seconds=10)),
+        "How long a request is held whose pod or credentials are not known yet.",
+        default=timedelta(milliseconds=900),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that `rolecall agent` is told."""
+
+    server: ServerSettings = group(ServerSettings, "Servers")
+    door: DoorSettings = group(DoorSettings, "Metadata door")
+    output: OutputSettings = group(OutputSettings, "Log, audit and health")
+
+    def cautions(self) -> Iterator[str]:
+        """Yield what works and should still be known: a sentence each, for the log at start."""
+        if self.door.hold > PATIENCE:
+            held = duration_text(self.door.hold)
+            yield f"requests are held for {held}, and some SDKs give up for good after 1s"

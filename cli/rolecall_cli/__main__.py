@@ -1,0 +1,85 @@
+"""`rolecall`: one command, and a subcommand for each part of the system."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rolecall_cli.options import UsageError, complain
+from rolecall_common.lifecycle import Exit
+from rolecall_common.version import VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A subcommand: what it is for, and the function that gives a parser its flags."""
+
+    summary: str
+    module: str
+    add: str
+
+
+COMMANDS = {
+    "server": Command(
+        "watch pods, obtain credentials, and send each node its own",
+        "rolecall_cli.sides",
+        "add_server",
+    ),
+    "agent": Command("answer the pods of this node from memory", "rolecall_cli.sides", "add_agent"),
+    "demo": Command(
+        "run all of it on this machine, and show what it does",
+        "rolecall_cli.demo.command",
+        "add_arguments",
+    ),
+}
+_EPILOG = """\
+Every setting is a flag, an environment variable and a name in a YAML file:
+  --session-duration 1h    ROLECALL_SESSION_DURATION=1h    sessionDuration: 1h
+A flag wins over a variable, a variable over the file.
+
+Start with `rolecall demo`, or read `rolecall server --help`.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code (see `lifecycle.Exit`)."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    command = next((word for word in words if not word.startswith("-")), "")
+    arguments = _parser(command).parse_args(words)
+    try:
+        return int(arguments.run(arguments))
+    except UsageError as error:
+        complain(command, error)
+        return Exit.USAGE
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+
+
+def _parser(chosen: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="rolecall",
+        description="Gives every pod of a cluster its own short-lived AWS credentials.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"rolecall {VERSION}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, command in COMMANDS.items():
+        described = command.summary[0].upper() + command.summary[1:] + "."
+        # No abbreviations: a script that uses one breaks when a flag is added.
+        each = commands.add_parser(
+            name,
+            help=command.summary,
+            description=described,
+            usage=f"rolecall {name} [--SETTING VALUE ...]",
+            allow_abbrev=False,
+        )
+        if name == chosen:
+            # Only the chosen side is imported: the agent's image has no boto3, nor needs it.
+            getattr(importlib.import_module(command.module), command.add)(each)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

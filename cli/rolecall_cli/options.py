@@ -1,0 +1,72 @@
+"""Turns the declaration of settings into flags and help, and what was typed back into settings."""
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from rolecall_common.forms import Raw
+from rolecall_common.reading import read_settings
+from rolecall_common.settings import Setting, SettingsError, declared
+
+T = TypeVar("T")
+
+CONFIG_VARIABLE = "ROLECALL_CONFIG"
+
+
+class UsageError(Exception):
+    """What was typed cannot be used; one line for each problem."""
+
+
+def add_settings(parser: argparse.ArgumentParser, kind: type[object]) -> None:
+    """Give *parser* a flag for each setting of *kind*, grouped as they are declared."""
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help=f"a YAML file of settings; its names are those of the flags, in camelCase "
+        f"[{CONFIG_VARIABLE}]",
+    )
+    groups: dict[str, argparse._ArgumentGroup] = {}
+    for setting in declared(kind):
+        if setting.group not in groups:
+            groups[setting.group] = parser.add_argument_group(setting.group)
+        _add(groups[setting.group], setting)
+
+
+def settings_of(kind: type[T], arguments: argparse.Namespace, environ: Mapping[str, str]) -> T:
+    """Return the settings; raises UsageError."""
+    flags: dict[str, Raw] = {}
+    for setting in declared(kind):
+        typed = getattr(arguments, setting.field)
+        if typed is not None:
+            # A flag that is given several times is a list of them, each perhaps with commas.
+            flags[setting.field] = ",".join(typed) if isinstance(typed, list) else typed
+    config = arguments.config or environ.get(CONFIG_VARIABLE)
+    try:
+        return read_settings(kind, flags, environ, Path(config) if config else None)
+    except SettingsError as error:
+        raise UsageError("\n".join(map(str, error.problems))) from error
+
+
+def _add(group: argparse._ArgumentGroup, setting: Setting) -> None:
+    shown = setting.default_text
+    default = "required" if setting.required else f"default: {shown or 'none'}"
+    text = f"{setting.help} [{setting.variable}; {default}]".replace("%", "%%")
+    form = setting.form
+    if form.switch:
+        group.add_argument(
+            setting.flag, nargs="?", const="true", metavar=form.metavar, default=None, help=text
+        )
+    elif form.many:
+        group.add_argument(
+            setting.flag, action="append", metavar=form.metavar, default=None, help=text
+        )
+    else:
+        group.add_argument(setting.flag, metavar=form.metavar, default=None, help=text)
+
+
+def complain(command: str, error: UsageError) -> None:
+    """Say on stderr what is wrong, a line for each problem."""
+    for line in str(error).splitlines():
+        sys.stderr.write(f"rolecall {command}: {line}\n")

@@ -1,0 +1,59 @@
+"""`rolecall server` and `rolecall agent`: settings are read, then the side is run."""
+
+import argparse
+import logging
+import os
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from rolecall_cli.options import UsageError, add_settings, settings_of
+from rolecall_common import logs
+from rolecall_common.lifecycle import Exit, StartError, run
+
+log = logging.getLogger(__name__)
+
+# gRPC's core writes to stderr on its own, past the log; what matters of it arrives as errors too.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+
+def add_server(parser: argparse.ArgumentParser) -> None:
+    from rolecall_server.settings import Settings  # noqa: PLC0415 - each side loads itself only
+
+    add_settings(parser, Settings)
+    parser.set_defaults(run=run_server)
+
+
+def add_agent(parser: argparse.ArgumentParser) -> None:
+    from rolecall_agent.settings import Settings  # noqa: PLC0415 - each side loads itself only
+
+    add_settings(parser, Settings)
+    parser.set_defaults(run=run_agent)
+
+
+def run_server(arguments: argparse.Namespace) -> Exit:
+    from rolecall_server import app  # noqa: PLC0415 - each side loads itself only
+    from rolecall_server.settings import Settings  # noqa: PLC0415
+
+    settings = settings_of(Settings, arguments, os.environ)
+    logs.configure(settings.output.log_format, settings.output.log_level)
+    return _run(app.run(settings))
+
+
+def run_agent(arguments: argparse.Namespace) -> Exit:
+    import uvloop  # noqa: PLC0415 - each side loads itself only
+
+    from rolecall_agent import app  # noqa: PLC0415
+    from rolecall_agent.settings import Settings  # noqa: PLC0415
+
+    settings = settings_of(Settings, arguments, os.environ)
+    logs.configure(settings.output.log_format, settings.output.log_level)
+    for sentence in settings.cautions():
+        log.warning("a setting has a consequence", extra={"sentence": sentence})
+    return _run(app.run(settings), uvloop.new_event_loop)
+
+
+def _run(main: Coroutine[Any, Any, None], loop_factory: Callable[[], Any] | None = None) -> Exit:
+    try:
+        return run(main, loop_factory)
+    except StartError as error:
+        raise UsageError(str(error)) from error

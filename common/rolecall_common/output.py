@@ -1,0 +1,48 @@
+"""The settings of what a process says about itself; both sides have the same ones."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from rolecall_common import forms
+from rolecall_common.forms import HostPort
+from rolecall_common.settings import setting
+
+
+class LogFormat(StrEnum):
+    AUTO = "auto"
+    JSON = "json"
+    TEXT = "text"
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputSettings:
+    """Log, audit records, health and metrics."""
+
+    log_format: LogFormat = setting(
+        forms.choice(LogFormat),
+        "How the log is written, on stderr. auto is text on a terminal and JSON elsewhere.",
+        default=LogFormat.AUTO,
+    )
+    log_level: LogLevel = setting(
+        forms.choice(LogLevel),
+        "The least severity that is logged. Libraries log warnings only, whatever this says.",
+        default=LogLevel.INFO,
+    )
+    audit_file: Path | None = setting(
+        forms.optional(forms.PATH),
+        "Where audit records go, one JSON object a line; - is stdout, nothing writes none.",
+        default=Path("-"),
+    )
+    admin_listen: HostPort = setting(
+        forms.HOST_PORT,
+        "Where /healthz, /readyz and /metrics are served, in plain HTTP. Nothing secret is there.",
+        default=HostPort("127.0.0.1", 9801),
+    )

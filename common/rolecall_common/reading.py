@@ -1,0 +1,161 @@
+"""Reads settings from flags, environment and file; every problem is found, not just the first."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import yaml
+
+from rolecall_common.forms import Raw
+from rolecall_common.settings import (
+    NOT_SETTINGS,
+    PREFIX,
+    SERVICE_LINK,
+    Checked,
+    Problem,
+    Setting,
+    SettingsError,
+    Written,
+    declared,
+    did_you_mean,
+    quoted,
+)
+
+T = TypeVar("T")
+
+# A settings file is written by hand; one that is larger is some other file.
+_LARGEST_FILE = 1024 * 1024
+
+
+def read_settings(
+    kind: type[T], flags: Mapping[str, Raw], environ: Mapping[str, str], file: Path | None
+) -> T:
+    """Return *kind*, filled from *flags* (by field), *environ*, and *file*; raises SettingsError.
+
+    A flag wins over a variable, a variable over the file, the file over the default.
+    """
+    settings = declared(kind)
+    problems: list[Problem] = []
+    layers = [
+        {field: Written(raw, "the command line") for field, raw in flags.items()},
+        _from_environ(settings, environ, problems),
+        _from_file(settings, file, problems),
+    ]
+    written = {field: each for layer in reversed(layers) for field, each in layer.items()}
+    values = {each.field: _value(each, written.get(each.field), problems) for each in settings}
+    if problems:
+        raise SettingsError(problems)
+    built = _build(kind, values)
+    if problems := [*_conflicts(built, {each.field: each for each in settings}, written)]:
+        raise SettingsError(problems)
+    return cast("T", built)
+
+
+def _value(setting: Setting, written: Written | None, problems: list[Problem]) -> object:
+    if written is None:
+        if setting.required:
+            reason = f"it must be set: accepted is {setting.form.accepted}"
+            problems.append(Problem(setting.name, "", "", reason))
+        return setting.default
+    try:
+        return setting.form.read(written.raw)
+    except ValueError as error:
+        # A form that raises without a reason has nothing to add to what it accepts.
+        why = f"{error}; " if _said_by_form(error) else ""
+        reason = f"{why}accepted is {setting.form.accepted}"
+        problems.append(Problem(setting.name, quoted(written.raw), written.origin, reason))
+        return None
+
+
+def _said_by_form(error: ValueError) -> bool:
+    # Python's own parsers repeat the whole value, however long; a message shows it once, cut.
+    return bool(error.args) and len(str(error)) < 120  # noqa: PLR2004 - a sentence
+
+
+def _from_environ(
+    settings: list[Setting], environ: Mapping[str, str], problems: list[Problem]
+) -> dict[str, Written]:
+    by_variable = {each.variable: each for each in settings}
+    found = {}
+    for variable, text in environ.items():
+        if not variable.startswith(PREFIX) or variable in NOT_SETTINGS:
+            continue
+        if variable in by_variable:
+            found[by_variable[variable].field] = Written(text, variable)
+        elif not SERVICE_LINK.fullmatch(variable):
+            hint = did_you_mean(variable, by_variable)
+            problems.append(Problem(variable, "", "the environment", f"no such setting{hint}"))
+    return found
+
+
+def _from_file(
+    settings: list[Setting], file: Path | None, problems: list[Problem]
+) -> dict[str, Written]:
+    if file is None:
+        return {}
+    by_name = {each.name: each for each in settings}
+    found = {}
+    for name, raw in _document(file).items():
+        if name in by_name:
+            found[by_name[name].field] = Written(raw, str(file))
+        else:
+            hint = did_you_mean(name, by_name)
+            problems.append(Problem(quoted(name), "", str(file), f"no such setting{hint}"))
+    return found
+
+
+def _document(file: Path) -> dict[str, Raw]:
+    """Return the mapping that *file* holds, each scalar as it is written. Raises SettingsError."""
+    try:
+        with file.open(encoding="utf-8") as stream:
+            text = stream.read(_LARGEST_FILE + 1)
+        if len(text) > _LARGEST_FILE:
+            raise _unusable(file, "it is larger than a settings file can be")
+        document = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - it makes text, nothing else
+    except OSError as error:
+        raise _unusable(file, error.strerror or "it cannot be read") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise _unusable(file, f"not YAML: {_where(error)}") from error
+    if document in (None, ""):
+        return {}
+    if not isinstance(document, dict) or not all(isinstance(name, str) for name in document):
+        raise _unusable(file, "a mapping of settings is wanted, such as `region: eu-west-1`")
+    return document
+
+
+def _unusable(file: Path, reason: str) -> SettingsError:
+    return SettingsError([Problem("the settings file", str(file), "", reason)])
+
+
+def _where(error: Exception) -> str:
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        return f"line {error.problem_mark.line + 1}: {error.problem}"
+    return type(error).__name__
+
+
+def _build(kind: type[Any], values: Mapping[str, object]) -> object:
+    return kind(
+        **{
+            field.name: _build(field.metadata["kind"], values)
+            if "kind" in field.metadata
+            else values[field.name]
+            for field in dataclasses.fields(kind)
+        }
+    )
+
+
+def _conflicts(
+    built: Any,  # noqa: ANN401 - any group of settings
+    by_field: Mapping[str, Setting],
+    written: Mapping[str, Written],
+) -> Iterator[Problem]:
+    for field in dataclasses.fields(built):
+        if "kind" in field.metadata:
+            yield from _conflicts(getattr(built, field.name), by_field, written)
+    if isinstance(built, Checked):
+        for conflict in built.conflicts():
+            setting, origin = by_field[conflict.field], written.get(conflict.field)
+            value = quoted(origin.raw) if origin is not None else setting.default_text
+            said_in = origin.origin if origin is not None else "the default"
+            yield Problem(setting.name, value, said_in, conflict.reason)

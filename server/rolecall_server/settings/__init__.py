@@ -1,0 +1,46 @@
+"""What an operator may set of the server, and what of it cannot be.
+
+Each group is a module of its own; whoever is built from settings is handed its group.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from rolecall_common.output import OutputSettings
+from rolecall_common.settings import group
+from rolecall_server.settings.annotations import AnnotationSettings
+from rolecall_server.settings.aws import AwsSettings
+from rolecall_server.settings.listening import ListenSettings
+from rolecall_server.settings.rules import RuleSettings
+from rolecall_server.settings.sessions import SessionSettings
+from rolecall_server.settings.sources import SourceSettings
+
+# STS's own limit for a session that was obtained with a session.
+CHAINED_LIMIT = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that `rolecall server` is told."""
+
+    sources: SourceSettings = group(SourceSettings, "Pods")
+    listening: ListenSettings = group(ListenSettings, "Agents")
+    aws: AwsSettings = group(AwsSettings, "AWS")
+    sessions: SessionSettings = group(SessionSettings, "Sessions")
+    rules: RuleSettings = group(RuleSettings, "Who may have what")
+    annotations: AnnotationSettings = group(AnnotationSettings, "Annotations")
+    output: OutputSettings = group(OutputSettings, "Log, audit and health")
+
+    @property
+    def session_duration(self) -> timedelta:
+        """How long sessions really last: an hour at most where the server assumes a role first."""
+        asked = self.sessions.session_duration
+        return min(asked, CHAINED_LIMIT) if self.aws.assume_role_arn else asked
+
+    def cautions(self) -> Iterator[str]:
+        """Yield what works and should still be known: a sentence each, for the log at start."""
+        if self.session_duration < self.sessions.session_duration:
+            yield "sessionDuration is capped at 1h: assumeRoleArn makes STS chain roles"
+        if self.session_duration < timedelta(hours=1):
+            yield "sessions under 1h leave little time to repair an outage of STS"

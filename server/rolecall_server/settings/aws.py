@@ -1,0 +1,65 @@
+"""Settings: how the server reaches STS, and how often."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rolecall_common import forms
+from rolecall_common.settings import Conflict, setting
+
+REGION = forms.matching(
+    r"[a-z]{2,8}(-[a-z0-9]{1,16}){1,4}", "a region, such as eu-west-1", "REGION"
+)
+ROLE_ARN = forms.matching(
+    r"arn:aws[-a-z]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,576}",
+    "the ARN of a role, such as arn:aws:iam::111122223333:role/rolecall",
+    "ARN",
+)
+BASE_ARN = forms.matching(
+    r"arn:aws[-a-z]*:iam::[0-9]{12}:role(/[\w+=,.@/-]{0,512})?",
+    "the beginning of a role's ARN, such as arn:aws:iam::111122223333:role/",
+    "ARN",
+)
+URL = forms.matching(
+    r"https?://[A-Za-z0-9.\[\]:_-]{1,253}/?", "a URL without a path: https://host[:port]", "URL"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwsSettings:
+    """How the server reaches STS. Its own credentials come from AWS's default chain."""
+
+    region: str | None = setting(
+        forms.optional(REGION),
+        "The region whose STS is asked. Else AWS_REGION or AWS_DEFAULT_REGION says it.",
+        default=None,
+    )
+    base_arn: str | None = setting(
+        forms.optional(BASE_ARN),
+        "What short role names are completed with. Else the server's own account says it.",
+        default=None,
+    )
+    sts_endpoint: str | None = setting(
+        forms.optional(URL), "Another endpoint of STS than the region's own.", default=None
+    )
+    fips: bool = setting(forms.SWITCH, "Use the region's FIPS endpoint.", default=False)
+    assume_role_arn: str | None = setting(
+        forms.optional(ROLE_ARN),
+        "A role that the server itself assumes first, and assumes every other role from. "
+        "STS then limits sessions to one hour.",
+        default=None,
+    )
+    sts_calls_per_second: float = setting(
+        forms.number(0.1, 10_000),
+        "How many calls of STS a second the server allows itself, over time.",
+        default=100.0,
+    )
+    sts_burst: int = setting(
+        forms.whole(1, 100_000), "How many calls it may make at once after a rest.", default=300
+    )
+    sts_concurrency: int = setting(
+        forms.whole(1, 10_000), "How many calls may wait for their answer.", default=256
+    )
+
+    def conflicts(self) -> Iterator[Conflict]:
+        if self.fips and self.sts_endpoint:
+            yield Conflict("fips", "stsEndpoint already says which endpoint to use: give one")

@@ -1,0 +1,64 @@
+"""Settings: where agents connect, and how the server knows who they are."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import ip_address
+from pathlib import Path
+
+from rolecall_common import forms
+from rolecall_common.forms import HostPort
+from rolecall_common.settings import Conflict, setting
+
+
+class AuthorityKind(StrEnum):
+    """How an agent's token is judged."""
+
+    LOOPBACK = "loopback"
+
+
+_AUTHORITY = forms.of_text(
+    AuthorityKind, "loopback: an agent is taken at its word, on this machine only", "loopback"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenSettings:
+    """Where agents connect, by TLS."""
+
+    listen: HostPort = setting(
+        forms.HOST_PORT,
+        "Where agents connect.",
+        default=HostPort("127.0.0.1", 8443),
+    )
+    tls_certificate: Path = setting(
+        forms.PATH, "The server's certificate and its chain, in PEM. Read again when it changes."
+    )
+    tls_key: Path = setting(forms.PATH, "The certificate's private key, in PEM.")
+    authority: AuthorityKind = setting(
+        _AUTHORITY,
+        "Who says which node an agent speaks for.",
+        default=AuthorityKind.LOOPBACK,
+    )
+    token_secret_file: Path | None = setting(
+        forms.optional(forms.PATH),
+        "A file of at least 32 random bytes, the same on every replica. The keys of metadata "
+        "tokens are derived from it. Without it tokens end when the server restarts.",
+        default=None,
+    )
+
+    def conflicts(self) -> Iterator[Conflict]:
+        # Each kind of authority says here where it may be used.
+        if not _loopback(self.listen.host):
+            yield Conflict(
+                "listen",
+                "authority loopback takes agents at their word, so only a literal loopback "
+                "address is accepted, such as 127.0.0.1:8443",
+            )
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False  # A name may resolve to anything, tomorrow if not today.

@@ -1,0 +1,77 @@
+"""Settings: which pod may have which role."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from rolecall_common import forms
+from rolecall_common.settings import setting
+
+
+class NamespacePolicy(StrEnum):
+    ENFORCE = "enforce"
+    WARN = "warn"
+    OFF = "off"
+
+
+class PermittedDialect(StrEnum):
+    STRICT = "strict"
+    KIAM = "kiam"
+    KIAM_UNANCHORED = "kiam-unanchored"
+
+
+class AllowedRolesDialect(StrEnum):
+    GLOB = "glob"
+    REGEXP = "regexp"
+    KUBE2IAM = "kube2iam"
+    KUBE2IAM_REGEXP = "kube2iam-regexp"
+
+
+class Imdsv2(StrEnum):
+    OPTIONAL = "optional"
+    REQUIRED = "required"
+
+
+_ACCOUNT = forms.matching(r"[0-9]{12}", "an account's 12 digits", "ACCOUNT")
+_ROLE = forms.matching(
+    r"[\w+=,.@/:-]{1,640}", "a role's name, path name or ARN, as in an annotation", "ROLE"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleSettings:
+    """A pod gets its role only where each of these says yes."""
+
+    namespace_policy: NamespacePolicy = setting(
+        forms.choice(NamespacePolicy),
+        "Whether a namespace limits the roles of its pods. warn serves, and records what enforce "
+        "would deny; off does not look.",
+        default=NamespacePolicy.ENFORCE,
+    )
+    permitted_dialect: PermittedDialect = setting(
+        forms.choice(PermittedDialect),
+        "How a namespace's regular expression is read. strict: the whole ARN must match; kiam: "
+        "exactly as kiam does, its surprises included.",
+        default=PermittedDialect.STRICT,
+    )
+    allowed_roles_dialect: AllowedRolesDialect = setting(
+        forms.choice(AllowedRolesDialect),
+        "How entries of a namespace's list are read. kube2iam: exactly as kube2iam does.",
+        default=AllowedRolesDialect.GLOB,
+    )
+    allowed_accounts: tuple[str, ...] = setting(
+        forms.several(_ACCOUNT), "Accounts whose roles may be had; empty for any.", default=()
+    )
+    default_role: str | None = setting(
+        forms.optional(_ROLE), "The role of pods without an annotation.", default=None
+    )
+    allow_pod_session_name: bool = setting(
+        forms.SWITCH, "Let a pod choose {name} of its session's name.", default=False
+    )
+    allow_pod_external_id: bool = setting(
+        forms.SWITCH, "Let a pod choose the external id.", default=False
+    )
+    imdsv2: Imdsv2 = setting(
+        forms.choice(Imdsv2),
+        "Whether a metadata request needs a token. Namespaces can require it for themselves.",
+        default=Imdsv2.OPTIONAL,
+    )

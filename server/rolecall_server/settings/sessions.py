@@ -1,0 +1,132 @@
+"""Settings: what sessions are like. What cannot keep the promises is refused, with the sum."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from rolecall_common import forms
+from rolecall_common.forms import duration_text
+from rolecall_common.settings import Conflict, setting
+
+# Renewal is at 48 % of a session's life at the latest, so this share of it is left by then.
+LEFT_AT_LATEST_RENEWAL = 0.52
+# The promise: no credential with less reported life is handed out while STS answers.
+PROMISED_LIFE = timedelta(minutes=10)
+
+_TAG_KEY = forms.matching(r"[\w .:/=+@-]{1,128}", "the key of a session tag", "KEY")
+_TEMPLATE = forms.matching(
+    r"([\w+=,.@-]|\{[a-z_]+\}){1,512}",
+    "letters, digits, any of + = , . @ _ - and names in braces, such as {namespace}.{pod}",
+    "TEMPLATE",
+)
+_TAG_VALUE = forms.matching(
+    r"([\w .:/=+@-]|\{[^{}]{1,320}\}){1,512}",
+    "text with names in braces, such as {namespace} or {label:team}",
+    "TEMPLATE",
+)
+_CLUSTER = forms.matching(r"[\w+=,.@-]{1,64}", "letters, digits and any of + = , . @ _ -", "NAME")
+_POLICY_ARN = forms.matching(
+    r"arn:aws[-a-z]*:iam::([0-9]{12}|aws):policy/[\w+=,.@/-]{1,576}", "a policy's ARN", "ARN"
+)
+_MOST_POLICY_ARNS = 10  # STS's limit.
+
+
+def _read_policy(text: str) -> str:
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"it is not JSON: {error.msg} at character {error.pos}") from error
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    compact = json.dumps(document, separators=(",", ":"))
+    if not isinstance(document, dict) or len(compact) > 2048:  # noqa: PLR2004 - STS's limit
+        raise ValueError
+    return compact
+
+
+_POLICY = forms.of_text(_read_policy, "a JSON object of at most 2048 characters", "JSON")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSettings:
+    """What is asked of STS for each pod. Pods for which all of it agrees share one session."""
+
+    session_duration: timedelta = setting(
+        forms.duration(timedelta(minutes=15), timedelta(hours=12)),
+        "How long a session lasts. It is renewed at 40 to 48 % of that.",
+        default=timedelta(hours=1),
+    )
+    reported_early: timedelta = setting(
+        forms.duration(timedelta(0), timedelta(hours=1)),
+        "How much earlier than the true end pods are told that a session ends.",
+        default=timedelta(minutes=5),
+    )
+    allow_short_sessions: bool = setting(
+        forms.SWITCH, "Accept sessions that are too short to keep the promises.", default=False
+    )
+    session_name: str = setting(
+        _TEMPLATE,
+        "The session's name in CloudTrail. Names: {namespace}, {service_account}, {pod}, {uid}, "
+        "{node}, {cluster}, {role}, {name} (the pod's own, where that is allowed). "
+        "With {pod} or {uid} no two pods share a session.",
+        default="{namespace}.{service_account}",
+    )
+    cluster_name: str | None = setting(
+        forms.optional(_CLUSTER), "What {cluster} stands for.", default=None
+    )
+    session_tags: tuple[tuple[str, str], ...] = setting(
+        forms.pairs(_TAG_KEY, _TAG_VALUE),
+        "Tags of every session, such as k8s-namespace={namespace} or team={label:team}. "
+        "Roles must allow sts:TagSession.",
+        default=(),
+    )
+    transitive_tags: tuple[str, ...] = setting(
+        forms.several(_TAG_KEY), "Keys of tags that stay when roles are chained.", default=()
+    )
+    pod_tags: tuple[str, ...] = setting(
+        forms.several(_TAG_KEY), "Keys of tags that a pod may set by annotation.", default=()
+    )
+    source_identity: str | None = setting(
+        forms.optional(_TEMPLATE),
+        "The source identity of every session, written like sessionName.",
+        default=None,
+    )
+    session_policy: str | None = setting(
+        forms.optional(_POLICY), "An inline policy that limits every session further.", default=None
+    )
+    policy_arns: tuple[str, ...] = setting(
+        forms.several(_POLICY_ARN), "Managed policies that limit every session.", default=()
+    )
+
+    @property
+    def least_reported_life(self) -> timedelta:
+        """What a pod is told to have left just before the latest renewal."""
+        return self.session_duration * LEFT_AT_LATEST_RENEWAL - self.reported_early
+
+    def conflicts(self) -> Iterator[Conflict]:
+        if self.least_reported_life < PROMISED_LIFE and not self.allow_short_sessions:
+            yield Conflict("session_duration", self._sum())
+        if "{cluster}" in self.session_name and self.cluster_name is None:
+            yield Conflict("session_name", "{cluster} needs clusterName")
+        if len(self.policy_arns) > _MOST_POLICY_ARNS:
+            yield Conflict("policy_arns", f"STS accepts at most {_MOST_POLICY_ARNS}")
+        known = {key for key, _ in self.session_tags} | set(self.pod_tags)
+        for key in sorted(set(self.transitive_tags) - known):
+            yield Conflict("transitive_tags", f"no session has a tag {key!r}")
+
+    def _sum(self) -> str:
+        early, duration = duration_text(self.reported_early), duration_text(self.session_duration)
+        least = (PROMISED_LIFE + self.reported_early) / LEFT_AT_LATEST_RENEWAL
+        # Rounded up to a whole minute, so that what the message names is accepted.
+        enough = timedelta(minutes=-(-least // timedelta(minutes=1)))
+        return (
+            f"just before a renewal a pod would be told {LEFT_AT_LATEST_RENEWAL} x {duration} - "
+            f"{early} (reportedEarly) = {_signed(self.least_reported_life)}, and it is promised "
+            f"{duration_text(PROMISED_LIFE)}: accepted are {duration_text(enough)} and more, "
+            "or any with allowShortSessions"
+        )
+
+
+def _signed(duration: timedelta) -> str:
+    return f"-{duration_text(-duration)}" if duration < timedelta() else duration_text(duration)
