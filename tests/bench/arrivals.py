@@ -18,7 +18,7 @@ _AHEAD = 0.15
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """Many pods at once; times in seconds from the moment their manifest is there."""
+    """Many pods at once; *last* is the last answer, in seconds from the first pod's arrival."""
 
     pods: int
     answered: int
@@ -33,12 +33,14 @@ async def burst(system: System, name: str, *, pods: int, roles: int, network: in
         BenchPod(f"{name}-{number}", f"127.{network}.0.{number}", f"{name}-{number % roles}")
         for number in range(1, pods + 1)
     ]
-    answers, started = await _meet(system, name, wanted)
+    answers = await _meet(system, name, wanted)
+    came = _moments(system)
+    first = min(came[pod.name] for pod in wanted)
     good = [answer for answer in answers if answer.status == 200]
     return Burst(
         pods=pods,
         answered=len(good),
-        last=max((answer.at for answer in good), default=started) - started,
+        last=max((answer.at for answer in good), default=first) - first,
         calls=_calls(system, {pod.role for pod in wanted if pod.role}),
     )
 
@@ -56,14 +58,22 @@ class Lateness:
 async def late_pods(system: System, *, pods: int, network: int) -> Lateness:
     """Let *pods* pods appear one after another, each after its request."""
     system.sts.takes(STS_SECONDS)
-    over, good = [], 0
+    answers = []
     for number in range(1, pods + 1):
         pod = BenchPod(f"late-{number}", f"127.{network}.0.{number}", f"late-{number}")
-        answers, started = await _meet(system, pod.name, [pod])
-        good += answers[0].status == 200
-        over.append(answers[0].at - started - STS_SECONDS)
+        answers += await _meet(system, pod.name, [pod])
+    came = _moments(system)
+    over = [
+        answer.at - came[f"late-{number}"] - STS_SECONDS
+        for number, answer in enumerate(answers, start=1)
+    ]
     cuts = quantiles(over, n=100, method="inclusive")
-    return Lateness(pods=pods, answered=good, p50=cuts[49], p99=cuts[98])
+    return Lateness(
+        pods=pods,
+        answered=sum(answer.status == 200 for answer in answers),
+        p50=cuts[49],
+        p99=cuts[98],
+    )
 
 
 async def unknown_source(system: System, *, network: int) -> list[tuple[int, float]]:
@@ -78,8 +88,8 @@ async def unknown_source(system: System, *, network: int) -> list[tuple[int, flo
     return [(answer.status, answer.at - started) for answer in answers]
 
 
-async def _meet(system: System, name: str, pods: list[BenchPod]) -> tuple[list[Answer], float]:
-    """Ask for every pod, then let the pods appear; return the answers and that moment."""
+async def _meet(system: System, name: str, pods: list[BenchPod]) -> list[Answer]:
+    """Ask for every pod, then let the pods appear; return the answers."""
     async with asyncio.TaskGroup() as tasks:
         asking = [
             tasks.create_task(
@@ -89,9 +99,17 @@ async def _meet(system: System, name: str, pods: list[BenchPod]) -> tuple[list[A
             for pod in pods
         ]
         await asyncio.sleep(_AHEAD)
-        started = time.perf_counter()
         write(system.manifests, name, pods)
-    return [task.result() for task in asking], started
+    return [task.result() for task in asking]
+
+
+def _moments(system: System) -> dict[str, float]:
+    """Return when each pod, by name, first reached the server's engine."""
+    moments: dict[str, float] = {}
+    for line in system.stamps.read_text().splitlines():
+        name, moment = line.split()
+        moments.setdefault(name, float(moment))
+    return moments
 
 
 def _calls(system: System, roles: Iterable[str]) -> int:

@@ -32,6 +32,8 @@ class System:
     agent: Running
     port: int
     manifests: Path
+    # Where the server writes down when each pod reached its engine.
+    stamps: Path
     sts: "Sts"
 
     @property
@@ -69,9 +71,11 @@ async def system(cores: Cores, directory: Path) -> AsyncGenerator[System]:
     async with contextlib.AsyncExitStack() as stack:
         sts = await stack.enter_async_context(_sts(cores, directory))
         broker, probes = free_port(), free_port()
-        command = python("rolecall_cli", "server", *_server_flags(directory, sts, broker, probes))
+        stamps = directory / "stamps"
+        command = python("bench.stamped_server", *_server_flags(directory, sts, broker, probes))
+        environment = {**_KEYS, "BENCH_STAMPS": str(stamps)}
         server = await stack.enter_async_context(
-            running("server", command, core=core, directory=directory, environment=_KEYS)
+            running("server", command, core=core, directory=directory, environment=environment)
         )
         await _ready(server, probes)
         door, probes = free_port(), free_port()
@@ -80,7 +84,7 @@ async def system(cores: Cores, directory: Path) -> AsyncGenerator[System]:
             running("agent", command, core=core, directory=directory)
         )
         await _ready(agent, probes)
-        yield System(server, agent, door, manifests, sts)
+        yield System(server, agent, door, manifests, stamps, sts)
 
 
 @contextlib.asynccontextmanager
@@ -99,6 +103,7 @@ def _server_flags(directory: Path, sts: Sts, port: int, probes: int) -> list[str
     certificate.cert_chain_pems[0].write_to_path(str(directory / "server.pem"))
     certificate.private_key_pem.write_to_path(str(directory / "server.key"))
     return [
+        "server",
         "--listen", f"127.0.0.1:{port}",
         "--admin-listen", f"127.0.0.1:{probes}",
         "--tls-certificate", str(directory / "server.pem"),
