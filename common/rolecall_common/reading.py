@@ -5,8 +5,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import yaml
-
 from rolecall_common.forms import Raw
 from rolecall_common.settings import (
     NOT_SETTINGS,
@@ -107,6 +105,8 @@ def _from_file(
 
 def _document(file: Path) -> dict[str, Raw]:
     """Return the mapping that *file* holds, each scalar as it is written. Raises SettingsError."""
+    import yaml  # noqa: PLC0415 - an agent that is told everything by flags does without
+
     try:
         with file.open(encoding="utf-8") as stream:
             text = stream.read(_LARGEST_FILE + 1)
@@ -116,7 +116,9 @@ def _document(file: Path) -> dict[str, Raw]:
     except OSError as error:
         raise _unusable(file, error.strerror or "it cannot be read") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise _unusable(file, f"not YAML: {_where(error)}") from error
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}" if mark is not None else type(error).__name__
+        raise _unusable(file, f"it is not YAML: {where}") from error
     if document in (None, ""):
         return {}
     if not isinstance(document, dict) or not all(isinstance(name, str) for name in document):
@@ -126,12 +128,6 @@ def _document(file: Path) -> dict[str, Raw]:
 
 def _unusable(file: Path, reason: str) -> SettingsError:
     return SettingsError([Problem("the settings file", str(file), "", reason)])
-
-
-def _where(error: Exception) -> str:
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        return f"line {error.problem_mark.line + 1}: {error.problem}"
-    return type(error).__name__
 
 
 def _build(kind: type[Any], values: Mapping[str, object]) -> object:
