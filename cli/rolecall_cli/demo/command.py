@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     root = Path(tempfile.mkdtemp(prefix="rolecall-demo-"))
     try:
         problem = _run(root, options)
-    except (KeyboardInterrupt, asyncio.CancelledError):
+    except asyncio.CancelledError:
         shutil.rmtree(root)
         return 0 if options.keep else _INTERRUPTED
     if problem is not None:
@@ -71,7 +71,8 @@ def _run(root: Path, options: argparse.Namespace) -> BaseException | None:
 async def _until_stopped(root: Path, options: argparse.Namespace) -> None:
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 -- a coroutine runs in a task
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     await _demo(root, options)
 
 

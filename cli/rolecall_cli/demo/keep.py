@@ -33,8 +33,8 @@ def _script(stage: Stage, pod: DemoPod) -> Path:
     """Write a small script that runs a command as the pod would, and return its path."""
     path = stage.layout.root / "as-pod"
     environment = [f"{name}={text}" for name, text in stage.settings_of(pod.pod).items()]
-    command = stage.node.command("env", "HOME=/nonexistent", *environment, pod=pod.pod.name)
-    lines = ["#!/bin/sh", f'exec {shlex.join(command)} "$@"', ""]
-    path.write_text("\n".join(lines))
+    command = stage.node.command("env", "-i", *environment, pod=pod.pod.name)
+    # Nothing of the user's own environment: keys of his there would win over the pod's role.
+    path.write_text(f'#!/bin/sh\nexec {shlex.join(command)} PATH="$PATH" TERM="$TERM" "$@"\n')
     path.chmod(0o700)
     return path
