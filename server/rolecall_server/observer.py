@@ -25,6 +25,7 @@ class Observer:
         self._metrics = metrics
         self._audit = audit
         self._now = now
+        self._troubles: set[type[IssueError]] = set()  # Since STS gave a session last.
 
     def denied(self, pod: Pod, reason: Reason, sentence: str) -> None:
         self._metrics.denials.add(reason)
@@ -43,6 +44,9 @@ class Observer:
     def issued(self, identity: Identity, issued: Issued, why: Why, waited: timedelta) -> None:
         self._metrics.issued.add(why)
         self._metrics.late.observe(waited.total_seconds(), why)
+        if self._troubles:
+            self._troubles.clear()
+            log.info("STS gives sessions again")
         credentials, packed = issued.credentials, issued.packed_policy_percent
         fields: dict[str, str | int | None] = {
             "session": identity.session_id,
@@ -60,10 +64,14 @@ class Observer:
             log.warning("tags and policies nearly fill what STS takes", extra=extra)
 
     def failed(self, identity: Identity, error: IssueError) -> None:
-        # A refusal is told per pod, once; what passes by itself is told here each time.
-        level = logging.DEBUG if isinstance(error, RefusedError) else logging.WARNING
-        extra = {"role": identity.role_arn, "kind": type(error).__name__, "reason": str(error)}
-        log.log(level, "STS gave no session", extra=extra)
+        kind = type(error)
+        # A refusal is told per pod, once. Of an outage the first call that it costs is news; the
+        # metric counts the others.
+        is_news = kind is not RefusedError and kind not in self._troubles
+        extra = {"role": identity.role_arn, "kind": kind.__name__, "reason": str(error)}
+        log.log(logging.WARNING if is_news else logging.DEBUG, "STS gave no session", extra=extra)
+        if is_news:
+            self._troubles.add(kind)
 
     def quarantined(self, kind: str, key: str, reason: str) -> None:
         extra = {"kind": kind, "key": key, "reason": reason}
