@@ -1,9 +1,7 @@
 """Settings: the annotations by which pods and namespaces speak to the server."""
 
-from dataclasses import dataclass
-
 from rolecall_common import forms
-from rolecall_common.settings import setting
+from rolecall_common.settings import declare, setting
 
 # A qualified name: an optional DNS prefix of 253, a slash, and 63 characters.
 _KEY = forms.matching(
@@ -20,7 +18,7 @@ _KEY_PREFIX = forms.matching(
 _KEYS = forms.several(_KEY)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@declare
 class AnnotationSettings:
     """Which annotations are read. Of several the first that is present and not empty wins."""
 

@@ -1,10 +1,9 @@
 """Settings: which pod may have which role."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from rolecall_common import forms
-from rolecall_common.settings import setting
+from rolecall_common.settings import declare, setting
 
 
 class NamespacePolicy(StrEnum):
@@ -37,7 +36,7 @@ _ROLE = forms.matching(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@declare
 class RuleSettings:
     """A pod gets its role only where each of these says yes."""
 
