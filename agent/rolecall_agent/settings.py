@@ -1,13 +1,14 @@
 """What an operator may set of the agent. Which node it is on is no setting: its token proves it."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 from rolecall_common import forms
 from rolecall_common.forms import HostPort, duration_text
 from rolecall_common.output import OutputSettings
-from rolecall_common.settings import declare, group, setting
+from rolecall_common.settings import group, setting
 
 # botocore, the least patient SDK, gives up after one second; the answer has to travel too.
 PATIENCE = timedelta(milliseconds=950)
@@ -17,7 +18,7 @@ _HOST = forms.matching(
 )
 
 
-@declare
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
     """Where the servers are, and how agent and server know each other."""
 
@@ -37,7 +38,7 @@ class ServerSettings:
     )
 
 
-@declare
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DoorSettings:
     """Where pods ask for credentials."""
 
@@ -58,18 +59,13 @@ class DoorSettings:
     )
 
 
-@declare
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that `rolecall agent` is told."""
 
-    server: ServerSettings = group("Servers", default_factory=ServerSettings)
-    door: DoorSettings = group("Metadata door", default_factory=DoorSettings)
-    output: OutputSettings = group("Log and audit", default_factory=OutputSettings)
-    admin_listen: HostPort = setting(
-        forms.HOST_PORT,
-        "Where /healthz, /readyz and /metrics are served, in plain HTTP, without any secret.",
-        default=HostPort("127.0.0.1", 9802),
-    )
+    server: ServerSettings = group(ServerSettings, "Servers")
+    door: DoorSettings = group(DoorSettings, "Metadata door")
+    output: OutputSettings = group(OutputSettings, "Log, audit and health")
 
     def cautions(self) -> Iterator[str]:
         """Yield what works and should still be known: a sentence each, for the log at start."""

@@ -1,10 +1,12 @@
 """The settings of what a process says about itself; both sides have the same ones."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from rolecall_common import forms
-from rolecall_common.settings import declare, setting
+from rolecall_common.forms import HostPort
+from rolecall_common.settings import setting
 
 
 class LogFormat(StrEnum):
@@ -20,9 +22,9 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
-@declare
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutputSettings:
-    """Log and audit records."""
+    """Log, audit records, health and metrics."""
 
     log_format: LogFormat = setting(
         forms.choice(LogFormat),
@@ -38,4 +40,9 @@ class OutputSettings:
         forms.optional(forms.PATH),
         "Where audit records go, one JSON object a line; - is stdout, nothing writes none.",
         default=Path("-"),
+    )
+    admin_listen: HostPort = setting(
+        forms.HOST_PORT,
+        "Where /healthz, /readyz and /metrics are served, in plain HTTP. Nothing secret is there.",
+        default=HostPort("127.0.0.1", 9801),
     )

@@ -8,9 +8,9 @@ No setting is a secret: secrets are in files, and settings name the files.
 import dataclasses
 import difflib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar, dataclass_transform, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from rolecall_common.forms import Form, Raw
 
@@ -108,19 +108,10 @@ def setting(form: Form[T], help_text: str, *, default: T = _REQUIRED) -> T:
     return dataclasses.field(default=default, metadata={"form": form, "help": help_text})
 
 
-def group(title: str, *, default_factory: Callable[[], S]) -> S:
-    """Declare a group of settings as a field; *default_factory* is its class, itself declared.
-
-    *title* heads the group in help and documents.
-    """
-    metadata = {"kind": default_factory, "title": title}
-    return dataclasses.field(default_factory=default_factory, metadata=metadata)
-
-
-@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(setting, group))
-def declare(kind: type[S]) -> type[S]:
-    """Make a frozen dataclass of *kind*, whose fields are made with `setting` and `group`."""
-    return dataclass(frozen=True, slots=True, kw_only=True)(kind)
+def group(kind: type[S], title: str) -> S:
+    """Declare a group of settings, itself a dataclass, as a field; *title* heads it in the help."""
+    metadata = {"kind": kind, "title": title}
+    return dataclasses.field(default_factory=kind, metadata=metadata)
 
 
 def declared(kind: type[Any], title: str = "") -> list[Setting]:

@@ -4,12 +4,11 @@ Each group is a module of its own; whoever is built from settings is handed its 
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 
-from rolecall_common import forms
-from rolecall_common.forms import HostPort
 from rolecall_common.output import OutputSettings
-from rolecall_common.settings import declare, group, setting
+from rolecall_common.settings import group
 from rolecall_server.settings.annotations import AnnotationSettings
 from rolecall_server.settings.aws import AwsSettings
 from rolecall_server.settings.listening import ListenSettings
@@ -21,22 +20,17 @@ from rolecall_server.settings.sources import SourceSettings
 CHAINED_LIMIT = timedelta(hours=1)
 
 
-@declare
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that `rolecall server` is told."""
 
-    sources: SourceSettings = group("Pods", default_factory=SourceSettings)
-    listening: ListenSettings = group("Agents", default_factory=ListenSettings)
-    aws: AwsSettings = group("AWS", default_factory=AwsSettings)
-    sessions: SessionSettings = group("Sessions", default_factory=SessionSettings)
-    rules: RuleSettings = group("Who may have what", default_factory=RuleSettings)
-    annotations: AnnotationSettings = group("Annotations", default_factory=AnnotationSettings)
-    output: OutputSettings = group("Log and audit", default_factory=OutputSettings)
-    admin_listen: HostPort = setting(
-        forms.HOST_PORT,
-        "Where /healthz, /readyz and /metrics are served, in plain HTTP, without any secret.",
-        default=HostPort("127.0.0.1", 9801),
-    )
+    sources: SourceSettings = group(SourceSettings, "Pods")
+    listening: ListenSettings = group(ListenSettings, "Agents")
+    aws: AwsSettings = group(AwsSettings, "AWS")
+    sessions: SessionSettings = group(SessionSettings, "Sessions")
+    rules: RuleSettings = group(RuleSettings, "Who may have what")
+    annotations: AnnotationSettings = group(AnnotationSettings, "Annotations")
+    output: OutputSettings = group(OutputSettings, "Log, audit and health")
 
     @property
     def session_duration(self) -> timedelta:

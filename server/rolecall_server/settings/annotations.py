@@ -1,7 +1,9 @@
 """Settings: the annotations by which pods and namespaces speak to the server."""
 
+from dataclasses import dataclass
+
 from rolecall_common import forms
-from rolecall_common.settings import declare, setting
+from rolecall_common.settings import setting
 
 # A qualified name: an optional DNS prefix of 253, a slash, and 63 characters.
 _KEY = forms.matching(
@@ -18,7 +20,7 @@ _KEY_PREFIX = forms.matching(
 _KEYS = forms.several(_KEY)
 
 
-@declare
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AnnotationSettings:
     """Which annotations are read. Of several the first that is present and not empty wins."""
 

@@ -1,9 +1,10 @@
 """Settings: how the server reaches STS, and how often."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from rolecall_common import forms
-from rolecall_common.settings import Conflict, declare, setting
+from rolecall_common.settings import Conflict, setting
 
 REGION = forms.matching(
     r"[a-z]{2,8}(-[a-z0-9]{1,16}){1,4}", "a region, such as eu-west-1", "REGION"
@@ -23,7 +24,7 @@ URL = forms.matching(
 )
 
 
-@declare
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AwsSettings:
     """How the server reaches STS. Its own credentials come from AWS's default chain."""
 

@@ -1,13 +1,14 @@
 """Settings: where agents connect, and how the server knows who they are."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 
 from rolecall_common import forms
 from rolecall_common.forms import HostPort
-from rolecall_common.settings import Conflict, declare, setting
+from rolecall_common.settings import Conflict, setting
 
 
 class AuthorityKind(StrEnum):
@@ -21,7 +22,7 @@ _AUTHORITY = forms.of_text(
 )
 
 
-@declare
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListenSettings:
     """Where agents connect, by TLS."""
 

@@ -1,9 +1,10 @@
 """Settings: which pod may have which role."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 from rolecall_common import forms
-from rolecall_common.settings import declare, setting
+from rolecall_common.settings import setting
 
 
 class NamespacePolicy(StrEnum):
@@ -36,7 +37,7 @@ _ROLE = forms.matching(
 )
 
 
-@declare
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RuleSettings:
     """A pod gets its role only where each of these says yes."""
 

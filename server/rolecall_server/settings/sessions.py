@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 
 from rolecall_common import forms
 from rolecall_common.forms import duration_text
-from rolecall_common.settings import Conflict, declare, setting
+from rolecall_common.settings import Conflict, setting
 
 # Renewal is at 48 % of a session's life at the latest, so this share of it is left by then.
 LEFT_AT_LATEST_RENEWAL = 0.52
@@ -47,7 +48,7 @@ def _read_policy(text: str) -> str:
 _POLICY = forms.of_text(_read_policy, "a JSON object of at most 2048 characters", "JSON")
 
 
-@declare
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSettings:
     """What is asked of STS for each pod. Pods for which all of it agrees share one session."""
 

@@ -1,17 +1,18 @@
 """Settings: where the server learns of pods."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from rolecall_common import forms
-from rolecall_common.settings import Conflict, declare, setting
+from rolecall_common.settings import Conflict, setting
 
 NODE = forms.matching(
     r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", "the name of a node, in lower case", "NODE"
 )
 
 
-@declare
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceSettings:
     """Where pods and namespaces come from."""
 
