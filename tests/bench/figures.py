@@ -76,9 +76,9 @@ def _calm(comparisons: Sequence[Comparison]) -> Line:
 
 async def of_arrivals(system: System, *, quick: bool) -> list[Line]:
     """Return what pods wait that come at once, or after their request."""
-    late = await arrivals.late_pods(system, pods=20 if quick else 100, network=71)
     cold = await arrivals.burst(system, "cold", pods=200, roles=200, network=72)
     shared = await arrivals.burst(system, "shared", pods=200, roles=1, network=73)
+    late = await arrivals.late_pods(system, pods=20 if quick else 100, network=71)
     unknown = await arrivals.unknown_source(system, network=74)
     return [
         _burst_line("200 pods with 200 roles at once", cold, calls=200),

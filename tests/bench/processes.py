@@ -55,7 +55,11 @@ async def running(
     try:
         yield Running(name, process.pid, log)
     finally:
+        ended = process.returncode
         await _end(process)
+        if ended is not None:
+            said = log.read_text(errors="replace")[-2000:]
+            raise RuntimeError(f"{name} ended by itself, with {ended}; it said:\n{said}")
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
