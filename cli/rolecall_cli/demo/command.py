@@ -103,7 +103,7 @@ async def _node(
             lab, reason = None, str(error)
         if lab is not None:
             _say("Each pod is a network namespace, and asks the real 169.254.169.254.")
-            yield lab, _lab_layout(root), {}
+            yield lab, lab_layout(root), {}
             return
         _say(f"Each pod is an address of loopback with a forwarder ({reason}).")
         layout, port = _loopback_layout(root)
@@ -111,7 +111,7 @@ async def _node(
         yield node, layout, {"AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://{{address}}:{port}"}
 
 
-def _lab_layout(root: Path) -> Layout:
+def lab_layout(root: Path) -> Layout:
     sts, server, server_admin, agent_admin = free_ports(4)
     layout = Layout(
         root=root,

@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Protocol
@@ -59,36 +60,50 @@ class Stage:
     async def opened(
         cls, node: Node, layout: Layout, pod_environment: Mapping[str, str]
     ) -> AsyncGenerator["Stage"]:
-        """Start STS, server, agent and pods, and return when all of them are ready."""
+        """Start STS, server and agent, and the pods that are in the manifests by now."""
         async with AsyncExitStack() as exits:
             stage = cls(node, layout, pod_environment, exits)
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(stage._start_all_but_pods(), name="start the parts")
+                tasks.create_task(stage._start_parts(), name="start the parts")
                 for pod in cluster(layout).pods:
                     tasks.create_task(stage._start_pod(pod), name=f"start {pod.name}")
             stage.pods.sort(key=lambda each: each.name)
             yield stage
 
-    async def _start_all_but_pods(self) -> None:
+    async def start(self, name: str) -> None:
+        """Start the part of that *name* (`sts`, `server`, `agent`); it is not ready yet."""
         layout = self.layout
-        where = (str(layout.node_address), str(layout.sts_port), str(layout.calls))
-        await self._start("sts", "rolecall_cli.demo.sts", *where)
-        await self.start_server()
-        await self._start("agent", ROLECALL, "agent")
-        await self._until_ready("sts", layout.sts_url)
-        await self._until_ready("server", f"http://127.0.0.1:{layout.server_admin_port}/readyz")
-        await self._until_ready("agent", f"http://127.0.0.1:{layout.agent_admin_port}/readyz")
+        if name == "sts":
+            where = (str(layout.node_address), str(layout.sts_port), str(layout.calls))
+            await self._start(name, "rolecall_cli.demo.sts", *where)
+        else:
+            await self._start(name, ROLECALL, name)
 
-    async def start_server(self) -> None:
-        """Start the server; it is not ready yet."""
-        await self._start("server", ROLECALL, "server")
+    async def stop(self, name: str) -> None:
+        """End that part as an operator would, and wait until it is gone."""
+        await self.parts[name].stop()
 
-    async def stop_server(self) -> None:
-        await self.parts["server"].stop()
+    async def wait_ready(self, name: str) -> None:
+        """Wait until that part says that it is ready. Raise DemoError where it ends instead."""
+        layout = self.layout
+        urls = {
+            "sts": layout.sts_url,
+            "server": f"http://127.0.0.1:{layout.server_admin_port}/readyz",
+            "agent": f"http://127.0.0.1:{layout.agent_admin_port}/readyz",
+        }
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                while (await self.node.fetch(urls[name]))[0] != HTTPStatus.OK:
+                    self.parts[name].require_alive()
+                    await asyncio.sleep(_PAUSE)
+        except TimeoutError:
+            raise DemoError(f"the {name} is not ready after {_PATIENCE_SECONDS} s") from None
 
-    async def wait_server_ready(self) -> None:
-        url = f"http://127.0.0.1:{self.layout.server_admin_port}/readyz"
-        await self._until_ready("server", url)
+    async def _start_parts(self) -> None:
+        for name in ("sts", "server", "agent"):
+            await self.start(name)
+        for name in ("sts", "server", "agent"):
+            await self.wait_ready(name)
 
     async def _start(self, name: str, module: str, *arguments: str) -> None:
         environment = clean_environment(
@@ -121,15 +136,6 @@ class Stage:
             "AWS_DEFAULT_REGION": REGION,  # The older name, and the only one that boto3 reads.
             "AWS_ENDPOINT_URL_STS": self.layout.sts_url,
         }
-
-    async def _until_ready(self, name: str, url: str) -> None:
-        try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
-                while (await self.node.fetch(url))[0] != 200:  # noqa: PLR2004 -- HTTP's OK
-                    self.parts[name].require_alive()
-                    await asyncio.sleep(_PAUSE)
-        except TimeoutError:
-            raise DemoError(f"the {name} is not ready after {_PATIENCE_SECONDS} s") from None
 
     def calls(self) -> list[str | None]:
         """Return the role of every AssumeRole that has reached STS so far."""

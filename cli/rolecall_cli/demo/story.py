@@ -86,12 +86,12 @@ class Story:
     async def the_server_goes_and_returns(self) -> None:
         """Stop the server, which no pod notices; back, it calls STS for nobody who is served."""
         self.say("The server goes, and returns\n")
-        await self.stage.stop_server()
+        await self.stage.stop("server")
         served = await self._served()
         self.say(f"  stopped: all {served} pods with a role are still served")
         calls = len(self.stage.calls())
-        await self.stage.start_server()
-        await self.stage.wait_server_ready()
+        await self.stage.start("server")
+        await self.stage.wait_ready("server")
         # Only a server that the agent has found again can tell it of a change.
         self.stage.edit("toolbox.yaml", A_ROLE.format("orders-writer"), A_ROLE.format("orders-new"))
         await self._pod("toolbox").ask_until("orders-new")
