@@ -15,6 +15,7 @@ METADATA_ADDRESS = IPv4Address("169.254.169.254")
 NODE_ADDRESS = IPv4Address("10.77.0.1")
 # Networks are made in milliseconds; Python and its netlink library take a second to start.
 _PATIENCE_SECONDS = 20
+_GRACE_SECONDS = 5
 _TOOLS = ("unshare", "nsenter", "setpriv", "mount")
 
 
@@ -39,9 +40,7 @@ class LabNode:
             await node._answer()
             yield node
         finally:
-            if keeper.returncode is None:
-                keeper.kill()
-            await keeper.wait()
+            await _end(keeper)
 
     def command(self, *command: str, pod: str | None = None) -> list[str]:
         """Return *command* as it runs on the node or in *pod*, with no path relative.
@@ -91,6 +90,18 @@ class LabNode:
         assert self._keeper.stderr is not None  # noqa: S101 -- it was started with a pipe
         lines = (await self._keeper.stderr.read()).decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else "the lab ended without a word"
+
+
+async def _end(keeper: Process) -> None:
+    """End it by the end of its input; the namespaces end with the last process in them."""
+    assert keeper.stdin is not None  # noqa: S101 -- it was started with a pipe
+    keeper.stdin.close()
+    try:
+        async with asyncio.timeout(_GRACE_SECONDS):
+            await keeper.wait()
+    except TimeoutError:
+        keeper.kill()
+        await keeper.wait()
 
 
 async def _start_keeper() -> Process:
