@@ -65,7 +65,7 @@ async def run(settings: Settings) -> None:
             observer = Observer(metrics, audit, clock.now)
             broker = Broker(policy, configured.broker_rules(settings, base, secret), dice, observer)
             service = Service(broker, authority, clock)
-            registry.register(LevelCollector(broker, service, certificate, clock.now))
+            registry.register(LevelCollector(broker, service, certificate, source, clock.now))
             await stack.enter_async_context(
                 listening(service, str(listen.listen), certificate.credentials())
             )
@@ -77,7 +77,7 @@ async def run(settings: Settings) -> None:
             tasks.create_task(certificate.run(), name="reload the certificate")
 
 
-def _source(settings: Settings, clock: Clock) -> Source:
+def _source(settings: Settings, clock: Clock) -> ManifestSource:
     """Return where pods come from. Raises ValueError."""
     sources = settings.sources
     if sources.manifests is None:

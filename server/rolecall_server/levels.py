@@ -8,6 +8,7 @@ from prometheus_client.metrics_core import Metric as Family
 from rolecall_common.metrics import UNKNOWN, counter_family, gauge_family
 from rolecall_server import metrics
 from rolecall_server.broker import Broker
+from rolecall_server.manifests.source import ManifestSource
 from rolecall_server.service import Service
 from rolecall_server.tls import ServerCertificate
 
@@ -20,11 +21,13 @@ class LevelCollector:
         broker: Broker,
         service: Service,
         certificate: ServerCertificate,
+        source: ManifestSource,
         now: Callable[[], datetime],
     ) -> None:
         self._broker = broker
         self._service = service
         self._certificate = certificate
+        self._source = source
         self._now = now
 
     def collect(self) -> Iterator[Family]:
@@ -33,6 +36,8 @@ class LevelCollector:
         yield counter_family(
             metrics.AGENTS_REFUSED, {(code.name,): count for code, count in refused.items()}
         )
+        problems = len(self._source.statistics.problems)
+        yield gauge_family(metrics.MANIFEST_PROBLEMS, {(): problems})
         end, reloads = self._certificate.not_after, self._certificate.reloads
         yield gauge_family(metrics.CERTIFICATE_END, {(): end.timestamp()})
         yield counter_family(

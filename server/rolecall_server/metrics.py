@@ -30,6 +30,11 @@ QUARANTINED = Metric(
     Kind.GAUGE,
     "Objects that are left out because they cannot be used; everything else is served.",
 )
+MANIFEST_PROBLEMS = Metric(
+    "rolecall_manifest_problems",
+    Kind.GAUGE,
+    "Parts of manifests that cannot be used; the log names file, line and reason.",
+)
 SYNCED = Metric("rolecall_synced", Kind.GAUGE, "Whether pods and namespaces were listed once.")
 WATCH_FRESH = Metric(
     "rolecall_watch_fresh", Kind.GAUGE, "Whether what is known of pods is up to date."
@@ -127,6 +132,7 @@ METRICS = (
     PODS,
     NAMESPACES,
     QUARANTINED,
+    MANIFEST_PROBLEMS,
     SYNCED,
     WATCH_FRESH,
     NODES,
