@@ -112,6 +112,7 @@ def _document(file: Path) -> dict[str, Raw]:
             text = stream.read(_LARGEST_FILE + 1)
         if len(text) > _LARGEST_FILE:
             raise _unusable(file, "it is larger than a settings file can be")
+        tree = yaml.compose(text, Loader=yaml.BaseLoader)
         document = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - it makes text, nothing else
     except OSError as error:
         raise _unusable(file, error.strerror or "it cannot be read") from error
@@ -123,7 +124,18 @@ def _document(file: Path) -> dict[str, Raw]:
         return {}
     if not isinstance(document, dict) or not all(isinstance(name, str) for name in document):
         raise _unusable(file, "a mapping of settings is wanted, such as `region: eu-west-1`")
+    if isinstance(tree, yaml.MappingNode):
+        _refuse_doubled([(key.value, key.start_mark.line + 1) for key, _ in tree.value], file)
     return document
+
+
+def _refuse_doubled(names: list[tuple[str, int]], file: Path) -> None:
+    # YAML lets the last of two win in silence; who wrote the first one should know.
+    seen = set()
+    for name, line in names:
+        if name in seen:
+            raise _unusable(file, f"line {line}: {quoted(name)} is set twice")
+        seen.add(name)
 
 
 def _unusable(file: Path, reason: str) -> SettingsError:
