@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import enum
 import gc
+import resource
 import signal
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -45,8 +46,15 @@ async def _until_signalled(main: Coroutine[Any, Any, None]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, task.cancel)
+    _leave_no_core()
     _settle()
     await main
+
+
+def _leave_no_core() -> None:
+    # A core file is memory, and memory is full of credentials. (A handler that the kernel pipes
+    # cores to is not bound by this limit: whoever sets one up decides what becomes of them.)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _settle() -> None:
