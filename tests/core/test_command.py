@@ -1,0 +1,81 @@
+"""The command line: what a newcomer sees, and what a mistake is answered with."""
+
+import pytest
+
+from rolecall_cli.__main__ import COMMANDS, main
+from rolecall_common.settings import declared
+from rolecall_common.version import VERSION
+from rolecall_server.settings import Settings
+
+
+def test_the_version_is_the_distributions(capsys: pytest.CaptureFixture[str]) -> None:
+    """One line, on stdout."""
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"rolecall {VERSION}\n"
+
+
+def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """And says where to begin."""
+    with pytest.raises(SystemExit) as end:
+        main(["--help"])
+
+    out = capsys.readouterr().out
+    assert end.value.code == 0
+    assert all(name in out for name in COMMANDS)
+    assert "rolecall demo" in out
+
+
+def test_the_help_of_a_side_names_every_setting_by_flag_and_variable(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """One definition, every way to write it."""
+    with pytest.raises(SystemExit):
+        main(["server", "--help"])
+
+    out = "".join(capsys.readouterr().out.split())  # Long lines are wrapped anywhere.
+    for setting in declared(Settings):
+        assert setting.flag in out
+        assert f"[{setting.variable};" in out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[], ["serve"], ["server", "--sesion-duration", "1h"], ["server", "--session", "1h"]],
+    ids=["nothing", "no-command", "no-flag", "abbreviated"],
+)
+def test_what_is_not_understood_ends_with_2(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing runs on a guess."""
+    with pytest.raises(SystemExit) as end:
+        main(words)
+
+    captured = capsys.readouterr()
+    assert end.value.code == 2
+    assert captured.out == ""
+    assert "Traceback" not in captured.err
+
+
+def test_settings_that_cannot_be_end_with_2_and_a_line_for_each(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The command is named, so that a log of many processes can be read."""
+    code = main(["server", "--fips=maybe", "--tls-key", "k"])
+
+    lines = capsys.readouterr().err.splitlines()
+    assert code == 2
+    assert len(lines) == 2
+    assert lines[0].startswith("rolecall server: tlsCertificate: it must be set")
+    assert lines[1].startswith("rolecall server: fips: 'maybe' (from the command line)")
+
+
+def test_a_flag_without_a_value_switches_on(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--fips` and `--fips=true` are the same: both contradict an endpoint of one's own."""
+    tls = ["--tls-key", "k", "--tls-certificate", "c", "--manifests", "m"]
+    code = main(["server", *tls, "--sts-endpoint", "https://sts.example", "--fips"])
+
+    assert code == 2
+    assert "stsEndpoint already says which endpoint" in capsys.readouterr().err

@@ -1,0 +1,152 @@
+"""Health and metrics over a real socket, asked by a real client."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+
+import aiohttp
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
+from prometheus_client.parser import text_string_to_metric_families as plain
+
+from rolecall_common.forms import HostPort
+from rolecall_common.metrics import Gauge, Kind, Metric, register
+from rolecall_common.probes import Readiness, probing
+
+ANYWHERE = HostPort("127.0.0.1", 0)
+PODS = Metric("rolecall_pods", Kind.GAUGE, "Pods.")
+
+
+class Process:
+    """What is asked: a readiness that a test can change, and where to ask for it."""
+
+    def __init__(self) -> None:
+        self.ready = Readiness(ready=True)
+        self.port = 0
+
+    async def ask(self, method: str, path: str, **headers: str) -> tuple[int, str, str]:
+        url = f"http://127.0.0.1:{self.port}{path}"
+        async with (
+            aiohttp.ClientSession() as client,
+            client.request(method, url, headers=headers) as answer,
+        ):
+            return answer.status, answer.headers["Content-Type"], await answer.text()
+
+    async def send(self, data: bytes) -> bytes:
+        """Send *data* as it is, and return all that comes back until the connection ends."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(data)
+        try:
+            return await reader.read()
+        finally:
+            writer.close()
+
+
+@pytest.fixture
+async def process() -> AsyncGenerator[Process]:
+    one, registry = Process(), CollectorRegistry()
+    register(registry, [Gauge(PODS, lambda: 3)])
+    async with probing(ANYWHERE, lambda: one.ready, registry) as one.port:
+        yield one
+
+
+async def test_alive_depends_on_nobody(process: Process) -> None:
+    """The loop turns: that is all, ready or not."""
+    process.ready = Readiness(ready=False)
+
+    assert await process.ask("GET", "/healthz") == (200, "text/plain; charset=utf-8", "ok\n")
+
+
+async def test_ready_is_asked_each_time_and_says_why(process: Process) -> None:
+    """Degraded is a line, not a reason to leave."""
+    process.ready = Readiness(ready=True, lines=("no server is connected",))
+    assert (await process.ask("GET", "/readyz"))[::2] == (200, "ready\nno server is connected\n")
+
+    process.ready = Readiness(ready=False, lines=("not synced yet",))
+    assert (await process.ask("GET", "/readyz"))[::2] == (503, "not ready\nnot synced yet\n")
+
+
+async def test_metrics_are_parsed_in_either_format(process: Process) -> None:
+    """What a scraper asks for by Accept is what it gets."""
+    _, plain_type, text = await process.ask("GET", "/metrics")
+    _, open_type, open_text = await process.ask(
+        "GET", "/metrics", Accept="application/openmetrics-text; version=1.0.0"
+    )
+
+    assert plain_type.startswith("text/plain")
+    assert [sample.value for family in plain(text) for sample in family.samples] == [3]
+    assert open_type.startswith("application/openmetrics-text")
+    assert [sample.value for family in openmetrics(open_text) for sample in family.samples] == [3]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 404),
+        ("GET", "/latest/meta-data/", 404),
+        ("POST", "/metrics", 405),
+        ("DELETE", "/healthz", 405),
+        ("GET", "/readyz?verbose", 200),
+    ],
+)
+async def test_nothing_else_is_there(process: Process, method: str, path: str, status: int) -> None:
+    """Three pages, and no door."""
+    assert (await process.ask(method, path))[0] == status
+
+
+async def test_head_is_an_answer_without_its_body(process: Process) -> None:
+    """The length is that of the body that GET would have."""
+    answer = await process.send(b"HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    assert b"Content-Length: 3\r\n" in answer
+    assert answer.endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GET\r\n\r\n",
+        b"\r\n\r\n",
+        b"\0\xff\r\n\r\n",
+        b"GET /healthz HTTP/1.1 x\r\n\r\n",
+        b"x" * 9000,
+    ],
+    ids=["one-word", "nothing", "noise", "four-words", "endless"],
+)
+async def test_what_is_no_request_is_refused(process: Process, data: bytes) -> None:
+    """And the next one is answered."""
+    assert (await process.send(data)).startswith(b"HTTP/1.1 400 ")
+    assert (await process.ask("GET", "/healthz"))[0] == 200
+
+
+async def test_a_request_in_pieces_is_one_request(process: Process) -> None:
+    """TCP keeps no boundaries."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", process.port)
+    for piece in (b"GET /hea", b"lthz HTTP/1.1\r\n", b"Host: x\r\n\r", b"\n"):
+        writer.write(piece)
+        await writer.drain()
+
+    assert (await reader.read()).endswith(b"\r\n\r\nok\n")
+    writer.close()
+
+
+async def test_a_client_that_says_nothing_does_not_keep_the_process_from_ending() -> None:
+    """Its connection ends with the block."""
+    async with probing(ANYWHERE, lambda: Readiness(ready=True), CollectorRegistry()) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /healthz")
+        await writer.drain()
+
+    with contextlib.suppress(ConnectionResetError):  # The abrupt end will do as well.
+        assert await reader.read() == b""
+    writer.close()
+
+
+async def test_a_port_that_is_taken_is_said() -> None:
+    """Two processes with the same setting: the second one does not start."""
+    ready = Readiness(ready=True)
+    async with probing(ANYWHERE, lambda: ready, CollectorRegistry()) as port:
+        with pytest.raises(OSError, match="in use"):
+            async with probing(HostPort("127.0.0.1", port), lambda: ready, CollectorRegistry()):
+                pass
