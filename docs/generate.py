@@ -10,6 +10,7 @@ from pathlib import Path
 
 import rolecall_agent.metrics
 import rolecall_agent.settings
+import rolecall_common.process
 import rolecall_server.metrics
 import rolecall_server.settings
 from rolecall_common.metric_tables import table
@@ -42,6 +43,9 @@ def metrics_page() -> str:
         + "Served on `/metrics` of `adminListen`, a port of its own in both processes.\n"
         + "Names are stable: a rename is a breaking change and stands in the CHANGELOG.\n"
         + "No label is ever a pod, a role, a namespace or an address.\n\n"
+        + "Both also export the kernel's `process_…` metrics of Prometheus' client.\n\n"
+        + table("Both", rolecall_common.process.METRICS)
+        + "\n"
         + table("Server", rolecall_server.metrics.METRICS)
         + "\n"
         + table("Agent", rolecall_agent.metrics.METRICS)

@@ -20,6 +20,7 @@ from rolecall_common.audit import auditing
 from rolecall_common.clock import SystemClock
 from rolecall_common.lifecycle import StartError
 from rolecall_common.probes import Readiness, probing
+from rolecall_common.process import Process
 from rolecall_common.version import VERSION
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,8 @@ async def run(settings: Settings) -> None:
             first_serve=recorder.first_serve,
         )
         node.wakes(door)
-        registry = CollectorRegistry()
+        registry, process = CollectorRegistry(), Process(audit)
+        process.register(registry)
         registry.register(AgentCollector(door, cache, follower.statistics, clock.now))
 
         def readiness() -> Readiness:
@@ -64,6 +66,7 @@ async def run(settings: Settings) -> None:
         log.info("answering pods", extra=fields)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(follower.run(), name="follow a server")
+            tasks.create_task(process.watch_loop(), name="watch the loop")
 
 
 def _access(settings: Settings) -> Access:

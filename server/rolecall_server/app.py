@@ -13,6 +13,7 @@ from rolecall_common.audit import auditing
 from rolecall_common.clock import Clock, SystemClock
 from rolecall_common.metrics import register
 from rolecall_common.probes import probing
+from rolecall_common.process import Process
 from rolecall_common.version import VERSION
 from rolecall_server import configured, start
 from rolecall_server.authority import LoopbackAuthority
@@ -56,6 +57,8 @@ async def run(settings: Settings) -> None:
             sts = await stack.enter_async_context(issuer)
             registry, health = CollectorRegistry(), Health(certificate)
             register(registry, metrics.recorders())
+            process = Process(audit)
+            process.register(registry)
             await stack.enter_async_context(
                 probing(output.admin_listen, health.readiness, registry)
             )
@@ -75,6 +78,7 @@ async def run(settings: Settings) -> None:
             tasks.create_task(_feed(source, broker, clock), name="feed the broker")
             tasks.create_task(Refresher(broker, sts, clock, metrics).run(), name="issue sessions")
             tasks.create_task(certificate.run(), name="reload the certificate")
+            tasks.create_task(process.watch_loop(), name="watch the loop")
 
 
 def _source(settings: Settings, clock: Clock) -> ManifestSource:
