@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import NoReturn
 
 import grpc
@@ -9,7 +10,7 @@ import grpc
 from rolecall_agent.channel import Access, TokenError
 from rolecall_agent.questions import Questions
 from rolecall_common.clock import Clock
-from rolecall_proto.v1 import broker_pb2 as pb
+from rolecall_proto.codec import encode_question
 from rolecall_proto.v1 import broker_pb2_grpc
 from rolecall_proto.values import Address
 
@@ -19,7 +20,7 @@ ANSWER = 0.9  # Nobody waits longer than that for the answer to a question, in s
 
 
 class Asker:
-    """Turns waiting requests into ResolvePod calls. The stream brings what comes of them."""
+    """Turns waiting requests into ResolvePods calls. The stream brings what comes of them."""
 
     def __init__(self, access: Access, clock: Clock) -> None:
         self._access = access
@@ -34,17 +35,19 @@ class Asker:
         """Ask by *stub* until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             while True:
-                for address in self._questions.take(self._clock.now()):
-                    tasks.create_task(self._ask(stub, address), name=f"ask {address}")
+                if addresses := self._questions.take(self._clock.now()):
+                    name = f"ask about {len(addresses)} addresses"
+                    tasks.create_task(self._ask(stub, addresses), name=name)
                 await self._questions.raised.wait()
 
-    async def _ask(self, stub: "broker_pb2_grpc.BrokerAsyncStub", address: Address) -> None:
+    async def _ask(
+        self, stub: "broker_pb2_grpc.BrokerAsyncStub", addresses: Sequence[Address]
+    ) -> None:
         try:
-            request = pb.ResolvePodRequest(address=str(address))
             metadata = self._access.metadata()
-            await stub.ResolvePod(request, metadata=metadata, timeout=ANSWER)
+            await stub.ResolvePods(encode_question(addresses), metadata=metadata, timeout=ANSWER)
         except (TokenError, grpc.aio.AioRpcError) as error:
-            # The stream may tell of the pod all the same, and its request asks again if it returns.
+            # The stream may tell of the pods all the same, and a request that returns asks again.
             log.debug("a question was not answered", extra={"reason": type(error).__name__})
         finally:
-            self._questions.answered(address, self._clock.now())
+            self._questions.answered(addresses, self._clock.now())

@@ -24,7 +24,9 @@ def role_document(session: Session) -> bytes:
         "Token": credentials.session_token.reveal(),
         "Expiration": aws_time(session.reported_until),
     }
-    return json.dumps(fields, indent=2).encode("ascii")
+    # Line by line, because json's own indentation is done in Python and takes ten times as long.
+    lines = (f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in fields.items())
+    return "{{\n{}\n}}".format(",\n".join(lines)).encode("ascii")
 
 
 def aws_time(moment: datetime) -> str:

@@ -181,13 +181,16 @@ class Follower:
         else:
             stream.end(Ended(Ending.FINISHED))
 
-    def _receive(self, stream: _Stream, message: pb.NodeUpdate) -> None:
+    def _receive(self, stream: _Stream, message: pb.NodeUpdates) -> None:
         if not stream.messages:
             self._listener.begin()
             stream.accepted.set()
         stream.messages += 1
         self._last_message_at = self._clock.now()
-        update = decode_update(message)
+        for update in message.updates:
+            self._take_in(stream, decode_update(update), self._last_message_at)
+
+    def _take_in(self, stream: _Stream, update: Update | Malformed | None, now: datetime) -> None:
         match update:
             case None | Malformed():
                 self._skip(update)
@@ -196,7 +199,7 @@ class Follower:
                 stream.whole = True
                 log.info("following a server", extra={"server": stream.server})
             case Heartbeat(sent_at):
-                self._server_clock_ahead = sent_at - self._last_message_at
+                self._server_clock_ahead = sent_at - now
             case _:
                 pass
         self._listener.apply(update)

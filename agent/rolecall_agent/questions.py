@@ -1,8 +1,10 @@
 """Which addresses to ask a server about: each once at a time, and not again for a second."""
 
 import asyncio
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from rolecall_proto.codec import MAX_QUESTIONS
 from rolecall_proto.values import Address
 
 # An answer is true for a moment: a pod that the server does not know now it may know then.
@@ -11,7 +13,6 @@ REST = timedelta(seconds=1)
 STALE = timedelta(seconds=1)
 # A node runs some hundred pods. More addresses than this are a pod that makes them up.
 MAX_ADDRESSES = 1024
-MAX_IN_FLIGHT = 16
 
 
 class Questions:
@@ -38,17 +39,18 @@ class Questions:
         """Return what is to be asked now; each is in flight until `answered`."""
         self.raised.clear()
         self._drop_old(now)
-        taken = list(self._waiting)[: MAX_IN_FLIGHT - len(self._in_flight)]
+        taken = list(self._waiting)[: MAX_QUESTIONS - len(self._in_flight)]
         for address in taken:
             del self._waiting[address]
         self._in_flight.update(taken)
         return taken
 
-    def answered(self, address: Address, now: datetime) -> None:
-        """*address* was asked about, whatever came of it."""
-        self._in_flight.discard(address)
-        self._resting.pop(address, None)
-        self._resting[address] = now
+    def answered(self, addresses: Iterable[Address], now: datetime) -> None:
+        """Note that *addresses* were asked about, whatever came of it."""
+        for address in addresses:
+            self._in_flight.discard(address)
+            self._resting.pop(address, None)
+            self._resting[address] = now
         if self._waiting:
             self.raised.set()
 

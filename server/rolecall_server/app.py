@@ -26,7 +26,7 @@ from rolecall_server.metrics import Metrics
 from rolecall_server.observer import Observer
 from rolecall_server.readiness import Health
 from rolecall_server.refresher import Refresher
-from rolecall_server.service import Service
+from rolecall_server.service import GATHER, Service
 from rolecall_server.settings import Settings
 from rolecall_server.source import Source
 from rolecall_server.sts.connect import connect
@@ -34,6 +34,8 @@ from rolecall_server.sts.verdicts import Outcome
 from rolecall_server.tls import ServerCertificate
 
 log = logging.getLogger(__name__)
+
+_TURN = 25  # changes: some two milliseconds
 
 
 async def run(settings: Settings) -> None:
@@ -67,7 +69,7 @@ async def run(settings: Settings) -> None:
             policy = start.policy(settings, base, duration, sts.endpoint.region)
             observer = Observer(metrics, audit, clock.now)
             broker = Broker(policy, configured.broker_rules(settings, base, secret), dice, observer)
-            service = Service(broker, authority, clock)
+            service = Service(broker, authority, clock, gather=GATHER)
             registry.register(LevelCollector(broker, service, certificate, source, clock.now))
             await stack.enter_async_context(
                 listening(service, str(listen.listen), certificate.credentials())
@@ -77,6 +79,7 @@ async def run(settings: Settings) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_feed(source, broker, clock), name="feed the broker")
             tasks.create_task(Refresher(broker, sts, clock, metrics).run(), name="issue sessions")
+            tasks.create_task(sts.warm_up(), name="find own credentials")
             tasks.create_task(certificate.run(), name="reload the certificate")
             tasks.create_task(process.watch_loop(), name="watch the loop")
 
@@ -91,7 +94,13 @@ def _source(settings: Settings, clock: Clock) -> ManifestSource:
 
 
 async def _feed(source: Source, broker: Broker, clock: Clock) -> NoReturn:
+    taken_in = 0
     async with aclosing(source.changes()) as changes:
         async for change in changes:
             broker.apply(change, clock.now())
+            taken_in += 1
+            # A roll-out comes in one piece. Others have their turn in between, so that STS is asked
+            # for its first pods while its last are taken in.
+            if taken_in % _TURN == 0:
+                await asyncio.sleep(0)
     raise AssertionError("a source of pods has ended")

@@ -12,10 +12,10 @@ import grpc
 from rolecall_common.clock import Clock
 from rolecall_proto.codec import (
     Malformed,
-    decode_address,
     decode_hello,
-    encode_resolution,
-    encode_update,
+    decode_question,
+    encode_resolutions,
+    encode_updates,
 )
 from rolecall_proto.v1 import broker_pb2 as pb
 from rolecall_proto.v1 import broker_pb2_grpc
@@ -37,6 +37,10 @@ HEARTBEAT = timedelta(
     seconds=10
 )  # An agent gives a silent server up after two and a half of these.
 
+# A message costs both ends as much as ten updates, and a roll-out is hundreds of updates at once.
+# Five milliseconds are little beside what STS takes, and leave the first of them to STS.
+GATHER = timedelta(milliseconds=5)
+
 # What agents are told is constant: the reason of a refusal is in our log, not in theirs.
 _NOT_SYNCED: Refusal = (grpc.StatusCode.UNAVAILABLE, "not synced yet")
 _STOPPING: Refusal = (grpc.StatusCode.UNAVAILABLE, "the server is stopping")
@@ -45,7 +49,6 @@ _BAD_TOKEN: Refusal = (grpc.StatusCode.UNAUTHENTICATED, "the token was not accep
 _NO_AGENT: Refusal = (grpc.StatusCode.PERMISSION_DENIED, "the token is not an agent's")
 _UNDECIDED: Refusal = (grpc.StatusCode.UNAVAILABLE, "nobody can tell yet whose token this is")
 _NO_STREAM: Refusal = (grpc.StatusCode.FAILED_PRECONDITION, "this node has no stream here")
-_NO_ADDRESS: Refusal = (grpc.StatusCode.INVALID_ARGUMENT, "not an IP address")
 _TOO_OFTEN: Refusal = (grpc.StatusCode.RESOURCE_EXHAUSTED, "this node asks too often")
 
 # gRPC's own types do not say which messages a context is for in a way that both calls could share.
@@ -55,10 +58,19 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 class Service(broker_pb2_grpc.BrokerServicer):
     """Answers agents. Who asks is the authority's to say, and everything else the broker's."""
 
-    def __init__(self, broker: Broker, authority: Authority, clock: Clock) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        authority: Authority,
+        clock: Clock,
+        *,
+        gather: timedelta = timedelta(0),
+    ) -> None:
+        """*gather* is how long a change waits for others, to be told in the same message."""
         self._broker = broker
         self._authority = authority
         self._clock = clock
+        self._gather = gather
         self._streams = Streams()
         self._closed = False
         # Calls that were refused, by status; for metrics.
@@ -88,20 +100,22 @@ class Service(broker_pb2_grpc.BrokerServicer):
             ending = await self._tell(stream, connection, context)
         await context.abort(*ending)
 
-    async def ResolvePod(  # noqa: N802 - the protocol's name
-        self, request: pb.ResolvePodRequest, context: _Context
-    ) -> pb.ResolvePodResponse:
+    async def ResolvePods(  # noqa: N802 - the protocol's name
+        self, request: pb.ResolvePodsRequest, context: _Context
+    ) -> pb.ResolvePodsResponse:
         agent = await self._authenticated(context)
         now = self._clock.now()
         node = self._streams.of(agent.node)
         if node is None:
             await self._refuse(context, _NO_STREAM)
-        address = decode_address(request.address)
-        if address is None:
-            await self._refuse(context, _NO_ADDRESS)
-        if not node.may_ask(now):
+        addresses = decode_question(request)
+        if isinstance(addresses, Malformed):
+            await self._refuse(context, (grpc.StatusCode.INVALID_ARGUMENT, addresses.problem))
+        if not node.may_ask(len(addresses), now):
             await self._refuse(context, _TOO_OFTEN)
-        return encode_resolution(self._broker.resolve(agent.node, address, now))
+        return encode_resolutions(
+            self._broker.resolve(agent.node, address, now) for address in addresses
+        )
 
     async def _tell(self, stream: Stream, connection: Connection, context: _Context) -> Refusal:
         """Write what there is to tell, and a heartbeat after a silence, until someone ends it."""
@@ -112,11 +126,12 @@ class Service(broker_pb2_grpc.BrokerServicer):
             now = self._clock.now()
             if not updates and now - silent_since >= HEARTBEAT:
                 updates = [Heartbeat(now)]
-            for update in updates:
-                await context.write(encode_update(update))
+            for message in encode_updates(updates):
+                await context.write(message)
             if updates:
                 silent_since = self._clock.now()
-            await self._clock.wait_until(stream.changed, silent_since + HEARTBEAT)
+            if await self._clock.wait_until(stream.changed, silent_since + HEARTBEAT):
+                await self._clock.sleep(self._gather)
         return stream.ending
 
     @contextlib.contextmanager
@@ -155,5 +170,7 @@ class Service(broker_pb2_grpc.BrokerServicer):
         code, told = refusal
         self.refused[code] += 1
         fields = {"peer": context.peer(), "code": code.name, "reason": str(why or told)}
-        log.info("an agent's call was refused", extra=fields)
+        # Whoever asks too often would fill the log as well; the metric counts it.
+        level = logging.DEBUG if refusal is _TOO_OFTEN else logging.INFO
+        log.log(level, "an agent's call was refused", extra=fields)
         await context.abort(code, told)

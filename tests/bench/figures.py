@@ -1,5 +1,6 @@
 """Turns each measurement into lines of the table, with the promise that it is held against."""
 
+import asyncio
 import json
 import subprocess
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from bench.table import PROMISES, Line
 _MIB = 1 << 20
 # kube2iam's CPU seconds per 10,000 requests at 64 clients over nginx's, in the same run.
 _KUBE2IAM_CPU = 0.30 / 0.063
+_BUDGET_REST = 2.5  # seconds
 
 
 def of_door(comparisons: Sequence[Comparison], system: System) -> list[Line]:
@@ -76,12 +78,14 @@ def _calm(comparisons: Sequence[Comparison]) -> Line:
 
 async def of_arrivals(system: System, *, quick: bool) -> list[Line]:
     """Return what pods wait that come at once, or after their request."""
-    cold = await arrivals.burst(system, "cold", pods=200, roles=200, network=72)
-    shared = await arrivals.burst(system, "shared", pods=200, roles=1, network=73)
+    first = await arrivals.burst(system, "first", pods=200, roles=200, network=72)
+    cold = await _bursts(system, "cold", roles=200, network=75, runs=1 if quick else 3)
+    shared = await _bursts(system, "shared", roles=1, network=80, runs=1 if quick else 3)
     late = await arrivals.late_pods(system, pods=20 if quick else 100, network=71)
     unknown = await arrivals.unknown_source(system, network=74)
     return [
         _burst_line("200 pods with 200 roles at once", cold, calls=200),
+        _burst_line("the same as the first that a new server does", first, calls=200),
         _burst_line("200 pods with one role at once", shared, calls=1),
         Line(
             f"pod bound to its waiting request answered, over STS's {STS_SECONDS * 1e3:.0f} ms",
@@ -97,6 +101,20 @@ async def of_arrivals(system: System, *, quick: bool) -> list[Line]:
             all(status == 503 and 0.85 <= seconds <= 1.0 for status, seconds in unknown),
         ),
     ]
+
+
+async def _bursts(system: System, name: str, *, roles: int, network: int, runs: int) -> Burst:
+    """Return the burst in the middle of several, each with roles that nobody has had before."""
+    bursts = []
+    for run in range(runs):
+        # The budget of STS calls is a burst of 300 and 100 a second: let it fill again.
+        await asyncio.sleep(_BUDGET_REST)
+        bursts.append(
+            await arrivals.burst(
+                system, f"{name}-{run}", pods=200, roles=roles, network=network + run
+            )
+        )
+    return sorted(bursts, key=lambda burst: burst.last)[runs // 2]
 
 
 def _burst_line(what: str, burst: Burst, *, calls: int) -> Line:

@@ -14,12 +14,16 @@ from rolecall_proto.codec import (
     Malformed,
     decode_address,
     decode_hello,
-    decode_resolution,
+    decode_question,
+    decode_resolutions,
     decode_update,
     encode_hello,
-    encode_resolution,
+    encode_question,
+    encode_resolutions,
     encode_update,
+    encode_updates,
 )
+from rolecall_proto.codec.updates import MOST_TOGETHER
 from rolecall_proto.v1 import broker_pb2 as pb
 from rolecall_proto.values import (
     Assignment,
@@ -123,10 +127,28 @@ def test_a_hello_arrives_as_it_was_sent() -> None:
     assert decode_hello(pb.WatchNodeRequest.FromString(sent)) == hello
 
 
-@pytest.mark.parametrize("resolution", Resolution)
-def test_a_resolution_arrives_as_it_was_sent(resolution: Resolution) -> None:
+def test_a_question_arrives_as_it_was_sent() -> None:
+    """Addresses keep their order, for the answer is by order too."""
+    addresses = (ip_address("10.0.0.2"), ip_address("fd00::1"), ip_address("10.0.0.1"))
+    sent = encode_question(addresses).SerializeToString()
+
+    assert decode_question(pb.ResolvePodsRequest.FromString(sent)) == addresses
+
+
+def test_resolutions_arrive_as_they_were_sent() -> None:
     """Known is known, and unknown unknown."""
-    assert decode_resolution(encode_resolution(resolution)) is resolution
+    resolutions = (Resolution.UNKNOWN, Resolution.KNOWN, Resolution.UNKNOWN)
+
+    assert decode_resolutions(encode_resolutions(resolutions)) == resolutions
+
+
+def test_many_updates_are_few_messages() -> None:
+    """None is lost, their order stays, and no message is larger than a reader takes."""
+    updates = [PodRemoved(PodUid(str(number))) for number in range(2 * MOST_TOGETHER + 1)]
+    messages = list(encode_updates(updates))
+
+    assert [len(message.updates) for message in messages] == [MOST_TOGETHER, MOST_TOGETHER, 1]
+    assert [decode_update(each) for message in messages for each in message.updates] == updates
 
 
 def test_a_time_of_another_zone_is_the_same_moment() -> None:
@@ -316,7 +338,8 @@ def test_reading_is_total(data: bytes) -> None:
     for kind, read in (
         (pb.NodeUpdate, decode_update),
         (pb.WatchNodeRequest, decode_hello),
-        (pb.ResolvePodResponse, decode_resolution),
+        (pb.ResolvePodsRequest, decode_question),
+        (pb.ResolvePodsResponse, decode_resolutions),
     ):
         try:
             message = kind.FromString(data)

@@ -36,5 +36,5 @@ def test_generated_modules_are_current(tmp_path: Path) -> None:
 
 def test_no_request_names_a_node() -> None:
     """The node is derived from the token, so that there is no field to lie in."""
-    for request in (broker_pb2.WatchNodeRequest, broker_pb2.ResolvePodRequest):
+    for request in (broker_pb2.WatchNodeRequest, broker_pb2.ResolvePodsRequest):
         assert not [field.name for field in request.DESCRIPTOR.fields if "node" in field.name]

@@ -3,7 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, ip_address
 
-from rolecall_agent.questions import MAX_ADDRESSES, MAX_IN_FLIGHT, Questions
+from rolecall_agent.questions import MAX_ADDRESSES, Questions
+from rolecall_proto.codec import MAX_QUESTIONS
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -26,7 +27,7 @@ def test_an_answer_holds_for_a_second() -> None:
     questions = Questions()
     questions.want(POD, START)
     questions.take(START)
-    questions.answered(POD, START)
+    questions.answered([POD], START)
 
     questions.want(POD, START + 0.9 * SECOND)
     assert questions.take(START + 0.9 * SECOND) == []
@@ -50,7 +51,7 @@ def test_a_question_in_flight_takes_as_long_as_it_takes() -> None:
 
     questions.want(POD, START + 5 * SECOND)
     assert questions.take(START + 5 * SECOND) == []
-    questions.answered(POD, START + 6 * SECOND)
+    questions.answered([POD], START + 6 * SECOND)
     questions.want(POD, START + 6.5 * SECOND)
     assert questions.take(START + 6.5 * SECOND) == []
 
@@ -58,15 +59,15 @@ def test_a_question_in_flight_takes_as_long_as_it_takes() -> None:
 def test_only_so_many_are_in_flight() -> None:
     """The rest waits, and is raised again when there is room."""
     questions = Questions()
-    pods = [IPv4Address(number) for number in range(MAX_IN_FLIGHT + 1)]
+    pods = [IPv4Address(number) for number in range(MAX_QUESTIONS + 1)]
     for pod in pods:
         questions.want(pod, START)
 
-    assert questions.take(START) == pods[:MAX_IN_FLIGHT]
+    assert questions.take(START) == pods[:MAX_QUESTIONS]
     assert not questions.raised.is_set()
-    questions.answered(pods[0], START)
+    questions.answered(pods[:1], START)
     assert questions.raised.is_set()
-    assert questions.take(START) == pods[MAX_IN_FLIGHT:]
+    assert questions.take(START) == pods[MAX_QUESTIONS:]
 
 
 def test_made_up_addresses_fill_no_memory() -> None:
@@ -77,8 +78,7 @@ def test_made_up_addresses_fill_no_memory() -> None:
     asked = 0
     while taken := questions.take(START):
         asked += len(taken)
-        for address in taken:
-            questions.answered(address, START)
+        questions.answered(taken, START)
 
     assert asked == MAX_ADDRESSES
 
@@ -88,7 +88,7 @@ def test_a_clock_that_is_set_back_makes_nobody_wait() -> None:
     questions = Questions()
     questions.want(POD, START)
     questions.take(START)
-    questions.answered(POD, START)
+    questions.answered([POD], START)
 
     earlier = START - timedelta(hours=1)
     questions.want(POD, earlier)

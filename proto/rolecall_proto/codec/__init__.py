@@ -9,21 +9,28 @@ address, a broken claim is no claim.
 from rolecall_proto.codec.fields import Malformed, decode_address
 from rolecall_proto.codec.requests import (
     MAX_CLAIMS,
+    MAX_QUESTIONS,
     decode_hello,
-    decode_resolution,
+    decode_question,
+    decode_resolutions,
     encode_hello,
-    encode_resolution,
+    encode_question,
+    encode_resolutions,
 )
-from rolecall_proto.codec.updates import decode_update, encode_update
+from rolecall_proto.codec.updates import decode_update, encode_update, encode_updates
 
 __all__ = [
     "MAX_CLAIMS",
+    "MAX_QUESTIONS",
     "Malformed",
     "decode_address",
     "decode_hello",
-    "decode_resolution",
+    "decode_question",
+    "decode_resolutions",
     "decode_update",
     "encode_hello",
-    "encode_resolution",
+    "encode_question",
+    "encode_resolutions",
     "encode_update",
+    "encode_updates",
 ]

@@ -1,11 +1,15 @@
-"""What an agent asks: how it opens its stream, and which pod waits at an address."""
+"""What an agent asks: how it opens its stream, and which pods wait at which addresses."""
 
-from rolecall_proto.codec.fields import Malformed, decode_moment, encode_moment
+from collections.abc import Iterable
+
+from rolecall_proto.codec.fields import Malformed, decode_address, decode_moment, encode_moment
 from rolecall_proto.v1 import broker_pb2 as pb
-from rolecall_proto.values import Held, Hello, Resolution, SessionId
+from rolecall_proto.values import Address, Held, Hello, Resolution, SessionId
 
 # A node runs some hundred pods, so this is fifty times what an honest agent can hold.
 MAX_CLAIMS = 10_000
+# More than a node has pods; as many addresses may share one question.
+MAX_QUESTIONS = 256
 _MAX_NAME = 256  # Longer than any session id, version or capability that we shall ever make.
 _MAX_CAPABILITIES = 64
 _RESOLUTIONS = {
@@ -48,10 +52,25 @@ def _claim(message: pb.HeldSession) -> Held | None:
     return Held(SessionId(message.session_id), expires_at)
 
 
-def encode_resolution(resolution: Resolution) -> pb.ResolvePodResponse:
-    return pb.ResolvePodResponse(resolution=_RESOLUTIONS[resolution])
+def encode_question(addresses: Iterable[Address]) -> pb.ResolvePodsRequest:
+    return pb.ResolvePodsRequest(addresses=[str(address) for address in addresses])
 
 
-def decode_resolution(message: pb.ResolvePodResponse) -> Resolution:
-    known = message.resolution == pb.RESOLUTION_KNOWN
-    return Resolution.KNOWN if known else Resolution.UNKNOWN
+def decode_question(message: pb.ResolvePodsRequest) -> tuple[Address, ...] | Malformed:
+    """Read which addresses are asked about: at least one, and no text that is none."""
+    if not 0 < len(message.addresses) <= MAX_QUESTIONS:
+        return Malformed("no addresses, or more than one question may hold")
+    addresses = [decode_address(text) for text in message.addresses]
+    known = tuple(address for address in addresses if address is not None)
+    return known if len(known) == len(addresses) else Malformed("not an IP address")
+
+
+def encode_resolutions(resolutions: Iterable[Resolution]) -> pb.ResolvePodsResponse:
+    return pb.ResolvePodsResponse(resolutions=[_RESOLUTIONS[each] for each in resolutions])
+
+
+def decode_resolutions(message: pb.ResolvePodsResponse) -> tuple[Resolution, ...]:
+    return tuple(
+        Resolution.KNOWN if each == pb.RESOLUTION_KNOWN else Resolution.UNKNOWN
+        for each in message.resolutions
+    )

@@ -1,6 +1,6 @@
 """The stream of a node: written by the server, read by the agent."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import assert_never
 
 from rolecall_common.secret import Secret
@@ -30,6 +30,9 @@ from rolecall_proto.values import (
     Update,
 )
 
+# gRPC takes 4 MiB unless told otherwise, and no session of STS comes near 16 KiB. A message costs
+# both ends as much as some ten updates, so that a node of 200 pods takes two and not four hundred.
+MOST_TOGETHER = 128
 _TOKEN_KEY_LENGTH = 32
 _STATES = {
     State.GRANTED: pb.STATE_GRANTED,
@@ -57,6 +60,13 @@ def encode_update(update: Update) -> pb.NodeUpdate:
             return pb.NodeUpdate(heartbeat=pb.Heartbeat(sent_at=encode_moment(sent_at)))
         case _:
             assert_never(update)
+
+
+def encode_updates(updates: Sequence[Update]) -> Iterator[pb.NodeUpdates]:
+    """Yield *updates* in messages that no reader thinks too large."""
+    for start in range(0, len(updates), MOST_TOGETHER):
+        together = updates[start : start + MOST_TOGETHER]
+        yield pb.NodeUpdates(updates=[encode_update(update) for update in together])
 
 
 def decode_update(message: pb.NodeUpdate) -> Update | Malformed | None:

@@ -145,6 +145,28 @@ class HeldSession(_message.Message):
 Global___HeldSession: _TypeAlias = HeldSession  # noqa: Y015
 
 @_typing.final
+class NodeUpdates(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPDATES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def updates(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeUpdate]:
+        """In order."""
+
+    def __init__(
+        self,
+        *,
+        updates: _abc.Iterable[Global___NodeUpdate] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["updates", b"updates"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NodeUpdates: _TypeAlias = NodeUpdates  # noqa: Y015
+
+@_typing.final
 class NodeUpdate(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -391,39 +413,43 @@ class Heartbeat(_message.Message):
 Global___Heartbeat: _TypeAlias = Heartbeat  # noqa: Y015
 
 @_typing.final
-class ResolvePodRequest(_message.Message):
+class ResolvePodsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    ADDRESS_FIELD_NUMBER: _builtins.int
-    address: _builtins.str
+    ADDRESSES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def addresses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
         self,
         *,
-        address: _builtins.str = ...,
+        addresses: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ResolvePodRequest: _TypeAlias = ResolvePodRequest  # noqa: Y015
+Global___ResolvePodsRequest: _TypeAlias = ResolvePodsRequest  # noqa: Y015
 
 @_typing.final
-class ResolvePodResponse(_message.Message):
+class ResolvePodsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    RESOLUTION_FIELD_NUMBER: _builtins.int
-    resolution: Global___Resolution.ValueType
+    RESOLUTIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def resolutions(self) -> _containers.RepeatedScalarFieldContainer[Global___Resolution.ValueType]:
+        """One for each address, in the order of the question."""
+
     def __init__(
         self,
         *,
-        resolution: Global___Resolution.ValueType = ...,
+        resolutions: _abc.Iterable[Global___Resolution.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["resolution", b"resolution"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["resolutions", b"resolutions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ResolvePodResponse: _TypeAlias = ResolvePodResponse  # noqa: Y015
+Global___ResolvePodsResponse: _TypeAlias = ResolvePodsResponse  # noqa: Y015

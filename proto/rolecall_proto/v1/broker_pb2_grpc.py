@@ -37,12 +37,12 @@ class BrokerStub:
         self.WatchNode = channel.unary_stream(
                 '/rolecall.v1.Broker/WatchNode',
                 request_serializer=rolecall__proto_dot_v1_dot_broker__pb2.WatchNodeRequest.SerializeToString,
-                response_deserializer=rolecall__proto_dot_v1_dot_broker__pb2.NodeUpdate.FromString,
+                response_deserializer=rolecall__proto_dot_v1_dot_broker__pb2.NodeUpdates.FromString,
                 _registered_method=True)
-        self.ResolvePod = channel.unary_unary(
-                '/rolecall.v1.Broker/ResolvePod',
-                request_serializer=rolecall__proto_dot_v1_dot_broker__pb2.ResolvePodRequest.SerializeToString,
-                response_deserializer=rolecall__proto_dot_v1_dot_broker__pb2.ResolvePodResponse.FromString,
+        self.ResolvePods = channel.unary_unary(
+                '/rolecall.v1.Broker/ResolvePods',
+                request_serializer=rolecall__proto_dot_v1_dot_broker__pb2.ResolvePodsRequest.SerializeToString,
+                response_deserializer=rolecall__proto_dot_v1_dot_broker__pb2.ResolvePodsResponse.FromString,
                 _registered_method=True)
 
 
@@ -58,7 +58,8 @@ class BrokerServicer:
         a Heartbeat when nothing else was sent for a while.
 
         A Session always precedes the first Assignment that refers to it. Of several changes to one pod
-        or session only the last may be sent: an update says what is, not what happened.
+        or session only the last may be sent: an update says what is, not what happened. A message
+        carries as many updates as there were to tell; how they are parted means nothing.
 
         Errors: UNAUTHENTICATED (no token, or one that was refused), PERMISSION_DENIED (a valid token
         of somebody who is no agent), UNAVAILABLE (not synced yet, or the agent's pod is not known yet:
@@ -68,12 +69,13 @@ class BrokerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ResolvePod(self, request, context):
-        """Tells the server that a pod waits at this address, and asks whether a pod of this node has it.
+    def ResolvePods(self, request, context):
+        """Tells the server that pods wait at these addresses, and asks which of them pods of this node have.
 
-        The answer carries no credentials: those come by the stream. Asking makes the identity of that pod
-        the most urgent one. Errors: as WatchNode; INVALID_ARGUMENT (not an IP address),
-        RESOURCE_EXHAUSTED (this node asks too often).
+        The answer carries no credentials: those come by the stream. Asking makes the identities of those
+        pods the most urgent ones. Errors: as WatchNode; FAILED_PRECONDITION (this node has no stream
+        here), INVALID_ARGUMENT (not an IP address, none, or more than 256), RESOURCE_EXHAUSTED (this node
+        asks too often).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -85,12 +87,12 @@ def add_BrokerServicer_to_server(servicer, server):
             'WatchNode': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchNode,
                     request_deserializer=rolecall__proto_dot_v1_dot_broker__pb2.WatchNodeRequest.FromString,
-                    response_serializer=rolecall__proto_dot_v1_dot_broker__pb2.NodeUpdate.SerializeToString,
+                    response_serializer=rolecall__proto_dot_v1_dot_broker__pb2.NodeUpdates.SerializeToString,
             ),
-            'ResolvePod': grpc.unary_unary_rpc_method_handler(
-                    servicer.ResolvePod,
-                    request_deserializer=rolecall__proto_dot_v1_dot_broker__pb2.ResolvePodRequest.FromString,
-                    response_serializer=rolecall__proto_dot_v1_dot_broker__pb2.ResolvePodResponse.SerializeToString,
+            'ResolvePods': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolvePods,
+                    request_deserializer=rolecall__proto_dot_v1_dot_broker__pb2.ResolvePodsRequest.FromString,
+                    response_serializer=rolecall__proto_dot_v1_dot_broker__pb2.ResolvePodsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -119,7 +121,7 @@ class Broker:
             target,
             '/rolecall.v1.Broker/WatchNode',
             rolecall__proto_dot_v1_dot_broker__pb2.WatchNodeRequest.SerializeToString,
-            rolecall__proto_dot_v1_dot_broker__pb2.NodeUpdate.FromString,
+            rolecall__proto_dot_v1_dot_broker__pb2.NodeUpdates.FromString,
             options,
             channel_credentials,
             insecure,
@@ -131,7 +133,7 @@ class Broker:
             _registered_method=True)
 
     @staticmethod
-    def ResolvePod(request,
+    def ResolvePods(request,
             target,
             options=(),
             channel_credentials=None,
@@ -144,9 +146,9 @@ class Broker:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/rolecall.v1.Broker/ResolvePod',
-            rolecall__proto_dot_v1_dot_broker__pb2.ResolvePodRequest.SerializeToString,
-            rolecall__proto_dot_v1_dot_broker__pb2.ResolvePodResponse.FromString,
+            '/rolecall.v1.Broker/ResolvePods',
+            rolecall__proto_dot_v1_dot_broker__pb2.ResolvePodsRequest.SerializeToString,
+            rolecall__proto_dot_v1_dot_broker__pb2.ResolvePodsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,7 +43,7 @@ class BrokerStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> BrokerAsyncStub: ...
-    WatchNode: _grpc.UnaryStreamMultiCallable[_broker_pb2.WatchNodeRequest, _broker_pb2.NodeUpdate]
+    WatchNode: _grpc.UnaryStreamMultiCallable[_broker_pb2.WatchNodeRequest, _broker_pb2.NodeUpdates]
     """Streams what this node may hold, for as long as the agent's pod lives.
 
     First a snapshot: DoorKeys, one Session for each session that the agent did not claim to hold,
@@ -52,24 +52,26 @@ class BrokerStub:
     a Heartbeat when nothing else was sent for a while.
 
     A Session always precedes the first Assignment that refers to it. Of several changes to one pod
-    or session only the last may be sent: an update says what is, not what happened.
+    or session only the last may be sent: an update says what is, not what happened. A message
+    carries as many updates as there were to tell; how they are parted means nothing.
 
     Errors: UNAUTHENTICATED (no token, or one that was refused), PERMISSION_DENIED (a valid token
     of somebody who is no agent), UNAVAILABLE (not synced yet, or the agent's pod is not known yet:
     try again, or another replica), INVALID_ARGUMENT (more claims than a node can hold).
     """
-    ResolvePod: _grpc.UnaryUnaryMultiCallable[_broker_pb2.ResolvePodRequest, _broker_pb2.ResolvePodResponse]
-    """Tells the server that a pod waits at this address, and asks whether a pod of this node has it.
+    ResolvePods: _grpc.UnaryUnaryMultiCallable[_broker_pb2.ResolvePodsRequest, _broker_pb2.ResolvePodsResponse]
+    """Tells the server that pods wait at these addresses, and asks which of them pods of this node have.
 
-    The answer carries no credentials: those come by the stream. Asking makes the identity of that pod
-    the most urgent one. Errors: as WatchNode; INVALID_ARGUMENT (not an IP address),
-    RESOURCE_EXHAUSTED (this node asks too often).
+    The answer carries no credentials: those come by the stream. Asking makes the identities of those
+    pods the most urgent ones. Errors: as WatchNode; FAILED_PRECONDITION (this node has no stream
+    here), INVALID_ARGUMENT (not an IP address, none, or more than 256), RESOURCE_EXHAUSTED (this node
+    asks too often).
     """
 
 @_typing.type_check_only
 class BrokerAsyncStub(BrokerStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
-    WatchNode: _aio.UnaryStreamMultiCallable[_broker_pb2.WatchNodeRequest, _broker_pb2.NodeUpdate]  # type: ignore[assignment]
+    WatchNode: _aio.UnaryStreamMultiCallable[_broker_pb2.WatchNodeRequest, _broker_pb2.NodeUpdates]  # type: ignore[assignment]
     """Streams what this node may hold, for as long as the agent's pod lives.
 
     First a snapshot: DoorKeys, one Session for each session that the agent did not claim to hold,
@@ -78,18 +80,20 @@ class BrokerAsyncStub(BrokerStub):
     a Heartbeat when nothing else was sent for a while.
 
     A Session always precedes the first Assignment that refers to it. Of several changes to one pod
-    or session only the last may be sent: an update says what is, not what happened.
+    or session only the last may be sent: an update says what is, not what happened. A message
+    carries as many updates as there were to tell; how they are parted means nothing.
 
     Errors: UNAUTHENTICATED (no token, or one that was refused), PERMISSION_DENIED (a valid token
     of somebody who is no agent), UNAVAILABLE (not synced yet, or the agent's pod is not known yet:
     try again, or another replica), INVALID_ARGUMENT (more claims than a node can hold).
     """
-    ResolvePod: _aio.UnaryUnaryMultiCallable[_broker_pb2.ResolvePodRequest, _broker_pb2.ResolvePodResponse]  # type: ignore[assignment]
-    """Tells the server that a pod waits at this address, and asks whether a pod of this node has it.
+    ResolvePods: _aio.UnaryUnaryMultiCallable[_broker_pb2.ResolvePodsRequest, _broker_pb2.ResolvePodsResponse]  # type: ignore[assignment]
+    """Tells the server that pods wait at these addresses, and asks which of them pods of this node have.
 
-    The answer carries no credentials: those come by the stream. Asking makes the identity of that pod
-    the most urgent one. Errors: as WatchNode; INVALID_ARGUMENT (not an IP address),
-    RESOURCE_EXHAUSTED (this node asks too often).
+    The answer carries no credentials: those come by the stream. Asking makes the identities of those
+    pods the most urgent ones. Errors: as WatchNode; FAILED_PRECONDITION (this node has no stream
+    here), INVALID_ARGUMENT (not an IP address, none, or more than 256), RESOURCE_EXHAUSTED (this node
+    asks too often).
     """
 
 class BrokerServicer(metaclass=_abc_1.ABCMeta):
@@ -98,7 +102,7 @@ class BrokerServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _broker_pb2.WatchNodeRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_broker_pb2.NodeUpdate], _abc.AsyncIterator[_broker_pb2.NodeUpdate]]:
+    ) -> _typing.Union[_abc.Iterator[_broker_pb2.NodeUpdates], _abc.AsyncIterator[_broker_pb2.NodeUpdates]]:
         """Streams what this node may hold, for as long as the agent's pod lives.
 
         First a snapshot: DoorKeys, one Session for each session that the agent did not claim to hold,
@@ -107,7 +111,8 @@ class BrokerServicer(metaclass=_abc_1.ABCMeta):
         a Heartbeat when nothing else was sent for a while.
 
         A Session always precedes the first Assignment that refers to it. Of several changes to one pod
-        or session only the last may be sent: an update says what is, not what happened.
+        or session only the last may be sent: an update says what is, not what happened. A message
+        carries as many updates as there were to tell; how they are parted means nothing.
 
         Errors: UNAUTHENTICATED (no token, or one that was refused), PERMISSION_DENIED (a valid token
         of somebody who is no agent), UNAVAILABLE (not synced yet, or the agent's pod is not known yet:
@@ -115,16 +120,17 @@ class BrokerServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
-    def ResolvePod(
+    def ResolvePods(
         self,
-        request: _broker_pb2.ResolvePodRequest,
+        request: _broker_pb2.ResolvePodsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_broker_pb2.ResolvePodResponse, _abc.Awaitable[_broker_pb2.ResolvePodResponse]]:
-        """Tells the server that a pod waits at this address, and asks whether a pod of this node has it.
+    ) -> _typing.Union[_broker_pb2.ResolvePodsResponse, _abc.Awaitable[_broker_pb2.ResolvePodsResponse]]:
+        """Tells the server that pods wait at these addresses, and asks which of them pods of this node have.
 
-        The answer carries no credentials: those come by the stream. Asking makes the identity of that pod
-        the most urgent one. Errors: as WatchNode; INVALID_ARGUMENT (not an IP address),
-        RESOURCE_EXHAUSTED (this node asks too often).
+        The answer carries no credentials: those come by the stream. Asking makes the identities of those
+        pods the most urgent ones. Errors: as WatchNode; FAILED_PRECONDITION (this node has no stream
+        here), INVALID_ARGUMENT (not an IP address, none, or more than 256), RESOURCE_EXHAUSTED (this node
+        asks too often).
         """
 
 def add_BrokerServicer_to_server(servicer: BrokerServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

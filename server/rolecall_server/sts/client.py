@@ -1,5 +1,6 @@
 """The issuer over STS: one call for an identity, and what its end means."""
 
+import contextlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from time import perf_counter
@@ -7,7 +8,7 @@ from typing import TypeVar
 
 from rolecall_common.clock import Clock
 from rolecall_server.identity import Identity
-from rolecall_server.issuer import Issued, RefusedError, UnavailableError
+from rolecall_server.issuer import Issued, IssueError, RefusedError, UnavailableError
 from rolecall_server.sts import forms
 from rolecall_server.sts.answers import Caller, read_caller, read_session
 from rolecall_server.sts.endpoint import Endpoint
@@ -50,6 +51,14 @@ class Sts:
                 f"this server calls STS in {self.endpoint.region}, not in {identity.region}",
             )
         return await self._ask(forms.assume_role(identity), read_session)
+
+    async def warm_up(self) -> None:
+        """Look for own credentials before the first call wants them, which takes a while.
+
+        Whatever goes wrong is said by that call.
+        """
+        with contextlib.suppress(IssueError):
+            await self._keyring.current()
 
     async def caller(self) -> Caller:
         """Ask who the server is. Raises as `issue`."""
