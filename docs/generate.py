@@ -57,7 +57,9 @@ def _side(command: str, settings: Iterable[Setting]) -> str:
     for setting in settings:
         if setting.group != group:
             group = setting.group
-            text += f"### {group}\n\n| setting | accepted | default | meaning |\n|---|---|---|---|\n"
+            text += (
+                f"### {group}\n\n| setting | accepted | default | meaning |\n|---|---|---|---|\n"
+            )
         default = "*required*" if setting.required else _code(setting.default_text)
         row = (f"`{setting.name}`", _cell(setting.form.accepted), default, _cell(setting.help))
         text += f"| {' | '.join(row)} |\n"
