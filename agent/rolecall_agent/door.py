@@ -43,6 +43,7 @@ NAME = "metadata"
 HOLD = timedelta(milliseconds=900)  # SDKs give up after a second.
 HEAD_WAIT = 5.0  # seconds for a request's head; contract §5
 IDLE_WAIT = 75.0  # seconds without a request: as long as nginx waits
+LAST_ANSWERS = 1.0  # seconds that clients have, at the end, to take what is written
 BACKLOG = 4096  # connections that the kernel keeps for us while the agent restarts or is busy
 _MOST_PEERS = 4096  # addresses whose parsed form is remembered; a node has some hundred pods
 _SECOND = timedelta(seconds=1)
@@ -100,6 +101,7 @@ class Door:
         self._keys: DoorKeys | None = None
         self._peers: dict[str, Address] = {}
         self._connections: set[Client] = set()
+        self._empty = asyncio.Event()
         self._waiting = WaitingRoom()
         self._turns = Turns()
         self._last_served: dict[PodUid, str] = {}  # The access key id that was audited last.
@@ -130,7 +132,7 @@ class Door:
         where an address cannot be had.
         """
         async with contextlib.AsyncExitStack() as stack:
-            stack.callback(self._close)
+            stack.push_async_callback(self._close)
             bound = []
             for host, port in listen:
                 server = await self.loop.create_server(
@@ -170,6 +172,8 @@ class Door:
     def closed(self, client: Client, peer: Address) -> None:
         self._turns.leave(client, peer)
         self._connections.discard(client)
+        if not self._connections:
+            self._empty.set()
         self._slow_heads.stop(client)
         self._idle.stop(client)
 
@@ -262,8 +266,13 @@ class Door:
         else:
             client.kill()
 
-    def _close(self) -> None:
+    async def _close(self) -> None:
+        self._empty.clear()
         for connection in tuple(self._connections):
             connection.shut()
+        # The last answers leave in a turn of the loop, which must not end before.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_ANSWERS if self._connections else 0):
+                await self._empty.wait()
         self._slow_heads.close()
         self._idle.close()

@@ -22,6 +22,7 @@ BASE = "arn:aws:iam::111122223333:role/"
 NODE = "node-a"
 REGION = "eu-west-1"
 KEY_ID = "AKIASYSTEMTEST000000"
+OWN_KEY = "of/the/server/itself"
 PATIENCE = 20.0  # seconds, for a slow machine; what is waited for takes some milliseconds
 
 
@@ -72,8 +73,9 @@ class System:
 
     root: Path
     stack: contextlib.AsyncExitStack
-    secret_key: str
+    own_key: str
     level: str = "info"
+    log_format: str = "json"
     ports: dict[str, int] = field(default_factory=dict)
     everything: list[Running] = field(default_factory=list)
 
@@ -118,7 +120,7 @@ class System:
 
     async def start_sts(self, *flags: str) -> Running:
         """Start the STS fake; any role may be had unless *flags* say otherwise."""
-        keys = ("--access-key-id", KEY_ID, "--secret-access-key", self.secret_key)
+        keys = ("--access-key-id", KEY_ID, "--secret-access-key", self.own_key)
         port = ("--port", str(self.port("sts")))
         flags = flags or ("--any-role",)
         tests = {"PYTHONPATH": str(Path(__file__).parents[1])}
@@ -126,11 +128,16 @@ class System:
         await sts.wait_line("listening")
         return sts
 
+    async def run_sts_with_other_keys(self) -> Running:
+        """Start an STS on the same port that has never heard of the server's keys."""
+        flags = ("--any-role", "--access-key-id", "AKIASOMEBODYELSES000")
+        return await self.start_sts(*flags, "--secret-access-key", "somebody/elses")
+
     async def start_server(self, *flags: str, name: str = "server") -> Running:
         """Start a server and wait until it lets agents in."""
         server = await self.run(
             name, "-m", "rolecall_cli", "server", *self.server_flags(name), *flags,
-            environment={"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": self.secret_key},
+            environment={"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": self.own_key},
         )  # fmt: skip
         await server.wait_line("serving agents")
         return server
@@ -148,6 +155,7 @@ class System:
             "--region", REGION,
             "--sts-endpoint", f"http://127.0.0.1:{self.port('sts')}",
             "--log-level", self.level,
+            "--log-format", self.log_format,
         ]  # fmt: skip
 
     async def start_agent(self, *flags: str, servers: tuple[str, ...] = ("server",)) -> Running:
@@ -161,6 +169,7 @@ class System:
             "--listen", f"127.0.0.1:{self.port('door')}",
             "--admin-listen", f"127.0.0.1:{self.port('agent-admin')}",
             "--log-level", self.level,
+            "--log-format", self.log_format,
             *flags,
             environment={},
         )  # fmt: skip
@@ -225,9 +234,7 @@ async def _kill(running: Running) -> None:
 
 
 @contextlib.asynccontextmanager
-async def system(
-    root: Path, secret_key: str = "no/secret", level: str = "info"
-) -> AsyncGenerator[System]:
+async def system(root: Path, own_key: str = OWN_KEY, level: str = "info") -> AsyncGenerator[System]:
     """Make the places of a system; what is started in the block ends with it."""
     (root / "manifests").mkdir()
     authority = trustme.CA()
@@ -237,7 +244,7 @@ async def system(
     certificate.private_key_pem.write_to_path(str(root / "server.key"))
     (root / "token-secret").write_bytes(os.urandom(32).hex().encode())
     async with contextlib.AsyncExitStack() as stack:
-        yield System(root, stack, secret_key, level)
+        yield System(root, stack, own_key, level)
 
 
 def namespace(name: str = "apps", **annotations: str) -> dict[str, object]:
