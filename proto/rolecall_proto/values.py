@@ -49,7 +49,7 @@ class Reason(enum.StrEnum):
     TAGS_IGNORED = "tags_ignored"
     RULE_PARTLY_INVALID = "rule_partly_invalid"
     RULE_PERMITS_EVERYTHING = "rule_permits_everything"
-    # An unforeseen error around this one object (design: the quarantine boundaries).
+    # An unforeseen error around this one object.
     BUG = "bug"
 
 

@@ -76,7 +76,7 @@ class Broker:
             try:
                 part.act(now)
             except Exception as error:  # noqa: BLE001 (see below, and test_boundaries.py)
-                # One of the two boundaries (design: one strange object stops nothing). This object
+                # One of the two boundaries: one strange object stops nothing. This object
                 # is set aside, and if it is a pod it gets nothing; every other one is served on.
                 self._bugs += 1
                 self._register.deny_for_bug(part, error, now)

@@ -41,7 +41,7 @@ class Refresher:
         except IssueError as error:
             self._broker.failed(identity, error, self._clock.now())
         except Exception:
-            # One of the two boundaries (design: no answer of STS stops a loop). This identity is
+            # One of the two boundaries: no answer of STS stops a loop. This identity is
             # refused with reason "bug" and asked for again; every other one is served on.
             self._metrics.bugs.add("issue")
             log.exception("a bug while issuing", extra={"session": identity.session_id})
