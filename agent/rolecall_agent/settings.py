@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rolecall_common import forms
 from rolecall_common.forms import HostPort, duration_text
-from rolecall_common.output import OutputSettings
+from rolecall_common.output import ADMIN_LISTEN_HELP, OutputSettings
 from rolecall_common.settings import group, setting
 
 # botocore, the least patient SDK, gives up after one second; the answer has to travel too.
@@ -60,12 +60,21 @@ class DoorSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AgentOutputSettings(OutputSettings):
+    """As the server's, on a port beside it, so that both can run on one machine."""
+
+    admin_listen: HostPort = setting(
+        forms.HOST_PORT, ADMIN_LISTEN_HELP, default=HostPort("127.0.0.1", 9802)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that `rolecall agent` is told."""
 
     server: ServerSettings = group(ServerSettings, "Servers")
     door: DoorSettings = group(DoorSettings, "Metadata door")
-    output: OutputSettings = group(OutputSettings, "Log, audit and health")
+    output: AgentOutputSettings = group(AgentOutputSettings, "Log, audit and health")
 
     def cautions(self) -> Iterator[str]:
         """Yield what works and should still be known: a sentence each, for the log at start."""

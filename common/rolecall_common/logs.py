@@ -5,13 +5,16 @@ import logging
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import TextIO
 
 from rolecall_common.output import LogFormat, LogLevel
 
-# Libraries that would log secrets, or each request, at a level that we may be set to: botocore logs
-# whole answers of STS when it debugs.
-_PINNED = ("aiohttp", "asyncio", "boto3", "botocore", "grpc", "kubernetes", "s3transfer", "urllib3")
+log = logging.getLogger(__name__)
+
+# Whose level the setting is. All others say warnings at most: botocore logs whole answers of STS,
+# secrets included, when it is let.
+_OURS = ("agent", "cli", "common", "proto", "server")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -22,9 +25,18 @@ def configure(form: LogFormat, level: LogLevel, stream: TextIO | None = None) ->
         form = LogFormat.TEXT if out.isatty() else LogFormat.JSON
     handler = logging.StreamHandler(out)
     handler.setFormatter(JsonLines() if form is LogFormat.JSON else TextLines())
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for name in _PINNED:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    ours = logging.getLevelNamesMapping()[level.upper()]
+    logging.basicConfig(level=max(ours, logging.WARNING), handlers=[handler], force=True)
+    for name in _OURS:
+        logging.getLogger(f"rolecall_{name}").setLevel(ours)
+    sys.excepthook = _last_words
+
+
+def _last_words(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Log what ends the process, in the form of every other line."""
+    log.critical("a bug ends the process; please report it", exc_info=(kind, error, trace))
 
 
 class JsonLines(logging.Formatter):

@@ -8,6 +8,10 @@ from rolecall_common import forms
 from rolecall_common.forms import HostPort
 from rolecall_common.settings import setting
 
+ADMIN_LISTEN_HELP = (
+    "Where /healthz, /readyz and /metrics are served, in plain HTTP. Nothing secret is there."
+)
+
 
 class LogFormat(StrEnum):
     AUTO = "auto"
@@ -43,6 +47,6 @@ class OutputSettings:
     )
     admin_listen: HostPort = setting(
         forms.HOST_PORT,
-        "Where /healthz, /readyz and /metrics are served, in plain HTTP. Nothing secret is there.",
+        ADMIN_LISTEN_HELP,
         default=HostPort("127.0.0.1", 9801),
     )
