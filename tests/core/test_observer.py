@@ -1,0 +1,111 @@
+"""What becomes of what the broker tells: in the log, in the audit log, in the metrics."""
+
+import io
+import json
+import logging
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from fakes.clock import START
+from fakes.engine import issued, pod
+from rolecall_common.audit import AuditLog
+from rolecall_proto.values import Reason
+from rolecall_server.identity import Identity
+from rolecall_server.issuer import RefusedError, ThrottledError, UnavailableError
+from rolecall_server.journal import Why
+from rolecall_server.metrics import Metrics
+from rolecall_server.observer import Observer
+
+READER = Identity("arn:aws:iam::111122223333:role/reader", "team.app", timedelta(hours=1))
+
+
+class Desk:
+    """An observer, and everything that it has written."""
+
+    def __init__(self) -> None:
+        self.metrics = Metrics()
+        self._audit = io.StringIO()
+        self.observer = Observer(self.metrics, AuditLog(self._audit), lambda: START)
+
+    @property
+    def records(self) -> list[dict[str, str]]:
+        return [json.loads(line) for line in self._audit.getvalue().splitlines()]
+
+
+def test_a_denial_is_logged_recorded_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+    """The same reason goes to all three, and whose it is to two of them."""
+    desk = Desk()
+    desk.observer.denied(pod("web", "admin"), Reason.NAMESPACE_FORBIDS, "it is forbidden")
+    (record,) = desk.records
+
+    assert desk.metrics.denials.value("namespace_forbids") == 1
+    assert record["event"] == "denied"
+    assert (record["namespace"], record["pod"]) == ("team", "web")
+    assert (record["reason"], record["sentence"]) == ("namespace_forbids", "it is forbidden")
+    assert caplog.messages == ["a pod is denied its role"]
+
+
+def test_an_issue_ties_the_identity_to_cloudtrail() -> None:
+    """Request id and access key id are there; secret key and token are not."""
+    desk = Desk()
+    desk.observer.issued(READER, issued(7, START), Why.NEW, timedelta(seconds=2))
+    (record,) = desk.records
+
+    assert record["event"] == "session_issued"
+    assert record["session"] == READER.session_id
+    assert record["access_key_id"] == f"ASIA{7:016}"
+    assert record["request_id"] == "request-7"
+    assert record["expires_at"] == "2030-01-01T01:00:00Z"
+    assert "secret-7" not in str(record)
+    assert "token-7" not in str(record)
+    assert desk.metrics.issued.value("new") == 1
+
+
+def test_an_outage_is_told_once_and_so_is_its_end(caplog: pytest.LogCaptureFixture) -> None:
+    """A thousand roles that STS does not answer for are one line, and its return another."""
+    caplog.set_level(logging.INFO)
+    desk = Desk()
+    for _ in range(1000):
+        desk.observer.failed(READER, UnavailableError("no answer"))
+    desk.observer.failed(READER, ThrottledError("slower"))
+    for number in range(10):
+        desk.observer.issued(READER, issued(number, START), Why.RENEWAL, timedelta())
+
+    assert caplog.messages == [
+        "STS gave no session",
+        "STS gave no session",
+        "STS gives sessions again",
+    ]
+
+
+def test_a_refusal_is_told_of_the_pod_and_not_of_the_call(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever owns the pod can do something; that STS was asked is not news."""
+    caplog.set_level(logging.INFO)
+    desk = Desk()
+    desk.observer.failed(READER, RefusedError(Reason.ACCESS_DENIED, "no trust"))
+    desk.observer.refused(pod("web", "reader"), Reason.ACCESS_DENIED, "no trust")
+
+    assert caplog.messages == ["STS refuses the role of a pod"]
+    assert desk.metrics.refusals.value("access_denied") == 1
+    assert [record["event"] for record in desk.records] == ["refused"]
+
+
+def test_a_session_that_is_nearly_too_large_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    """Beyond 80 % of what STS takes somebody should know, before it is 100 %."""
+    desk = Desk()
+    for percent in (None, 80, 81):
+        full = replace(issued(1, START), packed_policy_percent=percent)
+        desk.observer.issued(READER, full, Why.NEW, timedelta())
+
+    assert caplog.messages == ["tags and policies nearly fill what STS takes"]
+
+
+def test_a_bug_is_counted_and_its_traceback_kept(caplog: pytest.LogCaptureFixture) -> None:
+    """Somebody has to mend it, so all that is known of it is written down."""
+    desk = Desk()
+    desk.observer.bug("Pod", "uid-web", ZeroDivisionError("nobody foresaw this"))
+
+    assert desk.metrics.bugs.value("object") == 1
+    assert "nobody foresaw this" in caplog.text
