@@ -6,8 +6,7 @@ from rolecall_server.annotations import AnnotationKeys
 from rolecall_server.broker import BrokerRules
 from rolecall_server.budget import BudgetRules
 from rolecall_server.naming import Template
-from rolecall_server.patterns import AllowedDialect, PermittedDialect
-from rolecall_server.policy_settings import NamespaceMode, PolicySettings
+from rolecall_server.policy_settings import PolicySettings
 from rolecall_server.roles import BaseArn
 from rolecall_server.settings import Settings
 from rolecall_server.settings.rules import Imdsv2
@@ -43,9 +42,9 @@ def policy_settings(
         region=region,
         session_duration=duration,
         keys=annotation_keys(settings),
-        namespace_mode=NamespaceMode(rules.namespace_policy),
-        permitted_dialect=PermittedDialect(rules.permitted_dialect),
-        allowed_dialect=AllowedDialect(rules.allowed_roles_dialect),
+        namespace_mode=rules.namespace_policy,
+        permitted_dialect=rules.permitted_dialect,
+        allowed_dialect=rules.allowed_roles_dialect,
         default_role=rules.default_role,
         allowed_accounts=frozenset(rules.allowed_accounts),
         allow_pod_external_id=rules.allow_pod_external_id,

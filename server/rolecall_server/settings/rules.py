@@ -5,25 +5,8 @@ from enum import StrEnum
 
 from rolecall_common import forms
 from rolecall_common.settings import setting
-
-
-class NamespacePolicy(StrEnum):
-    ENFORCE = "enforce"
-    WARN = "warn"
-    OFF = "off"
-
-
-class PermittedDialect(StrEnum):
-    STRICT = "strict"
-    KIAM = "kiam"
-    KIAM_UNANCHORED = "kiam-unanchored"
-
-
-class AllowedRolesDialect(StrEnum):
-    GLOB = "glob"
-    REGEXP = "regexp"
-    KUBE2IAM = "kube2iam"
-    KUBE2IAM_REGEXP = "kube2iam-regexp"
+from rolecall_server.patterns import AllowedDialect, PermittedDialect
+from rolecall_server.policy_settings import NamespaceMode
 
 
 class Imdsv2(StrEnum):
@@ -41,11 +24,11 @@ _ROLE = forms.matching(
 class RuleSettings:
     """A pod gets its role only where each of these says yes."""
 
-    namespace_policy: NamespacePolicy = setting(
-        forms.choice(NamespacePolicy),
+    namespace_policy: NamespaceMode = setting(
+        forms.choice(NamespaceMode),
         "Whether a namespace limits the roles of its pods. warn serves, and records what enforce "
         "would deny; off does not look.",
-        default=NamespacePolicy.ENFORCE,
+        default=NamespaceMode.ENFORCE,
     )
     permitted_dialect: PermittedDialect = setting(
         forms.choice(PermittedDialect),
@@ -53,10 +36,10 @@ class RuleSettings:
         "exactly as kiam does, its surprises included.",
         default=PermittedDialect.STRICT,
     )
-    allowed_roles_dialect: AllowedRolesDialect = setting(
-        forms.choice(AllowedRolesDialect),
+    allowed_roles_dialect: AllowedDialect = setting(
+        forms.choice(AllowedDialect),
         "How entries of a namespace's list are read. kube2iam: exactly as kube2iam does.",
-        default=AllowedRolesDialect.GLOB,
+        default=AllowedDialect.GLOB,
     )
     allowed_accounts: tuple[str, ...] = setting(
         forms.several(_ACCOUNT), "Accounts whose roles may be had; empty for any.", default=()
