@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -15,12 +16,15 @@ HOSTILE = 'x\n{"level": "info"}\r\x1b[31m\u2028\ud800"='
 
 @pytest.fixture(autouse=True)
 def _restored() -> Iterator[None]:
-    """Leave the root logger as pytest set it up."""
+    """Leave loggers and the last words as pytest set them up."""
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers, level, hook = root.handlers[:], root.level, sys.excepthook
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
+    for name in ("agent", "cli", "common", "proto", "server"):
+        logging.getLogger(f"rolecall_{name}").setLevel(logging.NOTSET)
+    sys.excepthook = hook
 
 
 def logged(form: LogFormat, message: str, **fields: object) -> str:
@@ -114,3 +118,18 @@ def test_the_level_is_the_least_that_is_logged() -> None:
     logging.getLogger("rolecall_server.test").info("hello")
 
     assert out.getvalue() == ""
+
+
+def test_what_ends_the_process_is_a_line_like_every_other(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A collector of logs sees the bug, with its traceback in one field."""
+    logs.configure(LogFormat.JSON, LogLevel.INFO)
+    try:
+        raise ZeroDivisionError("nobody foresaw this")
+    except ZeroDivisionError as error:
+        sys.excepthook(type(error), error, error.__traceback__)
+    entry = json.loads(capsys.readouterr().err)
+
+    assert entry["level"] == "critical"
+    assert "nobody foresaw this" in entry["traceback"]

@@ -65,7 +65,7 @@ def test_an_issue_ties_the_identity_to_cloudtrail() -> None:
 
 def test_an_outage_is_told_once_and_so_is_its_end(caplog: pytest.LogCaptureFixture) -> None:
     """A thousand roles that STS does not answer for are one line, and its return another."""
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger="rolecall_server.observer")
     desk = Desk()
     for _ in range(1000):
         desk.observer.failed(READER, UnavailableError("no answer"))
@@ -82,7 +82,7 @@ def test_an_outage_is_told_once_and_so_is_its_end(caplog: pytest.LogCaptureFixtu
 
 def test_a_refusal_is_told_of_the_pod_and_not_of_the_call(caplog: pytest.LogCaptureFixture) -> None:
     """Whoever owns the pod can do something; that STS was asked is not news."""
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger="rolecall_server.observer")
     desk = Desk()
     desk.observer.failed(READER, RefusedError(Reason.ACCESS_DENIED, "no trust"))
     desk.observer.refused(pod("web", "reader"), Reason.ACCESS_DENIED, "no trust")
