@@ -9,12 +9,14 @@ import json
 import signal
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from fakes.system import System, namespace, pod, system
 
 LIST = "/latest/meta-data/iam/security-credentials/"
 POD, OTHER, LATE = "127.7.1.1", "127.7.1.2", "127.7.1.3"
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs/audit.schema.json").read_text())
 CANARY = "canary/own/secret/key/of/the/server/0000"
 TTL = "X-aws-ec2-metadata-token-ttl-seconds: 60\r\n"
 
@@ -77,7 +79,16 @@ async def test_nothing_secret_is_ever_said(tmp_path: Path, form: str) -> None:
         node.log_format = form
         secrets = [*await live(node), CANARY, *files(tmp_path)]
         output = await said(node)
+        records = [
+            json.loads(line)
+            for running in node.everything
+            for line in running.out
+            if '"audit"' in line
+        ]
 
+    for record in records:
+        jsonschema.validate(record, SCHEMA)
+    assert {record["event"] for record in records} >= {"session_issued", "first_serve", "denied"}
     assert len(secrets) > 10
     assert "session_issued" in output
     assert found(secrets, output) == []

@@ -30,7 +30,8 @@ class AwsSettings:
 
     region: str | None = setting(
         forms.optional(REGION),
-        "The region whose STS is asked. Else AWS_REGION or AWS_DEFAULT_REGION says it.",
+        "The region whose STS is asked. Else AWS_REGION, AWS_DEFAULT_REGION, the profile or the "
+        "instance's metadata say it.",
         default=None,
     )
     base_arn: str | None = setting(

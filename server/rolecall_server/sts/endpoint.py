@@ -10,7 +10,7 @@ from botocore.configprovider import ConfiguredEndpointProvider  # type: ignore[i
 from botocore.endpoint_provider import EndpointProvider  # type: ignore[import-untyped]  # it ships no types
 from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]  # it ships no types
 from botocore.session import Session  # type: ignore[import-untyped]  # it ships no types
-from botocore.utils import get_environ_proxies  # type: ignore[import-untyped]  # it ships no types
+from botocore.utils import InstanceMetadataRegionFetcher, get_environ_proxies  # type: ignore[import-untyped]  # it ships no types
 
 _REGION = re.compile(r"[a-z]{2,8}(-[a-z]{2,12}){1,3}-\d{1,2}", re.ASCII)
 
@@ -72,12 +72,16 @@ def find_endpoint(session: Session, options: Options, environ: Mapping[str, str]
 
 
 def find_region(session: Session, options: Options, environ: Mapping[str, str]) -> str:
-    """Return the server's region: setting, environment, profile. Raises ValueError."""
+    """Return the server's region: setting, environment, profile, or the instance that it runs on.
+
+    The last is asked of the instance's metadata, within a second. Raises ValueError.
+    """
     region = (
         options.region
         or environ.get("AWS_REGION")
         or environ.get("AWS_DEFAULT_REGION")
         or session.get_config_variable("region")
+        or _region_of_instance(session, environ)
     )
     if not region:
         raise ValueError(
@@ -87,6 +91,13 @@ def find_region(session: Session, options: Options, environ: Mapping[str, str]) 
     if not _REGION.fullmatch(region):
         raise ValueError(f"{region!r} is not an AWS region such as eu-west-1")
     return str(region)
+
+
+def _region_of_instance(session: Session, environ: Mapping[str, str]) -> str | None:
+    names = ("ec2_metadata_service_endpoint", "ec2_metadata_service_endpoint_mode")
+    config = {name: session.get_config_variable(name) for name in names}
+    region: str | None = InstanceMetadataRegionFetcher(env=environ, config=config).retrieve_region()
+    return region
 
 
 def _by_rules(session: Session, options: Options, region: str) -> str:
