@@ -14,6 +14,7 @@ from rolecall_common.metrics import Metric
 
 LIST = "/latest/meta-data/iam/security-credentials/"
 POD = "127.7.2.1"
+HELD = 'rolecall_agent_held_requests{door="metadata"} 1.0'
 
 
 async def refused(node: System, *words: str, **environment: str) -> list[str]:
@@ -137,6 +138,9 @@ async def test_both_end_at_once_and_well(tmp_path: Path) -> None:
         await node.start_sts()
         server, agent = await node.start_server(), await node.start_agent()
         held = asyncio.create_task(node.get(LIST, POD))
+        async with asyncio.timeout(10):
+            while HELD not in (await node.admin("agent", "/metrics"))[1]:
+                await asyncio.sleep(0.02)
         codes = [await end(each) for each in (agent, server)]
         answer, _ = await held
 
