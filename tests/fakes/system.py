@@ -195,6 +195,15 @@ class System:
         """Ask the probes of the process that goes by *name*."""
         return await ask(self.port(f"{name}-admin"), path, "127.0.0.1")
 
+    async def until_measured(self, name: str, line: str) -> None:
+        """Return once *line* is among the metrics of the process that goes by *name*."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                _, metrics = await self.admin(name, "/metrics")
+                if line in metrics.splitlines():
+                    return
+                await asyncio.sleep(0.02)
+
     async def calls(self) -> Mapping[str, int]:
         """Return how often STS was asked for each role."""
         _, body = await ask(self.port("sts"), "/_fake/calls", "127.0.0.1")

@@ -138,9 +138,7 @@ async def test_both_end_at_once_and_well(tmp_path: Path) -> None:
         await node.start_sts()
         server, agent = await node.start_server(), await node.start_agent()
         held = asyncio.create_task(node.get(LIST, POD))
-        async with asyncio.timeout(10):
-            while HELD not in (await node.admin("agent", "/metrics"))[1]:
-                await asyncio.sleep(0.02)
+        await node.until_measured("agent", HELD)
         codes = [await end(each) for each in (agent, server)]
         answer, _ = await held
 
