@@ -104,6 +104,8 @@ class System:
     async def run(self, name: str, *words: str, environment: Mapping[str, str]) -> Running:
         """Start a process of this interpreter; it ends with the system at the latest."""
         process = await asyncio.create_subprocess_exec(
+            # Dies with the tests, however they end.
+            *("setpriv", "--pdeathsig", "KILL"),
             sys.executable,
             *words,
             env={"PATH": os.environ["PATH"], "HOME": str(self.root), **environment},
