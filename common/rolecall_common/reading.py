@@ -22,6 +22,7 @@ from rolecall_common.settings import (
 
 T = TypeVar("T")
 
+_BROKEN: Any = object()  # Stands for a value that could not be read; the problem says why.
 # A settings file is written by hand; one that is larger is some other file.
 _LARGEST_FILE = 1024 * 1024
 
@@ -41,13 +42,12 @@ def read_settings(
         _from_file(settings, file, problems),
     ]
     written = {field: each for layer in reversed(layers) for field, each in layer.items()}
-    values = {each.field: _value(each, written.get(each.field), problems) for each in settings}
+    read = {each.field: _value(each, written.get(each.field), problems) for each in settings}
+    values = {field: value for field, value in read.items() if value is not _BROKEN}
+    problems += _conflicts(kind, values, {each.field: each for each in settings}, written)
     if problems:
         raise SettingsError(problems)
-    built = _build(kind, values)
-    if problems := [*_conflicts(built, {each.field: each for each in settings}, written)]:
-        raise SettingsError(problems)
-    return cast("T", built)
+    return cast("T", _build(kind, values))
 
 
 def _value(setting: Setting, written: Written | None, problems: list[Problem]) -> object:
@@ -55,6 +55,7 @@ def _value(setting: Setting, written: Written | None, problems: list[Problem]) -
         if setting.required:
             reason = f"it must be set: accepted is {setting.form.accepted}"
             problems.append(Problem(setting.name, "", "", reason))
+            return _BROKEN
         return setting.default
     try:
         return setting.form.read(written.raw)
@@ -63,7 +64,7 @@ def _value(setting: Setting, written: Written | None, problems: list[Problem]) -
         why = f"{error}; " if _said_by_form(error) else ""
         reason = f"{why}accepted is {setting.form.accepted}"
         problems.append(Problem(setting.name, quoted(written.raw), written.origin, reason))
-        return None
+        return _BROKEN
 
 
 def _said_by_form(error: ValueError) -> bool:
@@ -154,13 +155,18 @@ def _build(kind: type[Any], values: Mapping[str, object]) -> object:
 
 
 def _conflicts(
-    built: Any,  # noqa: ANN401 - any group of settings
+    kind: type[Any],
+    values: Mapping[str, object],
     by_field: Mapping[str, Setting],
     written: Mapping[str, Written],
 ) -> Iterator[Problem]:
-    for field in dataclasses.fields(built):
+    """Yield what contradicts itself in *kind* and its groups, as far as their values are known."""
+    for field in dataclasses.fields(kind):
         if "kind" in field.metadata:
-            yield from _conflicts(getattr(built, field.name), by_field, written)
+            yield from _conflicts(field.metadata["kind"], values, by_field, written)
+    if not all(setting.field in values for setting in declared(kind)):
+        return
+    built = _build(kind, values)
     if isinstance(built, Checked):
         for conflict in built.conflicts():
             setting, origin = by_field[conflict.field], written.get(conflict.field)
