@@ -23,7 +23,7 @@ class ServerSettings:
     """Where the servers are, and how agent and server know each other."""
 
     servers: tuple[HostPort, ...] = setting(
-        forms.several(forms.HOST_PORT), "The servers to connect to; one at a time is used."
+        forms.several(forms.HOST_PORT, least=1), "The servers to connect to; one at a time is used."
     )
     server_name: str | None = setting(
         forms.optional(forms.matching(r"[A-Za-z0-9.:-]{1,253}", "a name", "NAME")),
@@ -43,7 +43,7 @@ class DoorSettings:
     """Where pods ask for credentials."""
 
     listen: tuple[HostPort, ...] = setting(
-        forms.several(forms.HOST_PORT),
+        forms.several(forms.HOST_PORT, least=1),
         "Where the metadata door listens.",
         default=(HostPort("169.254.169.254", 80),),
     )

@@ -5,7 +5,7 @@ zeros. Each form says what it accepts, in words that complete "accepted: …".
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -75,38 +75,34 @@ def optional(form: Form[T]) -> Form[T | None]:
     return Form(f"{form.accepted}; or nothing", read, write, form.metavar, form.switch, form.many)
 
 
-def several(form: Form[T]) -> Form[tuple[T, ...]]:
-    """Return the form of any number of values: a list in the file, else parted by commas."""
+def several(form: Form[T], least: int = 0) -> Form[tuple[T, ...]]:
+    """Return the form of *least* values or more: a list in the file, else parted by commas."""
 
     def read(raw: Raw) -> tuple[T, ...]:
-        return tuple(form.read(item) for item in _items(raw))
+        values = tuple(form.read(item) for item in _items(raw))
+        if len(values) < least:
+            raise ValueError("it is empty")
+        return values
 
     def write(values: tuple[T, ...]) -> str:
         return ",".join(form.write(value) for value in values)
 
-    accepted = f"any number of: {form.accepted}"
+    accepted = f"{f'{least} or more' if least else 'any number'} of: {form.accepted}"
     return Form(accepted, read, write, form.metavar, many=True)
 
 
 def pairs(key: Form[K], value: Form[T]) -> Form[tuple[tuple[K, T], ...]]:
     """Return the form of `key=value` pairs: a mapping or a list in the file, else with commas."""
 
-    def pair(item: Raw) -> tuple[K, T]:
-        if not isinstance(item, str) or "=" not in item:
-            raise ValueError(f"{item!r} is not key=value")
-        name, _, text = item.partition("=")
-        return key.read(name), value.read(text)
-
     def read(raw: Raw) -> tuple[tuple[K, T], ...]:
-        return tuple(pair(item) for item in _pair_items(raw))
+        return tuple((key.read(name), value.read(text)) for name, text in _pair_items(raw))
 
     def write(values: tuple[tuple[K, T], ...]) -> str:
         return ",".join(f"{key.write(name)}={value.write(text)}" for name, text in values)
 
-    accepted = (
-        f"any number of {key.metavar}={value.metavar}, where {value.metavar} is {value.accepted}"
-    )
-    return Form(accepted, read, write, f"{key.metavar}={value.metavar}", many=True)
+    metavar = f"{key.metavar}={value.metavar}"
+    accepted = f"any number of {metavar}, where {value.metavar} is {value.accepted}"
+    return Form(accepted, read, write, metavar, many=True)
 
 
 def _items(raw: Raw) -> list[Raw]:
@@ -117,21 +113,30 @@ def _items(raw: Raw) -> list[Raw]:
     raise ValueError("a list is wanted here, not a mapping")
 
 
-def _pair_items(raw: Raw) -> list[Raw]:
-    if not isinstance(raw, dict):
-        return _items(raw)
-    return [
-        f"{name}={text}"
-        for name, texts in raw.items()
-        for text in (texts if isinstance(texts, list) else [texts])
-        if isinstance(text, str)
-    ]
+def _pair_items(raw: Raw) -> Iterator[tuple[str, Raw]]:
+    if isinstance(raw, dict):
+        for name, texts in raw.items():
+            yield from ((name, text) for text in (texts if isinstance(texts, list) else [texts]))
+        return
+    for item in _items(raw):
+        if not isinstance(item, str) or "=" not in item:
+            raise ValueError(f"{item!r} is not key=value")
+        name, _, text = item.partition("=")
+        yield name, text
 
 
 def choice(kind: type[E]) -> Form[E]:
     """Return the form of one word out of an enumeration."""
-    words = [member.value for member in kind]
-    return of_text(kind, " or ".join((", ".join(words[:-1]), words[-1])), "|".join(words))
+    words = {member.value: member for member in kind}
+
+    def read(text: str) -> E:
+        if text not in words:
+            raise ValueError
+        return words[text]
+
+    *others, last = words
+    accepted = f"{', '.join(others)} or {last}" if others else last
+    return of_text(read, accepted, "|".join(words))
 
 
 def whole(least: int, most: int) -> Form[int]:
@@ -167,7 +172,10 @@ def parse_duration(text: str) -> timedelta:
     """Read `90s`, `15m`, `1h30m` or `250ms`; raises ValueError where a unit is missing."""
     if not re.fullmatch(f"(?:{_PART.pattern})+", text, re.ASCII):
         raise ValueError
-    return timedelta(seconds=sum(float(n) * _UNITS[unit] for n, unit in _PART.findall(text)))
+    try:
+        return timedelta(seconds=sum(float(n) * _UNITS[unit] for n, unit in _PART.findall(text)))
+    except OverflowError as error:
+        raise ValueError("it is longer than time is known to last") from error
 
 
 def duration_text(duration: timedelta) -> str:

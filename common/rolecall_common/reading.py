@@ -18,13 +18,12 @@ from rolecall_common.settings import (
     declared,
     did_you_mean,
     quoted,
+    shown_path,
 )
 
 T = TypeVar("T")
 
 _BROKEN: Any = object()  # Stands for a value that could not be read; the problem says why.
-# A settings file is written by hand; one that is larger is some other file.
-_LARGEST_FILE = 1024 * 1024
 
 
 def read_settings(
@@ -69,7 +68,8 @@ def _value(setting: Setting, written: Written | None, problems: list[Problem]) -
 
 def _said_by_form(error: ValueError) -> bool:
     # Python's own parsers repeat the whole value, however long; a message shows it once, cut.
-    return bool(error.args) and len(str(error)) < 120  # noqa: PLR2004 - a sentence
+    text = str(error)
+    return bool(text) and text.isprintable() and len(text) < 120  # noqa: PLR2004 - a sentence
 
 
 def _from_environ(
@@ -83,8 +83,9 @@ def _from_environ(
         if variable in by_variable:
             found[by_variable[variable].field] = Written(text, variable)
         elif not SERVICE_LINK.fullmatch(variable):
-            hint = did_you_mean(variable, by_variable)
-            problems.append(Problem(variable, "", "the environment", f"no such setting{hint}"))
+            hint = did_you_mean(variable, by_variable, PREFIX)
+            name = variable if variable.isprintable() else quoted(variable)
+            problems.append(Problem(name, "", "the environment", f"no such setting{hint}"))
     return found
 
 
@@ -95,52 +96,24 @@ def _from_file(
         return {}
     by_name = {each.name: each for each in settings}
     found = {}
-    for name, raw in _document(file).items():
+    for name, raw in _document(file, problems).items():
         if name in by_name:
-            found[by_name[name].field] = Written(raw, str(file))
+            found[by_name[name].field] = Written(raw, shown_path(file))
         else:
             hint = did_you_mean(name, by_name)
-            problems.append(Problem(quoted(name), "", str(file), f"no such setting{hint}"))
+            problems.append(Problem(quoted(name), "", shown_path(file), f"no such setting{hint}"))
     return found
 
 
-def _document(file: Path) -> dict[str, Raw]:
-    """Return the mapping that *file* holds, each scalar as it is written. Raises SettingsError."""
-    import yaml  # noqa: PLC0415 - an agent that is told everything by flags does without
+def _document(file: Path, problems: list[Problem]) -> dict[str, Raw]:
+    # An agent that is told everything by flags does without YAML.
+    from rolecall_common.settings_file import read_file  # noqa: PLC0415
 
     try:
-        with file.open(encoding="utf-8") as stream:
-            text = stream.read(_LARGEST_FILE + 1)
-        if len(text) > _LARGEST_FILE:
-            raise _unusable(file, "it is larger than a settings file can be")
-        tree = yaml.compose(text, Loader=yaml.BaseLoader)
-        document = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - it makes text, nothing else
-    except OSError as error:
-        raise _unusable(file, error.strerror or "it cannot be read") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}" if mark is not None else type(error).__name__
-        raise _unusable(file, f"it is not YAML: {where}") from error
-    if document in (None, ""):
-        return {}
-    if not isinstance(document, dict) or not all(isinstance(name, str) for name in document):
-        raise _unusable(file, "a mapping of settings is wanted, such as `region: eu-west-1`")
-    if isinstance(tree, yaml.MappingNode):
-        _refuse_doubled([(key.value, key.start_mark.line + 1) for key, _ in tree.value], file)
-    return document
-
-
-def _refuse_doubled(names: list[tuple[str, int]], file: Path) -> None:
-    # YAML lets the last of two win in silence; who wrote the first one should know.
-    seen = set()
-    for name, line in names:
-        if name in seen:
-            raise _unusable(file, f"line {line}: {quoted(name)} is set twice")
-        seen.add(name)
-
-
-def _unusable(file: Path, reason: str) -> SettingsError:
-    return SettingsError([Problem("the settings file", str(file), "", reason)])
+        return read_file(file, problems)
+    except SettingsError as error:
+        # What the file would have set is not missed in a line each: it could not be read.
+        raise SettingsError([*problems, *error.problems]) from error
 
 
 def _build(kind: type[Any], values: Mapping[str, object]) -> object:

@@ -10,6 +10,7 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from rolecall_common.forms import Form, Raw
@@ -140,7 +141,13 @@ def quoted(raw: object) -> str:
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return a hint at the nearest of *known*, or nothing."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.7)
-    return f"; did you mean {near[0]}?" if near else ""
+def shown_path(file: Path) -> str:
+    """Return the path of *file* as it is, unless it would leave its line."""
+    return str(file) if str(file).isprintable() else quoted(str(file))
+
+
+def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
+    """Return a hint at the nearest of *known*, or nothing; *prefix* makes nothing alike."""
+    ends = [each.removeprefix(prefix) for each in known]
+    near = difflib.get_close_matches(word.removeprefix(prefix), ends, n=1, cutoff=0.7)
+    return f"; did you mean {prefix}{near[0]}?" if near else ""

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 # How often STS is asked who the server is, until it says so.
 _WHO_AM_I = Backoff(timedelta(seconds=0.5), timedelta(seconds=15))
 _SHORTEST_SECRET = 32  # bytes: what the derivation of keys can make use of
+_LONGEST_SECRET = 64 * 1024  # bytes
 _LARGE_CLUSTER = 100_000  # pods: what the sum about session names is made for
 
 
@@ -44,7 +45,8 @@ def token_secret(file: Path | None) -> bytes:
     if file is None:
         log.info("metadata tokens end with this process: no tokenSecretFile is set")
         return secrets.token_bytes(_SHORTEST_SECRET)
-    secret = file.read_bytes()
+    with file.open("rb") as stream:
+        secret = stream.read(_LONGEST_SECRET)  # A device would go on for ever.
     if len(secret) < _SHORTEST_SECRET:
         raise ValueError(f"tokenSecretFile: {file} has less than {_SHORTEST_SECRET} bytes")
     return secret
@@ -56,7 +58,8 @@ async def base_and_duration(
     """Return what short role names are put behind, and how long sessions may last.
 
     Both are settings that depend on who the server is: its account where no base is set, and an
-    hour at most where it is itself a role. STS is asked only where that matters.
+    hour at most where it is itself a role. STS is asked only where that matters. Raises StartError
+    where an hour is too short to keep the promises.
     """
     base, duration = settings.aws.base_arn, settings.session_duration
     if base is not None and duration <= CHAINED_LIMIT:
@@ -65,6 +68,8 @@ async def base_and_duration(
     if caller.is_role and duration > CHAINED_LIMIT:
         log.warning("sessions are capped at an hour: the server is itself a role")
         duration = CHAINED_LIMIT
+        if reason := settings.sessions.broken_by(CHAINED_LIMIT):
+            raise StartError(f"reportedEarly: {caller.arn} is itself a role: {reason}")
     found = BaseArn.parse(base) if base is not None else BaseArn.of_caller(caller.arn)
     log.info("the server is known to STS", extra={"arn": caller.arn, "base_arn": found.prefix})
     return found, duration

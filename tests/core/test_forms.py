@@ -1,12 +1,27 @@
 """Forms: how values of settings are written."""
 
 from datetime import timedelta
+from enum import StrEnum
+from ipaddress import ip_network
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolecall_common.forms import HOST_PORT, HostPort, duration_text, parse_duration
+from rolecall_common.forms import (
+    HOST_PORT,
+    NETWORK,
+    PATH,
+    SWITCH,
+    HostPort,
+    choice,
+    duration_text,
+    number,
+    optional,
+    parse_duration,
+    several,
+    whole,
+)
 
 
 @pytest.mark.parametrize(
@@ -18,7 +33,10 @@ def test_durations_carry_their_unit(text: str, seconds: float) -> None:
     assert parse_duration(text) == timedelta(seconds=seconds)
 
 
-@pytest.mark.parametrize("text", ["", "900", "15 m", "m", "-1s", "1h-1m", "\u0661s", "1e3s", "1y"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "900", "15 m", "m", "-1s", "1h-1m", "\u0661s", "1e3s", "1y", "999999999d999999999d"],
+)
 def test_a_duration_without_its_unit_is_no_duration(text: str) -> None:
     """Nobody has to guess whether 900 is seconds or minutes."""
     with pytest.raises(ValueError):  # noqa: PT011 - whoever reads it says what is accepted
@@ -52,3 +70,79 @@ def test_what_is_no_host_and_port(text: str) -> None:
     """A port that is missing is not guessed."""
     with pytest.raises(ValueError):  # noqa: PT011 - whoever reads it says what is accepted
         HOST_PORT.read(text)
+
+
+class Colour(StrEnum):
+    RED = "red"
+    GREEN = "green"
+    BLUE = "blue"
+
+
+class Only(StrEnum):
+    ONE = "one"
+
+
+def test_a_choice_is_one_word_as_it_is_shown() -> None:
+    """In lower case, and with blanks around it at most."""
+    assert choice(Colour).read(" green ") is Colour.GREEN
+    assert choice(Colour).accepted == "red, green or blue"
+    assert choice(Only).accepted == "one"
+    for text in ("GREEN", "gree", "", "RED"):
+        with pytest.raises(ValueError):  # noqa: PT011 - whoever reads it says what is accepted
+            choice(Colour).read(text)
+
+
+@pytest.mark.parametrize("text", ["true", "Yes", "ON"])
+def test_a_switch_has_the_words_that_people_use(text: str) -> None:
+    """And `1` is none of them: it could be a count."""
+    assert SWITCH.read(text)
+    assert SWITCH.write(value=True) == "true"
+    with pytest.raises(ValueError):  # noqa: PT011 - whoever reads it says what is accepted
+        SWITCH.read("1")
+
+
+@pytest.mark.parametrize("text", ["0", "101", "-1", "+1", "1.0", "1_0", "\u0661", "", "9" * 5000])
+def test_whole_numbers_are_plain_digits_within_bounds(text: str) -> None:
+    """Other scripts' digits, underscores and signs are not ours."""
+    assert whole(1, 100).read("100") == 100
+    with pytest.raises(ValueError):  # noqa: PT011 - whoever reads it says what is accepted
+        whole(1, 100).read(text)
+
+
+@pytest.mark.parametrize("text", ["0.05", "1e1", "nan", "inf", ".5", "5.", "100.1", "-1"])
+def test_numbers_are_decimals_within_bounds(text: str) -> None:
+    """There is no infinity of calls a second."""
+    assert number(0.1, 100).read("0.5") == 0.5
+    with pytest.raises(ValueError):  # noqa: PT011 - whoever reads it says what is accepted
+        number(0.1, 100).read(text)
+
+
+def test_nothing_is_none_where_a_setting_may_be_absent() -> None:
+    """An empty variable is a way to say so."""
+    assert optional(whole(1, 9)).read("") is None
+    assert optional(whole(1, 9)).read("5") == 5
+    assert optional(whole(1, 9)).write(None) == ""
+
+
+def test_a_list_may_have_to_have_something_in_it() -> None:
+    """The reason is said, for an empty list is easily overlooked."""
+    form = several(whole(1, 9), least=1)
+
+    assert form.read("1") == (1,)
+    assert form.accepted == "1 or more of: a whole number from 1 to 9"
+    with pytest.raises(ValueError, match="it is empty"):
+        form.read(" , ")
+
+
+def test_a_network_has_no_address_bits() -> None:
+    """10.0.0.1/24 is a slip, and could be meant in two ways."""
+    assert NETWORK.read("10.0.0.0/24") == ip_network("10.0.0.0/24")
+    with pytest.raises(ValueError, match="has host bits set"):
+        NETWORK.read("10.0.0.1/24")
+
+
+@pytest.mark.parametrize("text", ["", " ", "a\0b"])
+def test_what_is_no_path(text: str) -> None:
+    """The current directory is not meant by nothing at all."""
+    with pytest.raises(ValueError):  # noqa: PT011 - whoever reads it says what is accepted
+        PATH.read(text)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rolecall_agent.settings import Settings as AgentSettings
-from rolecall_common.forms import Raw
+from rolecall_common.forms import Raw, duration_text
 from rolecall_common.reading import read_settings
 from rolecall_common.settings import SettingsError, declared
 from rolecall_server.settings import Settings
@@ -67,7 +67,7 @@ def test_all_problems_are_named_at_once_with_value_origin_and_what_is_accepted()
         "fips: 'perhaps' (from ROLECALL_FIPS): accepted is true or false",
         "stsBurst: '-1' (from ROLECALL_STS_BURST): accepted is a whole number from 1 to 100000",
         f"sessionDuration: '900' {typed}: accepted is a duration from 15m to 12h, such as {such}",
-        f"imdsv2: 'maybe' {typed}: 'maybe' is not a valid Imdsv2; accepted is optional or required",
+        f"imdsv2: 'maybe' {typed}: accepted is optional or required",
     ]
 
 
@@ -77,6 +77,27 @@ def test_what_has_no_default_must_be_set() -> None:
         read_settings(AgentSettings, {}, {}, None)
 
     assert [problem.name for problem in caught.value.problems] == ["servers", "caFile", "tokenFile"]
+
+
+@pytest.mark.parametrize("field", ["servers", "listen"])
+def test_an_agent_without_anyone_to_ask_or_to_answer_does_not_start(field: str) -> None:
+    """An empty list is written down, and still says nothing."""
+    flags: dict[str, Raw] = {"servers": "s:1", "ca_file": "ca", "token_file": "token", field: ","}
+    with pytest.raises(SettingsError) as caught:
+        read_settings(AgentSettings, flags, {}, None)
+
+    assert [str(problem).partition("; ")[0] for problem in caught.value.problems] == [
+        f"{field}: ',' (from the command line): it is empty"
+    ]
+
+
+def test_an_agent_that_holds_longer_than_sdks_wait_says_so() -> None:
+    """It works, and somebody should know."""
+    flags = {"servers": "s:1", "ca_file": "ca", "token_file": "token"}
+
+    for hold, cautions in (("950ms", 0), ("951ms", 1)):
+        settings = read_settings(AgentSettings, {**flags, "hold": hold}, {}, None)
+        assert len(list(settings.cautions())) == cautions
 
 
 def test_an_unknown_name_is_a_problem_with_a_hint(tmp_path: Path) -> None:
@@ -152,7 +173,7 @@ def test_the_file_is_read_as_text(tmp_path: Path) -> None:
         ("just text", "a mapping of settings is wanted"),
         ("region: [eu-west-1\n", "it is not YAML: line 2"),
         ("region: eu-west-1\nfips: no\nregion: eu-west-2\n", "line 3: 'region' is set twice"),
-        ("? [a, b]\n: c\n", "it is not YAML"),
+        ("? [a, b]\n: c\n", "line 1: a name is wanted here"),
         ("\0", "it is not YAML"),
     ],
 )
@@ -185,6 +206,47 @@ def test_sessions_too_short_to_keep_the_promise_are_refused_with_the_sum() -> No
     assert read({"session_duration": "29m"}).sessions.least_reported_life > timedelta(minutes=10)
 
 
+@given(
+    duration=st.integers(15, 720),
+    early=st.integers(0, 60),
+    allowed=st.booleans(),
+    chained=st.booleans(),
+)
+def test_sessions_are_refused_where_and_only_where_the_promise_would_break(
+    duration: int, early: int, *, allowed: bool, chained: bool
+) -> None:
+    """0.52 of what a session really lasts, less what is reported early, is 10 minutes or more."""
+    flags: dict[str, Raw] = {"session_duration": f"{duration}m", "reported_early": f"{early}m"}
+    flags |= {"allow_short_sessions": "true"} if allowed else {}
+    flags |= {"assume_role_arn": "arn:aws:iam::111122223333:role/rolecall"} if chained else {}
+    lasts = min(duration, 60) if chained else duration
+
+    if lasts * 52 - early * 100 < 1000 and not allowed:
+        [problem] = problems(flags)
+        assert f"0.52 x {duration_text(timedelta(minutes=lasts))} - " in problem
+    else:
+        assert read(flags).session_duration == timedelta(minutes=lasts)
+
+
+def test_what_a_refusal_says_would_be_accepted_is_accepted() -> None:
+    """Whoever follows the message need not come back."""
+    role = "arn:aws:iam::111122223333:role/rolecall"
+    long: dict[str, Raw] = {"assume_role_arn": role, "session_duration": "4h"}
+    [problem] = problems({**long, "reported_early": "25m"})
+
+    assert problem.startswith("reportedEarly: '25m' (from the command line): assumeRoleArn makes")
+    assert "sessions last 1h at most" in problem
+    assert "= 6m12s, and it is promised 10m: accepted is 21m and less" in problem
+    assert read({**long, "reported_early": "21m"}).session_duration == timedelta(hours=1)
+
+
+def test_a_promise_below_nothing_is_written_as_such() -> None:
+    """The sum may come out negative."""
+    [problem] = problems({"session_duration": "15m", "reported_early": "1h"})
+
+    assert "0.52 x 15m - 1h (reportedEarly) = -52m12s" in problem
+
+
 def test_short_sessions_can_be_asked_for_and_are_a_caution() -> None:
     """Whoever says so gets them, and is reminded at each start."""
     settings = read({"session_duration": "15m", "allow_short_sessions": "true"})
@@ -215,6 +277,8 @@ def test_a_server_that_assumes_a_role_first_gets_sessions_of_an_hour() -> None:
         ({"session_name": "{cluster}.{pod}"}, "sessionName"),
         ({"transitive_tags": "team"}, "transitiveTags"),
         ({"manifest_nodes": "a=10.0.0.0/16,b=10.0.1.0/24"}, "manifestNodes"),
+        ({"session_policy": "{"}, "sessionPolicy"),
+        ({"session_policy": "[]"}, "sessionPolicy"),
         ({"policy_arns": ",".join(["arn:aws:iam::aws:policy/x"] * 11)}, "policyArns"),
     ],
 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from rolecall_common.output import OutputSettings
-from rolecall_common.settings import group
+from rolecall_common.settings import Conflict, group
 from rolecall_server.settings.annotations import AnnotationSettings
 from rolecall_server.settings.aws import AwsSettings
 from rolecall_server.settings.listening import ListenSettings
@@ -37,6 +37,13 @@ class Settings:
         """How long sessions really last: an hour at most where the server assumes a role first."""
         asked = self.sessions.session_duration
         return min(asked, CHAINED_LIMIT) if self.aws.assume_role_arn else asked
+
+    def conflicts(self) -> Iterator[Conflict]:
+        # Sessions that are too short as they were asked for are refused by their own group.
+        if self.session_duration < self.sessions.session_duration and (
+            reason := self.sessions.broken_by(CHAINED_LIMIT)
+        ):
+            yield Conflict("reported_early", f"assumeRoleArn makes STS chain roles: {reason}")
 
     def cautions(self) -> Iterator[str]:
         """Yield what works and should still be known: a sentence each, for the log at start."""

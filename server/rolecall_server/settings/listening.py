@@ -17,11 +17,6 @@ class AuthorityKind(StrEnum):
     LOOPBACK = "loopback"
 
 
-_AUTHORITY = forms.of_text(
-    AuthorityKind, "loopback: an agent is taken at its word, on this machine only", "loopback"
-)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenSettings:
     """Where agents connect, by TLS."""
@@ -36,8 +31,9 @@ class ListenSettings:
     )
     tls_key: Path = setting(forms.PATH, "The certificate's private key, in PEM.")
     authority: AuthorityKind = setting(
-        _AUTHORITY,
-        "Who says which node an agent speaks for.",
+        forms.choice(AuthorityKind),
+        "Who says which node an agent speaks for. loopback: it is taken at its word, on this "
+        "machine only.",
         default=AuthorityKind.LOOPBACK,
     )
     token_secret_file: Path | None = setting(

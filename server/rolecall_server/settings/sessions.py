@@ -102,11 +102,33 @@ class SessionSettings:
     @property
     def least_reported_life(self) -> timedelta:
         """What a pod is told to have left just before the latest renewal."""
-        return self.session_duration * LEFT_AT_LATEST_RENEWAL - self.reported_early
+        return self.life_left_of(self.session_duration)
+
+    def life_left_of(self, duration: timedelta) -> timedelta:
+        """Return the same for sessions that last *duration*, whatever was asked for."""
+        return duration * LEFT_AT_LATEST_RENEWAL - self.reported_early
+
+    def broken_by(self, cap: timedelta) -> str | None:
+        """Return why the promise cannot be kept where sessions last *cap* at most, or None."""
+        duration = min(self.session_duration, cap)
+        if self.life_left_of(duration) >= PROMISED_LIFE or self.allow_short_sessions:
+            return None
+        most = duration * LEFT_AT_LATEST_RENEWAL - PROMISED_LIFE
+        return (
+            f"sessions last {duration_text(cap)} at most, and {self._sum(duration)}: accepted is "
+            f"{_whole_minutes(most)} and less, or any with allowShortSessions"
+        )
 
     def conflicts(self) -> Iterator[Conflict]:
         if self.least_reported_life < PROMISED_LIFE and not self.allow_short_sessions:
-            yield Conflict("session_duration", self._sum())
+            least = (PROMISED_LIFE + self.reported_early) / LEFT_AT_LATEST_RENEWAL
+            # Rounded up, so that what the message names is accepted.
+            enough = _whole_minutes(least + timedelta(minutes=1) - timedelta.resolution)
+            yield Conflict(
+                "session_duration",
+                f"{self._sum(self.session_duration)}: accepted are {enough} and more, or any with "
+                "allowShortSessions",
+            )
         if "{cluster}" in self.session_name and self.cluster_name is None:
             yield Conflict("session_name", "{cluster} needs clusterName")
         if len(self.policy_arns) > _MOST_POLICY_ARNS:
@@ -115,17 +137,17 @@ class SessionSettings:
         for key in sorted(set(self.transitive_tags) - known):
             yield Conflict("transitive_tags", f"no session has a tag {key!r}")
 
-    def _sum(self) -> str:
-        early, duration = duration_text(self.reported_early), duration_text(self.session_duration)
-        least = (PROMISED_LIFE + self.reported_early) / LEFT_AT_LATEST_RENEWAL
-        # Rounded up to a whole minute, so that what the message names is accepted.
-        enough = timedelta(minutes=-(-least // timedelta(minutes=1)))
+    def _sum(self, duration: timedelta) -> str:
         return (
-            f"just before a renewal a pod would be told {LEFT_AT_LATEST_RENEWAL} x {duration} - "
-            f"{early} (reportedEarly) = {_signed(self.least_reported_life)}, and it is promised "
-            f"{duration_text(PROMISED_LIFE)}: accepted are {duration_text(enough)} and more, "
-            "or any with allowShortSessions"
+            f"just before a renewal a pod would be told {LEFT_AT_LATEST_RENEWAL} x "
+            f"{duration_text(duration)} - {duration_text(self.reported_early)} (reportedEarly) = "
+            f"{_signed(self.life_left_of(duration))}, and it is promised "
+            f"{duration_text(PROMISED_LIFE)}"
         )
+
+
+def _whole_minutes(duration: timedelta) -> str:
+    return duration_text(duration // timedelta(minutes=1) * timedelta(minutes=1))
 
 
 def _signed(duration: timedelta) -> str:
