@@ -1,8 +1,10 @@
 """The agent, put together. Read this first: it shows who hands what to whom."""
 
 import asyncio
+import contextlib
 import logging
 import random
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 
 from prometheus_client import CollectorRegistry
@@ -30,11 +32,10 @@ async def run(settings: Settings) -> None:
     """Answer pods until cancelled. Raises StartError where the settings cannot be used."""
     clock, cache, dice = SystemClock(), Cache(), random.Random()  # noqa: S311 - only jitter
     async with AsyncExitStack() as stack:
-        try:
+        with _refusing("auditFile"):
             audit = stack.enter_context(auditing(settings.output.audit_file))
+        with _refusing("caFile"):
             trust = Trust(settings.server.ca_file)
-        except (OSError, TrustError) as error:
-            raise StartError(str(error)) from error
         recorder = Recorder(audit, cache, clock)
         node = Node(cache, clock)
         follower = Follower(_access(settings), trust, node, clock, dice)
@@ -55,18 +56,29 @@ async def run(settings: Settings) -> None:
             lines = () if connected else ("no server is connected; what is held is served",)
             return Readiness(cache.synced, lines if cache.synced else ("not synced yet",))
 
-        try:
-            listen = [(each.host, each.port) for each in settings.door.listen]
+        listen = [(each.host, each.port) for each in settings.door.listen]
+        with _refusing("listen"):
             await stack.enter_async_context(door.serving(listen))
+        with _refusing("adminListen"):
             probes = probing(settings.output.admin_listen, readiness, registry)
             await stack.enter_async_context(probes)
-        except OSError as error:
-            raise StartError(str(error)) from error
         fields = {"listen": [str(each) for each in settings.door.listen], "version": VERSION}
         log.info("answering pods", extra=fields)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(follower.run(), name="follow a server")
             tasks.create_task(process.watch_loop(), name="watch the loop")
+
+
+@contextlib.contextmanager
+def _refusing(setting: str) -> Iterator[None]:
+    """Turn what *setting* leads to, and cannot be used, into a StartError that names it."""
+    try:
+        yield
+    except TrustError as error:
+        raise StartError(f"{setting}: {error}") from error
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise StartError(f"{setting}: {where}{error.strerror or error}") from error
 
 
 def _access(settings: Settings) -> Access:

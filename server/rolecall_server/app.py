@@ -50,10 +50,14 @@ async def run(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         with start.refusing():
             start.say_cautions(settings)
-            audit = stack.enter_context(auditing(output.audit_file))
-            certificate = ServerCertificate(listen.tls_certificate, listen.tls_key, clock)
-            authority = LoopbackAuthority(listen.listen.host)
-            secret = start.token_secret(listen.token_secret_file)
+            with start.refusing("auditFile"):
+                audit = stack.enter_context(auditing(output.audit_file))
+            with start.refusing("tlsCertificate, tlsKey"):
+                certificate = ServerCertificate(listen.tls_certificate, listen.tls_key, clock)
+            with start.refusing("listen"):
+                authority = LoopbackAuthority(listen.listen.host)
+            with start.refusing("tokenSecretFile"):
+                secret = start.token_secret(listen.token_secret_file)
             source = _source(settings, clock)
             issuer = connect(configured.sts_options(settings), clock, observe)
             sts = await stack.enter_async_context(issuer)
@@ -61,9 +65,9 @@ async def run(settings: Settings) -> None:
             register(registry, metrics.recorders())
             process = Process(audit)
             process.register(registry)
-            await stack.enter_async_context(
-                probing(output.admin_listen, health.readiness, registry)
-            )
+            probes = probing(output.admin_listen, health.readiness, registry)
+            with start.refusing("adminListen"):
+                await stack.enter_async_context(probes)
         base, duration = await start.base_and_duration(settings, sts, clock, dice)
         with start.refusing():
             policy = start.policy(settings, base, duration, sts.endpoint.region)
@@ -71,9 +75,9 @@ async def run(settings: Settings) -> None:
             broker = Broker(policy, configured.broker_rules(settings, base, secret), dice, observer)
             service = Service(broker, authority, clock, gather=GATHER)
             registry.register(LevelCollector(broker, service, certificate, source, clock.now))
-            await stack.enter_async_context(
-                listening(service, str(listen.listen), certificate.credentials())
-            )
+            agents = listening(service, str(listen.listen), certificate.credentials())
+            with start.refusing("listen"):
+                await stack.enter_async_context(agents)
         health.watch(broker)
         log.info("serving agents", extra={"listen": str(listen.listen), "version": VERSION})
         async with asyncio.TaskGroup() as tasks:

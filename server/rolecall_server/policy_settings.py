@@ -84,7 +84,7 @@ class PolicySettings:
         if self.default_role is not None:
             role = resolve(self.default_role, self.base)
             if isinstance(role, Malformed):
-                yield f"the default role: {role.why}"
+                yield f"defaultRole: {role.why}"
         for account in sorted(self.allowed_accounts):
             if not _ACCOUNT.fullmatch(account):
                 yield f"the account {quoted(account)} is not twelve digits"

@@ -28,16 +28,24 @@ log = logging.getLogger(__name__)
 _WHO_AM_I = Backoff(timedelta(seconds=0.5), timedelta(seconds=15))
 _SHORTEST_SECRET = 32  # bytes: what the derivation of keys can make use of
 _LONGEST_SECRET = 64 * 1024  # bytes
+# Stands for the server's own account until STS has told it: any base is as good for a short name.
+_SOME_BASE = "arn:aws:iam::000000000000:role/"
 _LARGE_CLUSTER = 100_000  # pods: what the sum about session names is made for
 
 
 @contextlib.contextmanager
-def refusing() -> Iterator[None]:
-    """Turn what a setting leads to, and cannot be used, into a StartError."""
+def refusing(setting: str = "") -> Iterator[None]:
+    """Turn what *setting* leads to, and cannot be used, into a StartError that names it.
+
+    Without *setting* the errors name theirs themselves.
+    """
     try:
         yield
     except (ValueError, OSError, CertificateError, ListenError) as error:
-        raise StartError(str(error)) from error
+        reason = str(error)
+        if isinstance(error, OSError) and error.strerror:
+            reason = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        raise StartError(f"{setting}: {reason}" if setting else reason) from error
 
 
 def token_secret(file: Path | None) -> bytes:
@@ -48,7 +56,7 @@ def token_secret(file: Path | None) -> bytes:
     with file.open("rb") as stream:
         secret = stream.read(_LONGEST_SECRET)  # A device would go on for ever.
     if len(secret) < _SHORTEST_SECRET:
-        raise ValueError(f"tokenSecretFile: {file} has less than {_SHORTEST_SECRET} bytes")
+        raise ValueError(f"{file} has less than {_SHORTEST_SECRET} bytes")
     return secret
 
 
@@ -92,8 +100,9 @@ def policy(settings: Settings, base: BaseArn, duration: timedelta, region: str) 
 
 
 def say_cautions(settings: Settings) -> None:
-    """Log what works and should still be known."""
-    rules = configured.policy_settings(settings, None, settings.session_duration, "")
+    """Log what works and should still be known. Raises ValueError, a line per problem."""
+    base = BaseArn.parse(settings.aws.base_arn or _SOME_BASE)
+    rules = configured.policy_settings(settings, base, settings.session_duration, "")
     rate = settings.aws.sts_calls_per_second
     cautions = list(settings.cautions())
     if rules.parts_each_pod:

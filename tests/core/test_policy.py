@@ -392,7 +392,7 @@ def test_what_is_wrong_with_a_rule_that_permits_is_remarked_on() -> None:
     [
         ({"session_duration": timedelta(minutes=14)}, "15 minutes to 12 hours"),
         ({"session_duration": timedelta(hours=13)}, "15 minutes to 12 hours"),
-        ({"default_role": "a//b"}, "the default role: 'a//b'"),
+        ({"default_role": "a//b"}, "defaultRole: 'a//b'"),
         ({"allowed_accounts": frozenset({"1234"})}, "'1234' is not twelve digits"),
         ({"session_tags": (("c", TagTemplate.parse("{cluster}")),)}, "cluster's name is used"),
         ({"session_tags": (("a", TagTemplate.parse("{label:a}")),)}, "not among the kept"),
