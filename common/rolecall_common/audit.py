@@ -5,23 +5,33 @@ CloudTrail by its access key id, which is no secret; nothing else of a credentia
 """
 
 import contextlib
+import errno
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TextIO
+from typing import Protocol
 
 log = logging.getLogger(__name__)
 
 Field = str | int | None
 
 
+class Lines(Protocol):
+    """Where lines go."""
+
+    def write(self, line: str, /) -> object:
+        """Write *line* at once. Raises OSError."""
+        ...
+
+
 class AuditLog:
     """Writes records. A record that cannot be written is counted, and stops nobody."""
 
-    def __init__(self, out: TextIO | None) -> None:
+    def __init__(self, out: Lines | None) -> None:
         """Write to *out*; to nowhere without one."""
         self._out = out
         self.lost = 0
@@ -33,7 +43,6 @@ class AuditLog:
         record = {"type": "audit", "time": stamp(at), "event": event, **fields}
         try:
             self._out.write(json.dumps(record) + "\n")
-            self._out.flush()
         except OSError as error:
             self.lost += 1
             if self.lost == 1:
@@ -53,9 +62,41 @@ def auditing(file: Path | None) -> Iterator[AuditLog]:
     """
     if file is None:
         yield AuditLog(None)
-    elif str(file) == "-":
-        yield AuditLog(sys.stdout)
-    else:
-        file.touch(mode=0o600)
-        with file.open("a", encoding="ascii") as out:
-            yield AuditLog(out)
+        return
+    descriptor = _stdout() if str(file) == "-" else _appended(file)
+    try:
+        yield AuditLog(_Descriptor(descriptor))
+    finally:
+        os.close(descriptor)
+
+
+def _stdout() -> int:
+    # A copy, so that nothing is stuck in Python's own stream: that would turn a good end into a bad
+    # exit code.
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, "stdout is closed, and audit records are to go there")
+    return os.dup(sys.stdout.fileno())
+
+
+def _appended(file: Path) -> int:
+    return os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+class _Descriptor:
+    """Lines to a file descriptor, past any buffer: what was counted as lost is not written later.
+
+    A line that was torn, by a disk that became full, spoils no other one.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._torn = False
+
+    def write(self, line: str, /) -> None:
+        data = (("\n" if self._torn else "") + line).encode("ascii")
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+        finally:
+            self._torn = bool(rest) and (self._torn or len(rest) < len(data))

@@ -1,7 +1,6 @@
 """How a process begins and ends: SIGTERM and SIGINT unwind it, a bug ends it."""
 
 import asyncio
-import contextlib
 import ctypes
 import enum
 import gc
@@ -34,25 +33,33 @@ def run(
 ) -> Exit:
     """Run *main* until it ends or a signal says so, unwinding every `async with` on the way.
 
-    Raises whatever *main* raises but its cancellation: a bug leaves with its traceback.
+    Raises whatever *main* raises but the cancellation by a signal: a bug leaves with its traceback.
     """
-    with (
-        asyncio.Runner(loop_factory=loop_factory) as runner,
-        contextlib.suppress(asyncio.CancelledError),
-    ):
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(_until_signalled(main))
     return Exit.OK
 
 
 async def _until_signalled(main: Coroutine[Any, Any, None]) -> None:
-    task = asyncio.current_task()
+    task, told = asyncio.current_task(), False
     assert task is not None  # noqa: S101 - a coroutine that runs is some task's
+
+    def end() -> None:
+        nonlocal told
+        told = True
+        task.cancel()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, task.cancel)
+        loop.add_signal_handler(number, end)
     _leave_no_core()
     _settle()
-    await main
+    try:
+        await main
+    except asyncio.CancelledError:
+        # Without a signal nobody has asked for it, so that it is a bug like any other.
+        if not told:
+            raise
 
 
 def _leave_no_core() -> None:

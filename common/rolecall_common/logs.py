@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -16,6 +17,9 @@ log = logging.getLogger(__name__)
 # secrets included, when it is let.
 _OURS = ("agent", "cli", "common", "proto", "server")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+# Container runtimes part a line at 16 KiB, and each half would be no JSON. An annotation can be of
+# 256 KiB; this much of it will be recognised.
+_LONGEST = 2048
 
 
 def configure(form: LogFormat, level: LogLevel, stream: TextIO | None = None) -> None:
@@ -25,11 +29,18 @@ def configure(form: LogFormat, level: LogLevel, stream: TextIO | None = None) ->
         form = LogFormat.TEXT if out.isatty() else LogFormat.JSON
     handler = logging.StreamHandler(out)
     handler.setFormatter(JsonLines() if form is LogFormat.JSON else TextLines())
+    handler.addFilter(_is_for_operators)
     ours = logging.getLevelNamesMapping()[level.upper()]
     logging.basicConfig(level=max(ours, logging.WARNING), handlers=[handler], force=True)
     for name in _OURS:
         logging.getLogger(f"rolecall_{name}").setLevel(ours)
     sys.excepthook = _last_words
+
+
+def _is_for_operators(record: logging.LogRecord) -> bool:
+    # A library can be told to say more by other means than this module; it is not heard.
+    ours = record.name.startswith("rolecall_")
+    return ours or record.levelno >= logging.WARNING
 
 
 def _last_words(
@@ -47,24 +58,30 @@ class JsonLines(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
-            **dict(_fields(record)),
+            "message": _cut(record.getMessage()),
         }
+        for key, value in _fields(record):
+            # A field cannot pass itself off as the line's own.
+            entry[f"{key}_" if key in entry or key == "traceback" else key] = _simple(value)
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
         # ASCII only: no line separator of another alphabet can end a line.
-        return json.dumps(entry, default=str)
+        return json.dumps(entry)
 
 
 class TextLines(logging.Formatter):
-    """One line for a person; whatever a field holds, it cannot begin another one."""
+    """One line for a person; whatever a field holds, it cannot begin another one.
+
+    A traceback follows in lines of its own, and they are indented.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
         fields = "".join(f" {key}={_plain(value)}" for key, value in _fields(record))
-        line = f"{time} {record.levelname:7} {record.getMessage()}{fields}"
+        line = f"{time} {record.levelname:7} {_printable(record.getMessage())}{fields}"
         if record.exc_info:
-            line += "\n" + self.formatException(record.exc_info)
+            trace = self.formatException(record.exc_info).splitlines()
+            line += "".join(f"\n    {_printable(each)}" for each in trace)
         return line
 
 
@@ -72,6 +89,26 @@ def _fields(record: logging.LogRecord) -> Iterator[tuple[str, object]]:
     return ((key, value) for key, value in vars(record).items() if key not in _STANDARD)
 
 
+def _simple(value: object) -> object:
+    """Return *value* if JSON has a form for it, else what it says of itself."""
+    if isinstance(value, list | tuple):
+        return [_simple(each) for each in value]
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    return _cut(str(value))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+
+
+def _printable(text: str) -> str:
+    text = _cut(text)
+    return text if text.isprintable() else json.dumps(text)[1:-1]
+
+
 def _plain(value: object) -> str:
-    text = str(value)
+    text = _cut(str(value))
     return text if text.isascii() and text.isprintable() and " " not in text else json.dumps(text)

@@ -8,15 +8,19 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import cast
 
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.openmetrics import exposition
 
 from rolecall_common.forms import HostPort
 
 _LONGEST_HEAD = 8 * 1024
-_PATIENCE = 5.0  # seconds for a request's head: a kubelet's probe takes one packet
+# For a request to come and its answer to leave: a kubelet's probe takes one packet each.
+_PATIENCE = timedelta(seconds=5)
+_OPEN_METRICS = "application/openmetrics-text"
+_PLAIN_METRICS = "text/plain; version=0.0.4; charset=utf-8"
 _TEXT = "text/plain; charset=utf-8"
 
 
@@ -54,10 +58,17 @@ class Pages:
             case "/readyz":
                 return self._readyz()
             case "/metrics":
-                encode, content_type = choose_encoder(accept)
-                return Page(encode(self._registry), content_type=content_type)
+                return self._metrics(accept)
             case _:
                 return Page(b"not found\n", "404 Not Found")
+
+    def _metrics(self, accept: str) -> Page:
+        # The client library's own choice raises on a version that is none, and repeats it else.
+        kinds = {kind.partition(";")[0].strip() for kind in accept.split(",")}
+        if _OPEN_METRICS in kinds:
+            body = exposition.generate_latest(self._registry)  # type: ignore[no-untyped-call]  # it has no types
+            return Page(body, content_type=exposition.CONTENT_TYPE_LATEST)
+        return Page(generate_latest(self._registry), content_type=_PLAIN_METRICS)
 
     def _readyz(self) -> Page:
         now = self._readiness()
@@ -69,15 +80,17 @@ class Pages:
 class _Exchange(asyncio.Protocol):
     """One request and its answer; then the connection is closed."""
 
-    def __init__(self, pages: Pages, open_ones: set["_Exchange"]) -> None:
+    def __init__(self, pages: Pages, patience: timedelta, open_ones: set["_Exchange"]) -> None:
         self._pages = pages
+        self._patience = patience.total_seconds()
         self._open_ones = open_ones
         self._head = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._open_ones.add(self)
-        self._timer = asyncio.get_running_loop().call_later(_PATIENCE, self._transport.abort)
+        abort = self._transport.abort
+        self._timer = asyncio.get_running_loop().call_later(self._patience, abort)
 
     def data_received(self, data: bytes) -> None:
         if self._transport.is_closing():
@@ -116,18 +129,25 @@ def _field(fields: list[str], name: str) -> str:
 
 @contextlib.asynccontextmanager
 async def probing(
-    listen: HostPort, readiness: Callable[[], Readiness], registry: CollectorRegistry
+    listen: HostPort,
+    readiness: Callable[[], Readiness],
+    registry: CollectorRegistry,
+    patience: timedelta = _PATIENCE,
 ) -> AsyncGenerator[int]:
     """Serve /healthz, /readyz and /metrics while the block runs; yield the port.
 
-    Raises OSError where *listen* cannot be had.
+    A connection that is older than *patience* is cut. Raises OSError where *listen* cannot be had.
     """
     pages, open_ones = Pages(readiness, registry), set[_Exchange]()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Exchange(pages, open_ones), listen.host, listen.port)
+
+    def exchange() -> _Exchange:
+        return _Exchange(pages, patience, open_ones)
+
+    server = await loop.create_server(exchange, listen.host, listen.port)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
-        for exchange in tuple(open_ones):
-            exchange.abort()
+        for each in tuple(open_ones):
+            each.abort()

@@ -2,7 +2,11 @@
 
 import io
 import json
+import os
+import resource
+import signal
 import stat
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -141,6 +145,79 @@ def test_records_that_cannot_be_written_are_counted_and_named_once(
     assert [record.getMessage() for record in caplog.records] == ["audit records are lost"]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_full_disk_stops_nobody_not_even_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    """What could not be written is counted, and closing the file raises nothing."""
+    with auditing(Path("/dev/full")) as audit:
+        for _ in range(1000):
+            audit.write("denied", START, sentence="x" * 1000)
+
+    assert audit.lost == 1000
+    assert [(each.getMessage(), vars(each)["reason"]) for each in caplog.records] == [
+        ("audit records are lost", "No space left on device")
+    ]
+
+
+@pytest.mark.parametrize("room", [0, 10], ids=["none", "half a record"])
+def test_records_are_written_again_once_there_is_room(tmp_path: Path, room: int) -> None:
+    """A disk that was full for a while costs the records of that while, and spoils no other."""
+    file = tmp_path / "audit.jsonl"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        with auditing(file) as audit:
+            audit.write("denied", START, sentence="before")
+            resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size + room, limits[1]))
+            audit.write("denied", START, sentence="lost")
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+            audit.write("denied", START, sentence="after")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+
+    first, *torn, last = file.read_text().splitlines()
+    assert audit.lost == 1
+    assert [json.loads(line)["sentence"] for line in (first, last)] == ["before", "after"]
+    assert [len(line) for line in torn] == ([room] if room else [])
+
+
+def test_a_reader_that_has_gone_stops_nobody(tmp_path: Path) -> None:
+    """Stdout may be a pipe, and its other end may die."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with auditing(pipe) as audit:
+        audit.write("denied", START)
+        os.close(reader)
+        audit.write("denied", START)
+
+    assert audit.lost == 1
+
+
+def test_a_file_that_others_made_keeps_its_mode(tmp_path: Path) -> None:
+    """Whoever made it may have let a collector of logs read it."""
+    file = tmp_path / "audit.jsonl"
+    file.touch(mode=0o640)
+    file.chmod(0o640)
+    with auditing(file) as audit:
+        audit.write("denied", START)
+
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+
+
+def test_a_file_that_cannot_be_opened_is_said_at_the_start(tmp_path: Path) -> None:
+    """Nobody finds out later that there are no records."""
+    with pytest.raises(OSError, match="No such file"), auditing(tmp_path / "absent" / "file"):
+        pass
+
+
+def test_a_stdout_that_is_closed_is_said_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its number may be that of a socket by now."""
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(OSError, match="stdout is closed"), auditing(Path("-")):
+        pass
+
+
 def test_a_file_is_appended_to_and_its_owners_alone(tmp_path: Path) -> None:
     """A restart forgets nothing."""
     file = tmp_path / "audit.jsonl"
@@ -152,13 +229,13 @@ def test_a_file_is_appended_to_and_its_owners_alone(tmp_path: Path) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_dash_is_stdout_and_nothing_is_nowhere(capsys: pytest.CaptureFixture[str]) -> None:
+def test_dash_is_stdout_and_nothing_is_nowhere(capfd: pytest.CaptureFixture[str]) -> None:
     """The log goes to stderr, so the two streams do not mix."""
     for file in (Path("-"), None):
         with auditing(file) as audit:
             audit.write("denied", START)
 
-    assert len(capsys.readouterr().out.splitlines()) == 1
+    assert len(capfd.readouterr().out.splitlines()) == 1
 
 
 def test_times_are_in_utc_to_the_second() -> None:

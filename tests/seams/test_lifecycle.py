@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,33 @@ async def opened():
     finally:
         await asyncio.sleep(0)
         print("closed", flush=True)
+
+async def stubborn():
+    try:
+        await asyncio.Event().wait()
+    finally:
+        print("ending", flush=True)
+        await asyncio.Event().wait()
+
+async def clumsy():
+    try:
+        await asyncio.Event().wait()
+    finally:
+        raise LookupError("while ending")
+
+async def other():
+    try:
+        await asyncio.Event().wait()
+    finally:
+        print("other ends", flush=True)
+
+async def breaks():
+    raise LookupError("a task")
+
+async def broken_group():
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(other())
+        tasks.create_task(breaks())
 
 async def main():
     async with opened():
@@ -49,6 +77,46 @@ async def test_a_signal_unwinds_and_ends_with_0(number: signal.Signals) -> None:
     assert (process.returncode, out, err) == (0, b"closed\n", b"")
 
 
+async def test_a_second_signal_changes_nothing_about_the_end() -> None:
+    """Whoever is impatient gets an early end, and still a good one."""
+    process = await started("await stubborn()")
+    assert process.stdout is not None
+    process.send_signal(signal.SIGTERM)
+    assert await process.stdout.readline() == b"ending\n"
+    process.send_signal(signal.SIGTERM)
+    out, err = await process.communicate()
+
+    assert (process.returncode, out, err) == (0, b"closed\n", b"")
+
+
+async def test_a_bug_while_ending_is_still_a_bug() -> None:
+    """A signal does not make a failure to tidy up a good end."""
+    process = await started("await clumsy()")
+    process.send_signal(signal.SIGTERM)
+    out, err = await process.communicate()
+
+    assert (process.returncode, out) == (1, b"closed\n")
+    assert b"LookupError: while ending" in err
+
+
+async def test_a_cancellation_that_nobody_asked_for_is_a_bug() -> None:
+    """Without a signal a process that ends has not done what it was started for."""
+    process = await started("raise asyncio.CancelledError")
+    out, err = await process.communicate()
+
+    assert (process.returncode, out) == (1, b"closed\n")
+    assert b"CancelledError" in err
+
+
+async def test_a_task_that_breaks_ends_the_others_and_the_process() -> None:
+    """No half of a process lives on without the other."""
+    process = await started("await broken_group()")
+    out, err = await process.communicate()
+
+    assert (process.returncode, out) == (1, b"other ends\nclosed\n")
+    assert b"LookupError: a task" in err
+
+
 async def test_a_main_that_is_done_ends_with_0() -> None:
     """Nothing to wait for."""
     process = await started("pass")
@@ -75,3 +143,31 @@ async def test_a_crash_leaves_no_core_file() -> None:
     out, _ = await process.communicate()
 
     assert out.splitlines()[0] == b"open 0 0"
+
+
+RECORDING = """
+import sys
+from pathlib import Path
+from datetime import UTC, datetime
+from pathlib import Path
+from rolecall_common.audit import auditing
+from rolecall_common.lifecycle import run
+
+async def main():
+    with auditing(Path("-")) as audit:
+        audit.write("denied", datetime.now(UTC))
+        assert audit.lost == 1
+
+sys.exit(run(main()))
+"""
+
+
+async def test_a_stdout_without_room_does_not_spoil_a_good_end() -> None:
+    """Python's own stream would fail once more at exit, and turn 0 into 120."""
+    with Path("/dev/full").open("wb") as full:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", RECORDING, stdout=full, stderr=asyncio.subprocess.PIPE
+        )
+        _, err = await process.communicate()
+
+    assert (process.returncode, err) == (0, b"audit records are lost\n")

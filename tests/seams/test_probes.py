@@ -3,18 +3,22 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
+from datetime import timedelta
 
 import aiohttp
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain
 
 from rolecall_common.forms import HostPort
 from rolecall_common.metrics import Gauge, Kind, Metric, register
-from rolecall_common.probes import Readiness, probing
+from rolecall_common.probes import Pages, Readiness, probing
 
 ANYWHERE = HostPort("127.0.0.1", 0)
+OPEN = "application/openmetrics-text"
 PODS = Metric("rolecall_pods", Kind.GAUGE, "Pods.")
 
 
@@ -81,6 +85,57 @@ async def test_metrics_are_parsed_in_either_format(process: Process) -> None:
 
 
 @pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("*/*", "text/plain"),
+        ("text/plain;version=0.0.4;q=0.5,*/*;q=0.1", "text/plain"),
+        (OPEN, OPEN),
+        (f"{OPEN};version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;q=0.4", OPEN),
+        (f"{OPEN}; version=none", OPEN),
+        ("text/plain; version=x", "text/plain"),
+        ("\x01;;=,;version", "text/plain"),
+    ],
+)
+async def test_no_accept_header_is_too_odd(process: Process, accept: str, kind: str) -> None:
+    """What cannot be understood is not repeated, and costs nobody the answer."""
+    request = f"GET /metrics HTTP/1.1\r\nHost: x\r\nACCEPT : no\r\naccept: {accept}\r\n\r\n"
+    head, _, body = (await process.send(request.encode())).partition(b"\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert f"\r\nContent-Type: {kind}; version=".encode() in head
+    assert b"rolecall_pods 3.0" in body
+
+
+@given(st.text())
+def test_no_text_makes_the_pages_raise(text: str) -> None:
+    """Whatever is sent as method, path or Accept, there is an answer."""
+    pages = Pages(lambda: Readiness(ready=True), CollectorRegistry())
+
+    for page in (
+        pages.page(text, "/metrics", ""),
+        pages.page("GET", text, ""),
+        pages.page("GET", "/metrics", text),
+        pages.page("GET", "/metrics", f"application/openmetrics-text;{text}"),
+    ):
+        assert page.status.startswith(("200", "404", "405"))
+        assert page.content_type.isprintable()
+
+
+async def test_a_page_that_breaks_takes_no_other_with_it(caplog: pytest.LogCaptureFixture) -> None:
+    """A bug in one gauge is logged, and the process is still alive to those who ask."""
+
+    def broken() -> Readiness:
+        raise ZeroDivisionError("nobody foresaw this")
+
+    process = Process()
+    async with probing(ANYWHERE, broken, CollectorRegistry()) as process.port:
+        assert await process.send(b"GET /readyz HTTP/1.1\r\n\r\n") == b""
+        assert (await process.ask("GET", "/healthz"))[0] == 200
+
+    assert "nobody foresaw this" in caplog.text
+
+
+@pytest.mark.parametrize(
     ("method", "path", "status"),
     [
         ("GET", "/", 404),
@@ -129,6 +184,46 @@ async def test_a_request_in_pieces_is_one_request(process: Process) -> None:
 
     assert (await reader.read()).endswith(b"\r\n\r\nok\n")
     writer.close()
+
+
+@pytest.mark.parametrize("start", [b"", b"GET /healthz HTTP/1.1\r\n", b"GET /healthz\n\n"])
+async def test_a_client_that_is_too_slow_is_cut(start: bytes) -> None:
+    """Nobody keeps a connection by saying nothing, or half of it, or no line that HTTP knows."""
+    ready, patience = Readiness(ready=True), timedelta(milliseconds=20)
+    async with probing(ANYWHERE, lambda: ready, CollectorRegistry(), patience) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(start)
+        with contextlib.suppress(ConnectionResetError):
+            assert await reader.read() == b""
+        writer.close()
+
+
+async def test_a_client_that_half_closes_gets_its_answer(process: Process) -> None:
+    """Some tools send their request and an end at once."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", process.port)
+    writer.write(b"GET /healthz HTTP/1.1\r\n\r\n")
+    writer.write_eof()
+
+    assert (await reader.read()).endswith(b"ok\n")
+    writer.close()
+
+
+async def test_a_second_request_is_not_answered(process: Process) -> None:
+    """The answer says so: the connection closes."""
+    answer = await process.send(b"GET /healthz HTTP/1.1\r\n\r\nGET /readyz HTTP/1.1\r\n\r\n")
+
+    assert answer.count(b"HTTP/1.1 200 OK") == 1
+    assert b"\r\nConnection: close\r\n" in answer
+
+
+async def test_many_that_say_nothing_do_not_keep_one_from_its_answer(process: Process) -> None:
+    """Connections are cheap, and cut in time."""
+    open_ones = [await asyncio.open_connection("127.0.0.1", process.port) for _ in range(200)]
+
+    assert (await process.ask("GET", "/readyz"))[0] == 200
+    for _, writer in open_ones:
+        writer.close()
+        await writer.wait_closed()
 
 
 async def test_a_client_that_says_nothing_does_not_keep_the_process_from_ending() -> None:
