@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 
 # From here on a session's tags and policies are close to what STS takes.
 PACKED_POLICY_WARNING = 80  # percent
+# STS that answers every other call would else be two lines a call.
+_TOLD_AGAIN = timedelta(minutes=1)
 
 
 class Observer:
@@ -25,7 +27,8 @@ class Observer:
         self._metrics = metrics
         self._audit = audit
         self._now = now
-        self._troubles: set[type[IssueError]] = set()  # Since STS gave a session last.
+        self._troubles: set[type[IssueError]] = set()  # Told since STS gave a session last.
+        self._told: dict[type[IssueError], datetime] = {}
 
     def denied(self, pod: Pod, reason: Reason, sentence: str) -> None:
         self._metrics.denials.add(reason)
@@ -67,11 +70,16 @@ class Observer:
         kind = type(error)
         # A refusal is told per pod, once. Of an outage the first call that it costs is news; the
         # metric counts the others.
-        is_news = kind is not RefusedError and kind not in self._troubles
+        is_news = kind is not RefusedError and kind not in self._troubles and self._may_tell(kind)
         extra = {"role": identity.role_arn, "kind": kind.__name__, "reason": str(error)}
         log.log(logging.WARNING if is_news else logging.DEBUG, "STS gave no session", extra=extra)
         if is_news:
             self._troubles.add(kind)
+            self._told[kind] = self._now()
+
+    def _may_tell(self, kind: type[IssueError]) -> bool:
+        told = self._told.get(kind)
+        return told is None or self._now() - told >= _TOLD_AGAIN
 
     def quarantined(self, kind: str, key: str, reason: str) -> None:
         extra = {"kind": kind, "key": key, "reason": reason}

@@ -40,14 +40,26 @@ class Refresher:
             issued = await self._issuer.issue(identity)
         except IssueError as error:
             self._broker.failed(identity, error, self._clock.now())
-        except Exception:
+        except asyncio.CancelledError as error:
+            if _is_ending():
+                raise
+            # Something below was cancelled, and not this call: nobody else would tell the broker.
+            self._tell_bug(identity, error)
+        except Exception as error:  # noqa: BLE001 - see below
             # One of the two boundaries: no answer of STS stops a loop. This identity is
             # refused with reason "bug" and asked for again; every other one is served on.
-            self._metrics.bugs.add("issue")
-            log.exception("a bug while issuing", extra={"session": identity.session_id})
-            bug = RefusedError(
-                Reason.BUG, "an unforeseen error; the server's log has its traceback"
-            )
-            self._broker.failed(identity, bug, self._clock.now())
+            self._tell_bug(identity, error)
         else:
             self._broker.issued(identity, issued, self._clock.now())
+
+    def _tell_bug(self, identity: Identity, error: BaseException) -> None:
+        self._metrics.bugs.add("issue")
+        session = identity.session_id
+        log.error("a bug while issuing", exc_info=error, extra={"session": session})
+        explanation = "an unforeseen error; the server's log has its traceback"
+        self._broker.failed(identity, RefusedError(Reason.BUG, explanation), self._clock.now())
+
+
+def _is_ending() -> bool:
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0

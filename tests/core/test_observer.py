@@ -27,7 +27,8 @@ class Desk:
     def __init__(self) -> None:
         self.metrics = Metrics()
         self._audit = io.StringIO()
-        self.observer = Observer(self.metrics, AuditLog(self._audit), lambda: START)
+        self.now = START
+        self.observer = Observer(self.metrics, AuditLog(self._audit), lambda: self.now)
 
     @property
     def records(self) -> list[dict[str, str]]:
@@ -78,6 +79,69 @@ def test_an_outage_is_told_once_and_so_is_its_end(caplog: pytest.LogCaptureFixtu
         "STS gave no session",
         "STS gives sessions again",
     ]
+
+
+def test_an_outage_that_flickers_is_told_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    """STS that throttles every other call would else be two lines a call."""
+    caplog.set_level(logging.INFO, logger="rolecall_server.observer")
+    desk = Desk()
+    for second in range(120):
+        desk.now = START + timedelta(seconds=second)
+        desk.observer.failed(READER, ThrottledError("slower"))
+        desk.observer.issued(READER, issued(second, START), Why.RENEWAL, timedelta())
+
+    assert caplog.messages == ["STS gave no session", "STS gives sessions again"] * 2
+
+
+def test_every_failure_is_in_the_log_of_whoever_debugs(caplog: pytest.LogCaptureFixture) -> None:
+    """With the role, the class and the reason."""
+    caplog.set_level(logging.DEBUG, logger="rolecall_server.observer")
+    desk = Desk()
+    for _ in range(3):
+        desk.observer.failed(READER, UnavailableError("no answer"))
+
+    assert [record.levelname for record in caplog.records] == ["WARNING", "DEBUG", "DEBUG"]
+    assert vars(caplog.records[1])["role"] == READER.role_arn
+    assert vars(caplog.records[1])["kind"] == "UnavailableError"
+    assert vars(caplog.records[1])["reason"] == "no answer"
+
+
+def test_a_remark_is_logged_and_counted_and_is_no_record(caplog: pytest.LogCaptureFixture) -> None:
+    """The pod is served: there is nothing to audit but its session."""
+    desk = Desk()
+    desk.observer.warned(pod("web", "reader"), Reason.TAGS_IGNORED, "tags are ignored")
+
+    assert caplog.messages == ["a pod is served, with a remark"]
+    assert desk.metrics.remarks.value("tags_ignored") == 1
+    assert desk.records == []
+
+
+def test_an_object_that_is_left_out_is_a_line_with_its_reason(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """How many there are now is a level, and read at the scrape."""
+    desk = Desk()
+    desk.observer.quarantined("Pod", "uid-web", "its annotations are no mapping")
+    (record,) = caplog.records
+
+    assert record.levelname == "WARNING"
+    assert vars(record)["key"] == "uid-web"
+    assert vars(record)["reason"] == "its annotations are no mapping"
+    assert desk.records == []
+
+
+def test_an_issue_is_no_line_of_the_log_unless_somebody_debugs(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A thousand renewals are a thousand records, and no news; how late they were is a metric."""
+    caplog.set_level(logging.INFO, logger="rolecall_server.observer")
+    desk = Desk()
+    for number in range(1000):
+        desk.observer.issued(READER, issued(number, START), Why.RENEWAL, timedelta(seconds=3))
+
+    assert caplog.messages == []
+    assert len(desk.records) == 1000
+    assert desk.metrics.late.at("renewal").total == 3000
 
 
 def test_a_refusal_is_told_of_the_pod_and_not_of_the_call(caplog: pytest.LogCaptureFixture) -> None:

@@ -149,7 +149,6 @@ RECORDING = """
 import sys
 from pathlib import Path
 from datetime import UTC, datetime
-from pathlib import Path
 from rolecall_common.audit import auditing
 from rolecall_common.lifecycle import run
 
@@ -164,7 +163,7 @@ sys.exit(run(main()))
 
 async def test_a_stdout_without_room_does_not_spoil_a_good_end() -> None:
     """Python's own stream would fail once more at exit, and turn 0 into 120."""
-    with Path("/dev/full").open("wb") as full:
+    with Path("/dev/full").open("wb") as full:  # noqa: ASYNC230 - it opens at once
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", RECORDING, stdout=full, stderr=asyncio.subprocess.PIPE
         )
