@@ -15,8 +15,16 @@ import rolecall_server.metrics
 import rolecall_server.settings
 from rolecall_common.metric_tables import table
 from rolecall_common.settings import Setting, declared
+from rolecall_proto.reasons import MEANINGS
+from rolecall_proto.values import Reason, State
 
 ROOT = Path(__file__).parent
+_STATES = {
+    State.GRANTED: "Its credentials. A reason is a remark here: it is served all the same.",
+    State.DENIED: "No role, until somebody changes something.",
+    State.PENDING: "A request waits for a moment, then 503; SDKs ask again.",
+    State.FAILED: "No role. STS has refused, and is asked again, more and more seldom.",
+}
 _NOTE = "<!-- Written by docs/generate.py from the code. Edit the code, not this page. -->\n\n"
 
 
@@ -52,6 +60,25 @@ def metrics_page() -> str:
     )
 
 
+def reasons_page() -> str:
+    """Return docs/reasons.md."""
+    text = (
+        _NOTE
+        + "# Reasons\n\n"
+        + "Why a pod has no credentials, or what somebody should know of one that has.\n"
+        + "The same word stands in the log, in audit records and in the labels of metrics.\n"
+        + "No pod is ever told: it is answered as if there were no role, or it waits.\n\n"
+        + "| state | what the pod gets |\n|---|---|\n"
+        + "".join(f"| {state} | {what} |\n" for state, what in _STATES.items())
+        + "\n| reason | state | meaning | what to do |\n|---|---|---|---|\n"
+    )
+    for reason in Reason:
+        each = MEANINGS[reason]
+        states = " or ".join(each.states)
+        text += f"| `{reason}` | {states} | {_cell(each.meaning)} | {_cell(each.remedy)} |\n"
+    return text
+
+
 def _side(command: str, settings: Iterable[Setting]) -> str:
     text, group = f"## {command}\n\n", None
     for setting in settings:
@@ -80,7 +107,7 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-PAGES = {"settings.md": settings_page, "metrics.md": metrics_page}
+PAGES = {"settings.md": settings_page, "metrics.md": metrics_page, "reasons.md": reasons_page}
 
 
 def main() -> int:

@@ -20,7 +20,10 @@ Address = IPv4Address | IPv6Address
 
 
 class Reason(enum.StrEnum):
-    """Why a pod has no credentials (yet): one closed list for wire, log, metric, Event and docs."""
+    """Why a pod has no credentials (yet): one closed list for wire, log, metric, Event and docs.
+
+    What each means to an operator is in `reasons.py`.
+    """
 
     # Nothing to give, and nobody's fault.
     NO_ROLE = "no_role"
@@ -41,8 +44,6 @@ class Reason(enum.StrEnum):
     ACCESS_DENIED = "access_denied"
     REQUEST_INVALID = "request_invalid"
     PACKED_POLICY_TOO_LARGE = "packed_policy_too_large"
-    # Served, by the container door only: the metadata door cannot tell its pods apart.
-    HOST_NETWORK = "host_network"
     # Remarks: served all the same, and somebody should know.
     HOST_NETWORK_UNSUPPORTED = "host_network_unsupported"
     SESSION_NAME_IGNORED = "session_name_ignored"
