@@ -8,63 +8,38 @@ import asyncio
 import contextlib
 import json
 import os
-import signal
 import socket
-import sys
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import jsonschema
 import trustme
 import yaml
 
+from fakes.cluster import NODE
+from fakes.running import PATIENCE, Running, python
+
 BASE = "arn:aws:iam::111122223333:role/"
-NODE = "node-a"
 REGION = "eu-west-1"
 KEY_ID = "AKIASYSTEMTEST000000"
 OWN_KEY = "of/the/server/itself"
-PATIENCE = 20.0  # seconds, for a slow machine; what is waited for takes some milliseconds
+LIST = "/latest/meta-data/iam/security-credentials/"
+_ROOT = Path(__file__).parents[2]
+AUDIT = jsonschema.Draft202012Validator(json.loads((_ROOT / "docs/audit.schema.json").read_text()))
 
 
-@dataclass(slots=True)
-class Running:
-    """A process, and every line that it has written so far to stderr and to stdout."""
+@dataclass(frozen=True, slots=True)
+class OwnKeys:
+    """What the server signs its calls with."""
 
-    name: str
-    process: asyncio.subprocess.Process
-    err: list[str] = field(default_factory=list)
-    out: list[str] = field(default_factory=list)
-    # Not a TaskGroup's: a fixture's set-up and its end are two tasks.
-    readers: list[asyncio.Task[None]] = field(default_factory=list)
-    grown: asyncio.Condition = field(default_factory=asyncio.Condition)
+    secret: str = OWN_KEY
+    token: str = ""
 
-    async def wait_line(self, *parts: str) -> str:
-        """Return the first line of stderr or stdout that holds all of *parts*."""
-
-        def found() -> str | None:
-            lines = [*self.err, *self.out]
-            return next((line for line in lines if all(part in line for part in parts)), None)
-
-        try:
-            async with asyncio.timeout(PATIENCE), self.grown:
-                await self.grown.wait_for(lambda: found() is not None)
-        except TimeoutError:
-            raise AssertionError(f"{self.name} never said {parts}: {self.err[-20:]}") from None
-        return found() or ""
-
-    async def collect(self, stream: asyncio.StreamReader | None, into: list[str]) -> None:
-        assert stream is not None
-        async for line in stream:
-            async with self.grown:
-                into.append(line.decode(errors="replace").rstrip("\n"))
-                self.grown.notify_all()
-
-    async def stop(self, number: int = signal.SIGTERM) -> int:
-        """Send a signal and return the exit code."""
-        if self.process.returncode is None:
-            self.process.send_signal(number)
-        async with asyncio.timeout(PATIENCE):
-            return await self.process.wait()
+    @property
+    def environment(self) -> dict[str, str]:
+        keys = {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": self.secret}
+        return keys | ({"AWS_SESSION_TOKEN": self.token} if self.token else {})
 
 
 @dataclass(slots=True)
@@ -73,9 +48,10 @@ class System:
 
     root: Path
     stack: contextlib.AsyncExitStack
-    own_key: str
-    level: str = "info"
-    log_format: str = "json"
+    own: OwnKeys = field(default_factory=OwnKeys)
+    # What both sides are told besides what every test needs.
+    output: tuple[str, ...] = ("--log-format", "json")
+    environment: Mapping[str, str] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
     everything: list[Running] = field(default_factory=list)
 
@@ -85,7 +61,12 @@ class System:
 
     @property
     def door(self) -> int:
-        return self.ports["door"]
+        return self.port("door")
+
+    @property
+    def said(self) -> str:
+        """All that any process has written so far."""
+        return "\n".join(line for each in self.everything for line in (*each.err, *each.out))
 
     def port(self, name: str) -> int:
         """Return the port that goes by *name*, chosen once and free then."""
@@ -95,52 +76,50 @@ class System:
                 self.ports[name] = probe.getsockname()[1]
         return self.ports[name]
 
+    def running(self, name: str) -> Running:
+        """Return the process that was started by *name* last."""
+        return next(each for each in reversed(self.everything) if each.name == name)
+
     def write(self, name: str, *documents: Mapping[str, object]) -> None:
         """Put *documents* into one manifest, in one step, as `kubectl` would."""
         draft = self.root / "draft"
         draft.write_text(yaml.safe_dump_all(documents))
         draft.rename(self.manifests / f"{name}.yaml")
 
-    async def run(self, name: str, *words: str, environment: Mapping[str, str]) -> Running:
+    async def run(self, name: str, *words: str, **environment: str) -> Running:
         """Start a process of this interpreter; it ends with the system at the latest."""
-        process = await asyncio.create_subprocess_exec(
-            # Dies with the tests, however they end.
-            *("setpriv", "--pdeathsig", "KILL"),
-            sys.executable,
-            *words,
-            env={"PATH": os.environ["PATH"], "HOME": str(self.root), **environment},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            limit=1 << 22,
-        )
-        running = Running(name, process)
+        home = {"HOME": str(self.root), **self.environment, **environment}
+        running = await self.stack.enter_async_context(python(name, *words, environment=home))
         self.everything.append(running)
-        self.stack.push_async_callback(_kill, running)
-        for stream, lines in ((process.stderr, running.err), (process.stdout, running.out)):
-            running.readers.append(asyncio.create_task(running.collect(stream, lines)))
         return running
 
-    async def start_sts(self, *flags: str) -> Running:
-        """Start the STS fake; any role may be had unless *flags* say otherwise."""
-        keys = ("--access-key-id", KEY_ID, "--secret-access-key", self.own_key)
-        port = ("--port", str(self.port("sts")))
-        flags = flags or ("--any-role",)
-        tests = {"PYTHONPATH": str(Path(__file__).parents[1])}
-        sts = await self.run("sts", "-m", "fakes.sts", *port, *keys, *flags, environment=tests)
+    async def start(self, *flags: str) -> None:
+        """Start STS, a server with *flags*, and an agent."""
+        # A server asks STS for nothing before an agent is there.
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.start_sts(), name="start STS")
+            tasks.create_task(self.start_server(*flags), name="start the server")
+        await self.start_agent()
+
+    async def start_sts(self, *flags: str, own: OwnKeys | None = None) -> Running:
+        """Start the STS fake, which knows *own*; roles that *flags* do not name trust everyone."""
+        own = own or self.own
+        sts = await self.run(
+            "sts", "-m", "fakes.sts", "--any-role",
+            "--port", str(self.port("sts")),
+            "--access-key-id", KEY_ID,
+            "--secret-access-key", own.secret,
+            *(("--session-token", own.token) if own.token else ()),
+            *flags,
+            PYTHONPATH=str(_ROOT / "tests"),
+        )  # fmt: skip
         await sts.wait_line("listening")
         return sts
 
-    async def run_sts_with_other_keys(self) -> Running:
-        """Start an STS on the same port that has never heard of the server's keys."""
-        flags = ("--any-role", "--access-key-id", "AKIASOMEBODYELSES000")
-        return await self.start_sts(*flags, "--secret-access-key", "somebody/elses")
-
     async def start_server(self, *flags: str, name: str = "server") -> Running:
         """Start a server and wait until it lets agents in."""
-        server = await self.run(
-            name, "-m", "rolecall_cli", "server", *self.server_flags(name), *flags,
-            environment={"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": self.own_key},
-        )  # fmt: skip
+        words = ("server", *self.server_flags(name), *flags)
+        server = await self.run(name, "-m", "rolecall_cli", *words, **self.own.environment)
         await server.wait_line("serving agents")
         return server
 
@@ -156,27 +135,25 @@ class System:
             "--base-arn", BASE,
             "--region", REGION,
             "--sts-endpoint", f"http://127.0.0.1:{self.port('sts')}",
-            "--log-level", self.level,
-            "--log-format", self.log_format,
+            *self.output,
         ]  # fmt: skip
 
     async def start_agent(self, *flags: str, servers: tuple[str, ...] = ("server",)) -> Running:
         """Start the agent and wait until it has a server's snapshot."""
-        (self.root / "token").write_text(NODE)
-        agent = await self.run(
-            "agent", "-m", "rolecall_cli", "agent",
+        words = ("agent", *self.agent_flags(servers), *flags)
+        agent = await self.run("agent", "-m", "rolecall_cli", *words)
+        await agent.wait_line("following a server")
+        return agent
+
+    def agent_flags(self, servers: tuple[str, ...] = ("server",)) -> list[str]:
+        return [
             "--servers", ",".join(f"127.0.0.1:{self.port(name)}" for name in servers),
             "--ca-file", str(self.root / "ca.pem"),
             "--token-file", str(self.root / "token"),
-            "--listen", f"127.0.0.1:{self.port('door')}",
+            "--listen", f"127.0.0.1:{self.door}",
             "--admin-listen", f"127.0.0.1:{self.port('agent-admin')}",
-            "--log-level", self.level,
-            "--log-format", self.log_format,
-            *flags,
-            environment={},
-        )  # fmt: skip
-        await agent.wait_line("following a server")
-        return agent
+            *self.output,
+        ]  # fmt: skip
 
     async def get(
         self, path: str, source: str, headers: str = "", method: str = "GET"
@@ -193,6 +170,18 @@ class System:
                     return body
                 await asyncio.sleep(0.02)
 
+    async def until_served(self, source: str, role: str) -> dict[str, str]:
+        """Ask again until *source* is told *role*; return the document of its credentials."""
+        await self.until(LIST, source, lambda status, body: (status, body) == (200, role))
+        return await self.document(source, role)
+
+    async def document(self, source: str, role: str) -> dict[str, str]:
+        """Return the document that *source* is given for *role* at once."""
+        status, body = await self.get(LIST + role, source)
+        assert status == 200, (status, body)
+        fields: dict[str, str] = json.loads(body)
+        return fields
+
     async def admin(self, name: str, path: str) -> tuple[int, str]:
         """Ask the probes of the process that goes by *name*."""
         return await ask(self.port(f"{name}-admin"), path, "127.0.0.1")
@@ -206,6 +195,11 @@ class System:
                     return
                 await asyncio.sleep(0.02)
 
+    async def until_held(self, count: int) -> None:
+        """Return once *count* requests are held."""
+        line = f'rolecall_agent_held_requests{{door="metadata"}} {count}.0'
+        await self.until_measured("agent", line)
+
     async def calls(self) -> Mapping[str, int]:
         """Return how often STS was asked for each role."""
         _, body = await ask(self.port("sts"), "/_fake/calls", "127.0.0.1")
@@ -213,9 +207,17 @@ class System:
 
     async def weather(self, **weather: float) -> None:
         """Tell the STS fake how to behave: latency, outage, rate."""
-        body = json.dumps(weather)
-        headers = f"Content-Length: {len(body)}\r\n"
-        await ask(self.port("sts"), "/_fake/weather", "127.0.0.1", headers, "PUT", body)
+        await self._tell_sts("/_fake/weather", weather)
+
+    async def script(self, role: str, **fault: object) -> None:
+        """Let the next call for *role* meet a fault: see `fakes/sts/remote.py`."""
+        await self._tell_sts("/_fake/script", {"role": BASE + role, **fault})
+
+    async def _tell_sts(self, path: str, what: Mapping[str, object]) -> None:
+        body = json.dumps(what)
+        headers = f"Content-Length: {len(body.encode())}\r\n"
+        status, _ = await ask(self.port("sts"), path, "127.0.0.1", headers, "PUT", body)
+        assert status == 200
 
 
 async def ask(  # noqa: PLR0913, PLR0917 - what a request consists of
@@ -237,16 +239,12 @@ async def ask(  # noqa: PLR0913, PLR0917 - what a request consists of
     return int(status.split(" ")[1]), text
 
 
-async def _kill(running: Running) -> None:
-    if running.process.returncode is None:
-        running.process.kill()
-    await running.process.wait()
-    await asyncio.gather(*running.readers)
-
-
 @contextlib.asynccontextmanager
-async def system(root: Path, own_key: str = OWN_KEY, level: str = "info") -> AsyncGenerator[System]:
-    """Make the places of a system; what is started in the block ends with it."""
+async def system(root: Path, own: OwnKeys | None = None) -> AsyncGenerator[System]:
+    """Make the places of a system; what is started in the block ends with it.
+
+    Every audit record that was written meanwhile is held against the schema.
+    """
     (root / "manifests").mkdir()
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(root / "ca.pem"))
@@ -254,31 +252,10 @@ async def system(root: Path, own_key: str = OWN_KEY, level: str = "info") -> Asy
     certificate.cert_chain_pems[0].write_to_path(str(root / "server.pem"))
     certificate.private_key_pem.write_to_path(str(root / "server.key"))
     (root / "token-secret").write_bytes(os.urandom(32).hex().encode())
+    (root / "token").write_text(NODE)
     async with contextlib.AsyncExitStack() as stack:
-        yield System(root, stack, own_key, level)
-
-
-def namespace(name: str = "apps", **annotations: str) -> dict[str, object]:
-    """Return a namespace that permits every role, or what *annotations* say."""
-    rules = annotations or {"allowed-roles": '["**", "arn:**"]'}
-    keys = {f"iam.amazonaws.com/{key.replace('_', '-')}": text for key, text in rules.items()}
-    return {
-        "apiVersion": "v1",
-        "kind": "Namespace",
-        "metadata": {"name": name, "annotations": keys},
-    }
-
-
-def pod(
-    name: str, address: str, role: str | None = None, space: str = "apps", **annotations: str
-) -> dict[str, object]:
-    """Return a pod of the node; its uid is drawn from its name."""
-    asked = annotations if role is None else {"role": role, **annotations}
-    keys = {f"iam.amazonaws.com/{key.replace('_', '-')}": text for key, text in asked.items()}
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name, "namespace": space, "annotations": keys},
-        "spec": {"nodeName": NODE, "containers": [{"name": "app", "image": "app"}]},
-        "status": {"podIP": address},
-    }
+        running = System(root, stack, own or OwnKeys())
+        yield running
+    for process in running.everything:
+        for record in process.records:
+            AUDIT.validate(record)

@@ -26,6 +26,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, metavar="CALLS", help="throttle beyond so many a s")
     parser.add_argument("--access-key-id", default="AKIAEXAMPLEEXAMPLE00")
     parser.add_argument("--secret-access-key", default="example/secret/of/the/strict/sts/fake000")
+    parser.add_argument("--session-token", help="what belongs to temporary base credentials")
+    parser.add_argument("--canary", default="", help="what every issued secret begins with")
     parser.add_argument("--principal", default="arn:aws:iam::111122223333:user/rolecall")
     parser.add_argument(
         "--role",
@@ -55,7 +57,10 @@ def _role(text: str) -> Role:
 
 
 def _key(chosen: argparse.Namespace) -> Key:
-    return Key(chosen.access_key_id, chosen.secret_access_key, Principal(chosen.principal))
+    principal = Principal(chosen.principal)
+    return Key(
+        chosen.access_key_id, chosen.secret_access_key, principal, token=chosen.session_token
+    )
 
 
 async def _serve(chosen: argparse.Namespace) -> None:
@@ -64,6 +69,7 @@ async def _serve(chosen: argparse.Namespace) -> None:
         roles=tuple(chosen.role),
         any_role=chosen.any_role,
         region=chosen.region,
+        canary=chosen.canary,
     )
     sts.latency = timedelta(seconds=chosen.latency)
     if chosen.rate:

@@ -10,21 +10,25 @@ from fakes.sts.principals import Key, Principal
 
 
 class Mint:
-    """Makes keys, tokens and request ids out of a seed and a counter."""
+    """Makes keys, tokens and request ids out of a seed and a counter.
 
-    def __init__(self, seed: int, token_length: int) -> None:
+    Every secret begins with *canary*, and a token repeats it, so that a search for it finds any.
+    """
+
+    def __init__(self, seed: int, token_length: int, canary: str = "") -> None:
         self._seed = f"{seed}.".encode()
         self._count = 0
         self._token_length = token_length
+        self._canary = canary
 
     def request_id(self) -> str:
         return str(uuid.UUID(bytes=self._bytes(16)))
 
     def key(self, principal: Principal, ends: datetime) -> Key:
         name = self._bytes(8).hex().upper()
-        secret = base64.b64encode(self._bytes(30)).decode()
+        secret = (self._canary + base64.b64encode(self._bytes(30)).decode())[:40]
         repeats = -(-self._token_length // 64)
-        token = base64.b64encode(self._bytes(48)).decode() * repeats
+        token = (self._canary + base64.b64encode(self._bytes(48)).decode())[:64] * repeats
         return Key(f"ASIA{name}", secret, principal, token[: self._token_length], ends)
 
     def _bytes(self, size: int) -> bytes:

@@ -3,8 +3,9 @@
 import json
 from collections import Counter
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from fakes.sts.faults import Answer, Cut, Fault, Refusal
 from fakes.sts.signature import Request
 from fakes.sts.throttle import Throttle
 
@@ -13,7 +14,11 @@ if TYPE_CHECKING:
 
 
 def control(sts: "FakeSts", request: Request) -> tuple[int, bytes]:
-    """Serve `/_fake/calls` (GET counts, DELETE forgets) and `/_fake/weather` (PUT)."""
+    """Serve `/_fake/calls` (GET counts, DELETE forgets); PUT `/_fake/weather`, `/_fake/script`.
+
+    A script is one fault for the next call for `role`: `{"cut": "BODY"}` as `faults.Cut` names it,
+    `{"body": text, "status": 200}`, or `{"code": "AccessDenied", "status": 403, "message": text}`.
+    """
     match request.method, request.path:
         case "GET", "/_fake/calls":
             return 200, json.dumps(_report(sts)).encode()
@@ -22,6 +27,9 @@ def control(sts: "FakeSts", request: Request) -> tuple[int, bytes]:
             sts.counts.clear()
         case "PUT", "/_fake/weather":
             _set_weather(sts, json.loads(request.body))
+        case "PUT", "/_fake/script":
+            script = json.loads(request.body)
+            sts.script(_fault(script), role_arn=script.get("role"))
         case _:
             return 404, b""
     return 200, b"{}"
@@ -30,6 +38,14 @@ def control(sts: "FakeSts", request: Request) -> tuple[int, bytes]:
 def _report(sts: "FakeSts") -> dict[str, object]:
     roles = Counter(call.role_arn for call in sts.calls if call.role_arn)
     return {"total": len(sts.calls), "outcomes": dict(sts.counts), "roles": dict(roles)}
+
+
+def _fault(script: dict[str, Any]) -> Fault:
+    if "cut" in script:
+        return Cut[script["cut"]]
+    if "body" in script:
+        return Answer(script["body"].encode(), script.get("status", 200))
+    return Refusal(script.get("status", 400), script["code"], script.get("message", "scripted"))
 
 
 def _set_weather(sts: "FakeSts", weather: dict[str, float]) -> None:

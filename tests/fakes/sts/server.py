@@ -53,8 +53,9 @@ class FakeSts:
         region: str | None = None,
         token_length: int = 800,
         seed: int = 0,
+        canary: str = "",  # What every secret begins with.
     ) -> None:
-        self.account = account.Account(Mint(seed, token_length))
+        self.account = account.Account(Mint(seed, token_length, canary))
         self.account.keys.update({key.access_key_id: key for key in keys})
         self.account.roles.update({role.arn: role for role in roles})
         self.account.any_role = any_role
