@@ -39,7 +39,7 @@ MEANINGS: Mapping[Reason, Meaning] = MappingProxyType(
     {
         Reason.NO_ROLE: _denied(
             "The pod has no role: neither an annotation nor a default gives it one.",
-            "Nothing, if it needs none. Else annotate it; in a Deployment, the template of its pods.",
+            "Nothing, if it needs none. Else annotate it (of a Deployment: its template).",
         ),
         Reason.ROLE_MALFORMED: _denied(
             "The role annotation is no name, path or ARN of a role.",
