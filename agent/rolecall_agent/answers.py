@@ -1,10 +1,11 @@
 """Answers as bytes: head and body in one piece, ready but for the date."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from http import HTTPStatus
 
 from rolecall_agent.routes import CREDENTIAL_ROUTES, Route
+from rolecall_common.secret import NotPickled
 
 _ERROR_STATUSES = (
     HTTPStatus.BAD_REQUEST,
@@ -22,12 +23,12 @@ TTL_HEADER = b"X-aws-ec2-metadata-token-ttl-seconds: %d\r\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NotPickled):
     """One answer; *fields* are whole header lines."""
 
     status: HTTPStatus
     fields: bytes = b""
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)  # A document, or a token.
 
     def rendered(self, date_line: bytes, *, close: bool, with_body: bool) -> bytes:
         """Return all of it, with *date_line* among the headers. HEAD is told the body's length."""

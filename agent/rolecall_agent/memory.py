@@ -1,17 +1,18 @@
 """Answers of this second: who asks again with the same bytes gets the same answer, unparsed."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from rolecall_agent.routes import Route
 from rolecall_agent.tally import Tally
+from rolecall_common.secret import NotPickled
 
 MOST_REMEMBERED = 1024  # answers; some 1.5 MB at the most, and a node's pods ask for far fewer
 
 
 @dataclass(slots=True)
-class Remembered:
+class Remembered(NotPickled):
     """One answer, and what it was an answer to.
 
     All that lies between a head and its answer depends on the head, the peer, the cache's
@@ -19,8 +20,8 @@ class Remembered:
     *until* is where the fourth begins to matter.
     """
 
-    head: bytes
-    answer: bytes
+    head: bytes = field(repr=False)
+    answer: bytes = field(repr=False)
     close: bool
     until: float  # On the loop's clock: the end of this second, of the token, of the credentials.
     generation: int

@@ -5,9 +5,11 @@ feeds, folded lines, too many or too long headers, doubled ones, bodies, other f
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httptools
+
+from rolecall_common.secret import NotPickled
 
 HEAD_END = b"\r\n\r\n"
 LONGEST_HEAD = 8192  # bytes; contract §5
@@ -20,7 +22,7 @@ _KNOWN_TO_LLHTTP = frozenset({b"GET", b"HEAD", b"PUT"})
 
 
 @dataclass(slots=True)
-class Request:
+class Request(NotPickled):
     """What the door looks at in a request; everything else of it is ignored.
 
     Not frozen, because a frozen one costs the door a microsecond a request; nobody changes it.
@@ -29,7 +31,8 @@ class Request:
     method: bytes
     path: bytes  # Without the query.
     host: bytes | None  # None on HTTP/1.0 only.
-    tokens: tuple[bytes, ...]  # Every metadata token that was sent: one is right, two are wrong.
+    # Every metadata token that was sent: one is right, two are wrong.
+    tokens: tuple[bytes, ...] = field(repr=False)
     ttl: bytes | None  # What was asked of a token's life, as it was written.
     forwarded: bool  # Whether X-Forwarded-For was there, with whatever value.
     keep_alive: bool

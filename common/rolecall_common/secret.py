@@ -1,9 +1,21 @@
-"""A string that can be used but not printed."""
+"""A string that can be used but not printed, and values that are not written anywhere."""
 
 from typing import NoReturn
 
 
-class Secret:
+class NotPickled:
+    """For values that hold a secret: nothing of them lands in a file or another process.
+
+    A field that is a secret and no `Secret`, because it is bytes, says `repr=False` besides.
+    """
+
+    __slots__ = ()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"a {type(self).__name__} holds a secret and is not pickled")
+
+
+class Secret(NotPickled):
     """Wraps a string so that no log line, traceback or format string shows it.
 
     `reveal()` is the only way to the text; a reader can search for it.
@@ -30,6 +42,3 @@ class Secret:
 
     def __hash__(self) -> int:
         return hash(self._text)
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a secret is not pickled")

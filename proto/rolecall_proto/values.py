@@ -10,7 +10,7 @@ from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address
 from typing import NewType
 
-from rolecall_common.secret import Secret
+from rolecall_common.secret import NotPickled, Secret
 
 PodUid = NewType("PodUid", str)
 NodeName = NewType("NodeName", str)
@@ -124,7 +124,7 @@ class SessionRenewed:
 
 
 @dataclass(frozen=True, slots=True)
-class DoorKeys:
+class DoorKeys(NotPickled):
     """What the doors of this node need to check proofs by themselves."""
 
     # 32 bytes, derived by the server for this node: the key of metadata tokens.

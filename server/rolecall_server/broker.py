@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from rolecall_common.secret import NotPickled
 from rolecall_proto.values import Address, DoorKeys, Hello, NodeName, Resolution
 from rolecall_server.assignments import Assignments
 from rolecall_server.authority import Agent
@@ -28,7 +29,7 @@ __all__ = ["Broker", "BrokerRules", "Connection", "Statistics"]
 
 
 @dataclass(frozen=True, slots=True)
-class BrokerRules:
+class BrokerRules(NotPickled):
     """What the broker is told at start; it checks nothing of it, the settings do."""
 
     # At least 32 random bytes that all replicas share; each node's token key is derived from it.

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from rolecall_common.clock import Clock
+from rolecall_common.secret import NotPickled
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ class CertificateError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class KeyPair:
+class KeyPair(NotPickled):
     """A certificate with its chain, and the key that belongs to it; both PEM."""
 
     certificate: bytes

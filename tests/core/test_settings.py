@@ -222,8 +222,9 @@ def test_sessions_are_refused_where_and_only_where_the_promise_would_break(
     lasts = min(duration, 60) if chained else duration
 
     if lasts * 52 - early * 100 < 1000 and not allowed:
-        [problem] = problems(flags)
-        assert f"0.52 x {duration_text(timedelta(minutes=lasts))} - " in problem
+        # Two, where what was asked for would break it as well as what STS makes of it.
+        told = f"0.52 x {duration_text(timedelta(minutes=lasts))} - "
+        assert any(told in problem for problem in problems(flags))
     else:
         assert read(flags).session_duration == timedelta(minutes=lasts)
 

@@ -3,12 +3,13 @@
 import ssl
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import aiohttp
 from yarl import URL
 
+from rolecall_common.secret import NotPickled
 from rolecall_server.sts.answers import MOST_BYTES
 from rolecall_server.sts.endpoint import Endpoint
 from rolecall_server.sts.verdicts import CallError, Outcome
@@ -24,11 +25,11 @@ _HEADERS = {"User-Agent": "rolecall", "Accept": "*/*", "Accept-Encoding": "ident
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NotPickled):
     """What came back, whatever it was."""
 
     status: int
-    body: bytes
+    body: bytes = field(repr=False)  # An issued session is in it.
     date: str
 
 

@@ -1,0 +1,150 @@
+"""Every value that holds a secret can be printed, formatted and logged, and shows nothing of it."""
+
+import dataclasses
+import importlib
+import logging
+import pickle
+import pkgutil
+import traceback
+import types
+import typing
+from collections.abc import Iterator
+from datetime import timedelta
+from http import HTTPStatus
+from ipaddress import ip_address
+
+import pytest
+
+import rolecall_agent
+import rolecall_common
+import rolecall_proto
+import rolecall_server
+from fakes.clock import START
+from rolecall_agent.answers import Answer
+from rolecall_agent.cache import Granted
+from rolecall_agent.memory import Remembered
+from rolecall_agent.requests import Request
+from rolecall_agent.routes import Route
+from rolecall_agent.verdicts import GiveToken, Serve
+from rolecall_common.logs import JsonLines, TextLines
+from rolecall_common.secret import Secret
+from rolecall_proto.values import (
+    Assignment,
+    Credentials,
+    DoorKeys,
+    PodUid,
+    Session,
+    SessionId,
+    SessionRenewed,
+    State,
+)
+from rolecall_server.broker import BrokerRules
+from rolecall_server.issuer import Issued
+from rolecall_server.sts.own import Found, OwnKeys
+from rolecall_server.sts.transport import Reply
+from rolecall_server.tls import KeyPair
+
+CANARY = "canary7Qx" * 5
+BYTES = CANARY.encode()
+HOUR = timedelta(hours=1)
+CREDENTIALS = Credentials("ASIA0123", Secret(CANARY), Secret(CANARY), START, START + HOUR)
+SESSION = Session(SessionId("0" * 32), CREDENTIALS, START)
+POD = Assignment(
+    PodUid("u"), "apps", "web", "web", (ip_address("127.0.0.2"),), State.GRANTED, "reader"
+)
+KEYS = DoorKeys(BYTES)
+OWN = OwnKeys("AKIA0123", Secret(CANARY), Secret(CANARY))
+VALUES: tuple[object, ...] = (
+    Secret(CANARY),
+    CREDENTIALS,
+    SESSION,
+    SessionRenewed(SESSION),
+    Granted(POD, SESSION),
+    Serve(POD, SESSION, None),
+    Issued(CREDENTIALS, "request"),
+    OWN,
+    Found(OWN, START),
+    # These hold it as bytes.
+    KEYS,
+    GiveToken(KEYS, HOUR),
+    BrokerRules(token_secret=BYTES),
+    KeyPair(b"-----BEGIN CERTIFICATE-----", BYTES, START, START),
+    Reply(200, BYTES, ""),
+    Answer(HTTPStatus.OK, body=BYTES),
+    Remembered(BYTES, BYTES, close=False, until=0.0, generation=0, route=Route.TOKEN, left=HOUR),
+    Request(b"GET", b"/", None, (BYTES,), None, forwarded=False, keep_alive=True),
+)
+
+
+def written(value: object) -> Iterator[str]:
+    """Yield *value* in every way in which somebody might write it, by mistake or not."""
+    yield from (repr(value), str(value), ascii(value), f"{value}", f"{value!r:>400}", f"{[value]}")
+    yield "%s %r" % (value, value)  # noqa: UP031 - it is one of the ways
+    error = ValueError("a mistake", value)
+    yield "".join(traceback.format_exception(error))
+    yield "".join(
+        traceback.TracebackException(ValueError, error, None, capture_locals=True).format()
+    )
+    for lines in (JsonLines(), TextLines()):
+        fields = {
+            "msg": "a mistake %s",
+            "args": (value,),
+            "value": value,
+            "exc_info": (ValueError, error, None),
+        }
+        yield lines.format(logging.makeLogRecord(fields))
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
+def test_no_value_shows_its_secret(value: object) -> None:
+    """Neither printed nor formatted, in a traceback nor as a field of the log."""
+    assert [text for text in written(value) if "canary" in text] == []
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
+def test_no_value_is_pickled(value: object) -> None:
+    """So it lands in no file, no cache and no other process."""
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        with pytest.raises(TypeError, match="not pickled"):
+            pickle.dumps(value, protocol)
+
+
+def test_every_type_that_may_hold_a_secret_is_among_them() -> None:
+    """Whoever adds one is told by this test."""
+    kinds = {kind for package in PACKAGES for kind in dataclasses_of(package)}
+    holding = {Secret}
+    while grown := {kind for kind in kinds - holding if mentioned(kind) & holding}:
+        holding |= grown
+    hidden = {kind for kind in kinds if any(not each.repr for each in dataclasses.fields(kind))}  # type: ignore[arg-type]  # they are dataclasses
+
+    missing = (holding | hidden) - {type(value) for value in VALUES}
+    assert {kind.__qualname__ for kind in missing} == set()
+    assert len(holding) > 5
+
+
+PACKAGES = (rolecall_agent, rolecall_common, rolecall_proto, rolecall_server)
+
+
+def dataclasses_of(package: types.ModuleType) -> Iterator[type]:
+    for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        module = importlib.import_module(found.name)
+        for kind in vars(module).values():
+            if isinstance(kind, type) and dataclasses.is_dataclass(kind) and is_ours(kind):
+                yield kind
+
+
+def is_ours(kind: type) -> bool:
+    return kind.__module__.startswith("rolecall_")
+
+
+def mentioned(kind: type) -> set[object]:
+    """Return every type that occurs in the fields of *kind*."""
+    seen: set[object] = set()
+    waiting: list[object] = [each.type for each in dataclasses.fields(kind)]  # type: ignore[arg-type]  # a dataclass
+    while waiting:
+        hint = waiting.pop()
+        if isinstance(hint, type):
+            seen.add(hint)
+        # The arguments of a Callable are a list.
+        waiting += hint if isinstance(hint, list) else typing.get_args(hint)
+    return seen
