@@ -154,6 +154,10 @@ class Connection(asyncio.Protocol):
         if known.close:
             self._transport.close()
         else:
+            if self._last is None:
+                # The first request may be one that is remembered: its head has come in time.
+                self._desk.head_awaited(self, partial=False)
+                self._desk.idles(self)
             self._last = known
             self.last_active = now
 

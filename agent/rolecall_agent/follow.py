@@ -173,6 +173,9 @@ class Follower:
             metadata = self._access.metadata()
             call = stream.stub.WatchNode(encode_hello(self._listener.hello()), metadata=metadata)
             async for message in call:
+                if message is None:  # gRPC's word for bytes that are no message.
+                    stream.end(Ended(Ending.REFUSED, "a message that cannot be read"))
+                    return
                 self._receive(stream, message)
         except TokenError as error:
             stream.end(Ended(Ending.TOKEN_UNUSABLE, str(error)))

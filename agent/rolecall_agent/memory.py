@@ -55,4 +55,6 @@ class Memory:
     def forget(self) -> None:
         """Count, and forget everything: the second or the generation is over."""
         self.settle()
+        for each in self._answers.values():
+            each.until = 0.0  # A connection may still have it at hand, where nobody would count.
         self._answers.clear()

@@ -60,7 +60,11 @@ def read_pair(certificate_file: Path, key_file: Path) -> KeyPair:
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         # The error's own text may quote the file, which is secret.
         raise CertificateError(f"{key_file} holds no PEM key without a password") from error
-    if _spelt(private.public_key()) != _spelt(leaf.public_key()):
+    try:
+        belongs = _spelt(private.public_key()) == _spelt(leaf.public_key())
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise CertificateError(f"{certificate_file} has a key of a kind that is unknown") from error
+    if not belongs:
         raise CertificateError(f"{key_file} is not the key of {certificate_file}")
     return KeyPair(certificate, key, leaf.not_valid_before_utc, leaf.not_valid_after_utc)
 
