@@ -1,10 +1,8 @@
 """The agent, put together. Read this first: it shows who hands what to whom."""
 
 import asyncio
-import contextlib
 import logging
 import random
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 
 from prometheus_client import CollectorRegistry
@@ -20,7 +18,7 @@ from rolecall_agent.settings import Settings
 from rolecall_agent.trust import Trust, TrustError
 from rolecall_common.audit import auditing
 from rolecall_common.clock import SystemClock
-from rolecall_common.lifecycle import StartError
+from rolecall_common.lifecycle import refusing
 from rolecall_common.probes import Readiness, probing
 from rolecall_common.process import Process
 from rolecall_common.version import VERSION
@@ -32,9 +30,9 @@ async def run(settings: Settings) -> None:
     """Answer pods until cancelled. Raises StartError where the settings cannot be used."""
     clock, cache, dice = SystemClock(), Cache(), random.Random()  # noqa: S311 - only jitter
     async with AsyncExitStack() as stack:
-        with _refusing("auditFile"):
+        with refusing("auditFile", OSError):
             audit = stack.enter_context(auditing(settings.output.audit_file))
-        with _refusing("caFile"):
+        with refusing("caFile", TrustError):
             trust = Trust(settings.server.ca_file)
         recorder = Recorder(audit, cache, clock)
         node = Node(cache, clock)
@@ -57,9 +55,9 @@ async def run(settings: Settings) -> None:
             return Readiness(cache.synced, lines if cache.synced else ("not synced yet",))
 
         listen = [(each.host, each.port) for each in settings.door.listen]
-        with _refusing("listen"):
+        with refusing("listen", OSError):
             await stack.enter_async_context(door.serving(listen))
-        with _refusing("adminListen"):
+        with refusing("adminListen", OSError):
             probes = probing(settings.output.admin_listen, readiness, registry)
             await stack.enter_async_context(probes)
         fields = {"listen": [str(each) for each in settings.door.listen], "version": VERSION}
@@ -67,18 +65,6 @@ async def run(settings: Settings) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(follower.run(), name="follow a server")
             tasks.create_task(process.watch_loop(), name="watch the loop")
-
-
-@contextlib.contextmanager
-def _refusing(setting: str) -> Iterator[None]:
-    """Turn what *setting* leads to, and cannot be used, into a StartError that names it."""
-    try:
-        yield
-    except TrustError as error:
-        raise StartError(f"{setting}: {error}") from error
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        raise StartError(f"{setting}: {where}{error.strerror or error}") from error
 
 
 def _access(settings: Settings) -> Access:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from rolecall_agent.contents import Contents, plain
+from rolecall_agent.contents import Contents
 from rolecall_proto.values import (
     Address,
     Assignment,
@@ -25,6 +25,7 @@ from rolecall_proto.values import (
     SnapshotEnd,
     State,
     Update,
+    plain,
 )
 
 NOTHING: frozenset[Address] = frozenset()

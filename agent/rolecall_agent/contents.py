@@ -1,9 +1,8 @@
 """The tables beneath the cache: pods by uid, pods by address, sessions by id, pods by session."""
 
 from datetime import datetime, timedelta
-from ipaddress import IPv6Address
 
-from rolecall_proto.values import Address, Assignment, DoorKeys, PodUid, Session, SessionId
+from rolecall_proto.values import Address, Assignment, DoorKeys, PodUid, Session, SessionId, plain
 
 # A session comes before the assignment that refers to it, and of two changes in one batch the pod
 # that goes may be named before the pod that comes. Half a minute is longer than any batch takes.
@@ -88,13 +87,6 @@ class Contents:
         if not users:
             del self.users[session_id]
             self.loose[session_id] = now
-
-
-def plain(address: Address) -> Address:
-    """Return *address*, as an IPv4 one where it is one in IPv6's clothes."""
-    if isinstance(address, IPv6Address):
-        return address.ipv4_mapped or address
-    return address
 
 
 def _plain_addresses(assignment: Assignment) -> set[Address]:

@@ -17,7 +17,6 @@ from rolecall_agent import answers, tokens
 from rolecall_agent.answers import Answer
 from rolecall_agent.cache import Cache
 from rolecall_agent.connection import Connection
-from rolecall_agent.contents import plain
 from rolecall_agent.deadlines import Deadlines
 from rolecall_agent.desk import Asked, Client, Parked
 from rolecall_agent.hosts import METADATA_HOSTS, names_of
@@ -37,7 +36,7 @@ from rolecall_agent.verdicts import (
 )
 from rolecall_agent.waiting import WaitingRoom
 from rolecall_common.clock import Clock
-from rolecall_proto.values import Address, Assignment, DoorKeys, PodUid, Session
+from rolecall_proto.values import Address, Assignment, DoorKeys, PodUid, Session, plain
 
 NAME = "metadata"
 HOLD = timedelta(milliseconds=900)  # SDKs give up after a second.
@@ -155,7 +154,7 @@ class Door:
             self._keys = self.cache.keys
             self._waiting.wake_all()
 
-    # What connections need of the door (`connection.Desk`).
+    # What connections need of the door (`desk.Desk`).
 
     def opened(self, client: Client, host: str) -> Address:
         self._connections.add(client)

@@ -1,12 +1,13 @@
 """How a process begins and ends: SIGTERM and SIGINT unwind it, a bug ends it."""
 
 import asyncio
+import contextlib
 import ctypes
 import enum
 import gc
 import resource
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 # Allocations between two looks of the collector. Python's own 700 is for scripts; a burst of pods
@@ -25,6 +26,18 @@ class Exit(enum.IntEnum):
 
 class StartError(Exception):
     """The process cannot start as it was told to; the text says why, a line for each problem."""
+
+
+@contextlib.contextmanager
+def refusing(setting: str, *errors: type[Exception]) -> Iterator[None]:
+    """Turn *errors* into a StartError that names *setting*; "" where they name theirs alone."""
+    try:
+        yield
+    except errors as error:
+        reason = str(error)
+        if isinstance(error, OSError) and error.strerror:
+            reason = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        raise StartError(f"{setting}: {reason}" if setting else reason) from error
 
 
 def run(

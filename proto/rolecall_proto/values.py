@@ -1,6 +1,6 @@
 """The values that cross the wire, apart from their messages.
 
-`codec.py` turns each into a message of `v1/broker.proto` and back. Everything inside the server and
+`codec` turns each into a message of `v1/broker.proto` and back. Everything inside the server and
 the agent speaks these; nothing but the codec and the two stream adapters sees a message.
 """
 
@@ -17,6 +17,13 @@ NodeName = NewType("NodeName", str)
 # The digest of an identity: the same on every replica and across restarts, so a claim can name it.
 SessionId = NewType("SessionId", str)
 Address = IPv4Address | IPv6Address
+
+
+def plain(address: Address) -> Address:
+    """Return *address*, as an IPv4 one where it is one in IPv6's clothes: one address, one key."""
+    if isinstance(address, IPv6Address):
+        return address.ipv4_mapped or address
+    return address
 
 
 class Reason(enum.StrEnum):

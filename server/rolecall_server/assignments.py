@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from rolecall_proto.values import Assignment, NodeName, PodUid, Session, SessionId, State
+from rolecall_proto.values import Assignment, NodeName, PodUid, Reason, Session, SessionId, State
 from rolecall_server.fanout import Connection
 from rolecall_server.index import Entry, Index
 from rolecall_server.policy import Denied, Entitled, Pending
@@ -33,16 +33,18 @@ class Assignments:
     def _assignment(self, entry: Entry, connection: Connection) -> Assignment:
         decision = entry.decision
         match decision:
-            case Entitled():
-                return self._entitled(entry, decision, connection)
+            case Entitled(identity):
+                state, reason = self._stock.standing(identity.session_id, connection)
+                return self._described(entry, state, reason, decision)
             case Denied():
-                return self._without(entry, State.DENIED, decision)
+                return self._described(entry, State.DENIED, decision.reason)
             case Pending():
-                return self._without(entry, State.PENDING, decision)
+                return self._described(entry, State.PENDING, decision.reason)
 
-    def _entitled(self, entry: Entry, decision: Entitled, connection: Connection) -> Assignment:
-        pod, identity = entry.pod, decision.identity
-        state, reason = self._stock.standing(identity.session_id, connection)
+    def _described(
+        self, entry: Entry, state: State, reason: Reason | None, entitled: Entitled | None = None
+    ) -> Assignment:
+        pod, identity = entry.pod, entitled.identity if entitled else None
         return Assignment(
             uid=pod.uid,
             namespace=pod.namespace,
@@ -50,24 +52,10 @@ class Assignments:
             service_account=pod.service_account,
             addresses=pod.addresses,
             state=state,
-            role=decision.role_shown,
-            role_arn=identity.role_arn,
-            session_id=identity.session_id if state is State.GRANTED else None,
+            role=entitled.role_shown if entitled else "",
+            role_arn=identity.role_arn if identity else "",
+            session_id=identity.session_id if identity and state is State.GRANTED else None,
             reason=reason,
-            host_network=pod.host_network,
-            imdsv2_required=self._needs_token(pod.namespace),
-        )
-
-    def _without(self, entry: Entry, state: State, decision: Denied | Pending) -> Assignment:
-        pod = entry.pod
-        return Assignment(
-            uid=pod.uid,
-            namespace=pod.namespace,
-            name=pod.name,
-            service_account=pod.service_account,
-            addresses=pod.addresses,
-            state=state,
-            reason=decision.reason,
             host_network=pod.host_network,
             imdsv2_required=self._needs_token(pod.namespace),
         )

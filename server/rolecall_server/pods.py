@@ -4,9 +4,9 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv6Address, ip_address
 
-from rolecall_proto.values import Address, NodeName, PodUid
+from rolecall_proto.values import Address, NodeName, PodUid, plain
 from rolecall_server import objects
 from rolecall_server.annotations import AnnotationKeys, Wish, first_filled, read_wish
 from rolecall_server.wording import quoted
@@ -141,15 +141,9 @@ def _address(text: str) -> Address:
         address = ip_address(text)
     except ValueError:
         raise _UnreadableError(f"status.podIPs has {quoted(text)}, not an IP address") from None
-    if isinstance(address, IPv6Address):
-        return _plain(address, text)
-    return address
-
-
-def _plain(address: IPv6Address, text: str) -> IPv4Address | IPv6Address:
-    if address.scope_id is not None:
+    if isinstance(address, IPv6Address) and address.scope_id is not None:
         raise _UnreadableError(f"status.podIPs has {quoted(text)}, an address with a zone")
-    return address.ipv4_mapped or address
+    return plain(address)
 
 
 def _is_mirror(metadata: objects.Metadata) -> bool:

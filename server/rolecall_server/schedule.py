@@ -75,9 +75,6 @@ class Schedule:
         self._ripen(now)
         return len(self._ready)
 
-    def count_in_flight(self) -> int:
-        return len(self._in_flight)
-
     def _ripen(self, now: datetime) -> None:
         while (first := self._later.first()) is not None and first[0] <= now:
             session_id = self._later.pop()

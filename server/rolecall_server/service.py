@@ -33,9 +33,8 @@ from rolecall_server.streams import Refusal, Stream, Streams
 
 log = logging.getLogger(__name__)
 
-HEARTBEAT = timedelta(
-    seconds=10
-)  # An agent gives a silent server up after two and a half of these.
+# An agent gives a silent server up after one and a half to three of these.
+HEARTBEAT = timedelta(seconds=10)
 
 # A message costs both ends as much as ten updates, and a roll-out is hundreds of updates at once.
 # Five milliseconds are little beside what STS takes, and leave the first of them to STS.

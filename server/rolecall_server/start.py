@@ -4,10 +4,10 @@ import contextlib
 import logging
 import random
 import secrets
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+from rolecall_common import lifecycle
 from rolecall_common.backoff import Backoff
 from rolecall_common.clock import Clock
 from rolecall_common.lifecycle import StartError
@@ -33,19 +33,12 @@ _SOME_BASE = "arn:aws:iam::000000000000:role/"
 _LARGE_CLUSTER = 100_000  # pods: what the sum about session names is made for
 
 
-@contextlib.contextmanager
-def refusing(setting: str = "") -> Iterator[None]:
+def refusing(setting: str = "") -> contextlib.AbstractContextManager[None]:
     """Turn what *setting* leads to, and cannot be used, into a StartError that names it.
 
     Without *setting* the errors name theirs themselves.
     """
-    try:
-        yield
-    except (ValueError, OSError, CertificateError, ListenError) as error:
-        reason = str(error)
-        if isinstance(error, OSError) and error.strerror:
-            reason = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-        raise StartError(f"{setting}: {reason}" if setting else reason) from error
+    return lifecycle.refusing(setting, ValueError, OSError, CertificateError, ListenError)
 
 
 def token_secret(file: Path | None) -> bytes:

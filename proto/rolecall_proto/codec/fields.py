@@ -6,7 +6,7 @@ from ipaddress import IPv6Address, ip_address
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from rolecall_proto.values import Address
+from rolecall_proto.values import Address, plain
 
 _MAX_ADDRESS = 45  # The longest text of an IPv6 address.
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -46,9 +46,9 @@ def decode_address(text: str) -> Address | None:
         address = ip_address(text)
     except ValueError:
         return None
-    if not isinstance(address, IPv6Address):
-        return address
-    return None if address.scope_id is not None else address.ipv4_mapped or address
+    if isinstance(address, IPv6Address) and address.scope_id is not None:
+        return None
+    return plain(address)
 
 
 def encode_text(text: str) -> str:

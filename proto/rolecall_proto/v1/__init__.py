@@ -1,1 +1,1 @@
-"""Generated from `broker.proto`. Only `codec.py` and the two stream adapters import it."""
+"""Generated from `broker.proto`. Only `codec` and the two stream adapters import it."""
