@@ -30,6 +30,7 @@ from rolecall_agent.verdicts import Missing, Outcome
 from rolecall_proto.values import (
     AssignmentUpserted,
     DoorKeys,
+    Heartbeat,
     PodRemoved,
     PodUid,
     Reason,
@@ -293,6 +294,24 @@ async def test_a_slow_head_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
             assert await silent.until_closed() == []
 
 
+async def test_a_head_that_is_answered_from_memory_came_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A connection whose first request is a known one is as good as any, and may go on."""
+    monkeypatch.setattr(door_module, "HEAD_WAIT", 0.05)
+    async with door_rig() as rig:
+        rig.snapshot(*known(pod(OWN)))
+        async with rig.client() as first, rig.client() as second, rig.client() as silent:
+            for client in (first, second):
+                client.send(LIST)
+                assert (await client.answer()).status == 200
+            # By then the time for a head is over for all three.
+            assert await silent.until_closed() == []
+            for client in (first, second):
+                client.send(LIST)
+                assert (await client.answer()).status == 200
+
+
 async def test_an_idle_connection_is_closed_and_a_busy_one_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -388,6 +407,18 @@ async def test_answers_from_memory_are_counted_as_all_others(rig: Rig) -> None:
     assert sum(tally.durations[Route.ROLE_DOCUMENT].counts) == 5
     assert sum(tally.remaining.counts) == 5
     assert tally.remaining.total == pytest.approx(5 * 55 * 60, abs=5)
+
+
+async def test_nothing_is_answered_from_a_memory_that_was_dropped(rig: Rig) -> None:
+    """An update that changes nothing for this pod drops what is remembered, and no count."""
+    async with rig.client() as client:
+        for number in range(5):
+            client.send(DOCUMENT)
+            await client.answer()
+            if number == 2:  # The connection has an answer at hand by now.
+                rig.tell(Heartbeat(START))
+
+    assert rig.door.tally.requests == {(Route.ROLE_DOCUMENT, 200, Outcome.SERVED): 5}
 
 
 async def test_small_answers_leave_at_once(rig: Rig) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from datetime import timedelta
 from pathlib import Path
 
+import grpc
 import pytest
 
 from fakes.clock import FakeClock
@@ -242,3 +243,29 @@ async def test_a_port_in_use_is_an_error(replica: Replica, certificates: Certifi
     with pytest.raises(ListenError, match="cannot listen"):
         async with Replica(SystemClock(), certificates).listening(replica.port):
             pass
+
+
+async def test_bytes_that_are_no_message_end_the_stream_and_not_the_agent(
+    certificates: Certificates,
+) -> None:
+    """Whatever a server sends, the agent tries the next one."""
+
+    async def babble(request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+        del request
+        await context.write(b"\xff" * 9)
+        await context.abort(grpc.StatusCode.UNAVAILABLE)
+
+    handler = grpc.unary_stream_rpc_method_handler(babble)
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler("rolecall.v1.Broker", {"WatchNode": handler}),)
+    )
+    pair = (certificates.key.read_bytes(), certificates.certificate.read_bytes())
+    port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
+    await server.start()
+    try:
+        node = Node(SystemClock())
+        async with following(node, certificates, f"127.0.0.1:{port}") as follower:
+            assert Ending.REFUSED in await ended(follower)
+    finally:
+        await server.stop(None)

@@ -1,12 +1,15 @@
 """Certificates and bundles: who is believed, and how both change without a restart."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncGenerator, Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from fakes.clock import START, FakeClock
 from fakes.replica import SERVER_NAME, Certificates, Node, Replica, ended, following, pod
@@ -121,6 +124,22 @@ def test_what_cannot_be_used_does_not_replace_what_can(
     certificate.reload()
     assert certificate.reloads == {False: 1, True: 1}
     assert certificate.problem is None
+
+
+def test_a_key_that_is_no_point_of_its_curve_does_not_replace_one_that_is(
+    certificates: Certificates,
+) -> None:
+    """A certificate can be well-formed and its key impossible; that ends no server."""
+    certificate = ServerCertificate(certificates.certificate, certificates.key, SystemClock())
+    leaf = x509.load_pem_x509_certificate(certificates.certificate.read_bytes())
+    point = leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)[-64:]
+    broken = leaf.public_bytes(Encoding.DER).replace(point, b"\x01" * 64)
+    certificates.certificate.write_text(ssl.DER_cert_to_PEM_cert(broken))
+    certificate.reload()
+
+    assert certificate.problem is not None
+    assert "a key of a kind that is unknown" in certificate.problem
+    assert certificate.is_valid()
 
 
 @pytest.mark.parametrize("spoil", [garbage, half_key, another_key, missing, expired])
