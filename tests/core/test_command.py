@@ -67,11 +67,10 @@ def test_settings_that_cannot_be_end_with_2_and_a_line_for_each(
 
     lines = capsys.readouterr().err.splitlines()
     assert code == 2
-    assert len(lines) == 4
+    assert len(lines) == 3
     assert lines[0].startswith("rolecall server: tlsCertificate: it must be set")
     assert lines[1].startswith("rolecall server: fips: 'maybe' (from the command line)")
-    assert lines[2].startswith("rolecall server: manifests (from the default)")
-    assert lines[3].startswith("rolecall server: sessionDuration: '16m' (from the command line)")
+    assert lines[2].startswith("rolecall server: sessionDuration: '16m' (from the command line)")
 
 
 def test_a_flag_without_a_value_switches_on(capsys: pytest.CaptureFixture[str]) -> None:

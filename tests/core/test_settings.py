@@ -14,6 +14,7 @@ from rolecall_common.forms import Raw, duration_text
 from rolecall_common.reading import read_settings
 from rolecall_common.settings import SettingsError, declared
 from rolecall_server.settings import Settings
+from rolecall_server.settings.listening import AuthorityKind
 
 REQUIRED: dict[str, Raw] = {"manifests": "pods", "tls_certificate": "tls.crt", "tls_key": "tls.key"}
 
@@ -271,9 +272,10 @@ def test_a_server_that_assumes_a_role_first_gets_sessions_of_an_hour() -> None:
 @pytest.mark.parametrize(
     ("flags", "name"),
     [
-        ({"manifests": ""}, "manifests"),
+        ({"manifests": "", "manifest_nodes": "a=10.0.0.0/16"}, "manifestNodes"),
         ({"listen": "0.0.0.0:8443"}, "listen"),
         ({"listen": "localhost:8443"}, "listen"),
+        ({"manifests": "", "authority": "loopback", "listen": "0.0.0.0:8443"}, "listen"),
         ({"fips": "true", "sts_endpoint": "https://sts.example"}, "fips"),
         ({"session_name": "{cluster}.{pod}"}, "sessionName"),
         ({"transitive_tags": "team"}, "transitiveTags"),
@@ -288,6 +290,14 @@ def test_settings_that_contradict_each_other_are_refused(flags: dict[str, Raw], 
     [problem] = problems(flags)
 
     assert problem.startswith(f"{name}: ")
+
+
+def test_without_manifests_the_api_server_says_who_an_agent_is() -> None:
+    """Whoever runs on a cluster need not name the authority; what is named holds."""
+    assert read().authority is AuthorityKind.LOOPBACK
+    assert read({"manifests": ""}).authority is AuthorityKind.TOKEN_REVIEW
+    assert read({"authority": "token-review"}).needs_kubernetes
+    assert not read().needs_kubernetes
 
 
 def test_every_default_is_itself_accepted() -> None:

@@ -11,7 +11,8 @@ from rolecall_common.output import OutputSettings
 from rolecall_common.settings import Conflict, group
 from rolecall_server.settings.annotations import AnnotationSettings
 from rolecall_server.settings.aws import AwsSettings
-from rolecall_server.settings.listening import ListenSettings
+from rolecall_server.settings.cluster import KubernetesSettings
+from rolecall_server.settings.listening import AuthorityKind, ListenSettings
 from rolecall_server.settings.rules import RuleSettings
 from rolecall_server.settings.sessions import SessionSettings
 from rolecall_server.settings.sources import SourceSettings
@@ -25,6 +26,7 @@ class Settings:
     """Everything that `rolecall server` is told."""
 
     sources: SourceSettings = group(SourceSettings, "Pods")
+    kubernetes: KubernetesSettings = group(KubernetesSettings, "Kubernetes")
     listening: ListenSettings = group(ListenSettings, "Agents")
     aws: AwsSettings = group(AwsSettings, "AWS")
     sessions: SessionSettings = group(SessionSettings, "Sessions")
@@ -38,7 +40,25 @@ class Settings:
         asked = self.sessions.session_duration
         return min(asked, CHAINED_LIMIT) if self.aws.assume_role_arn else asked
 
+    @property
+    def authority(self) -> AuthorityKind:
+        """Who says which node an agent speaks for, where nothing is set as well."""
+        usual = AuthorityKind.LOOPBACK if self.sources.manifests else AuthorityKind.TOKEN_REVIEW
+        return self.listening.authority or usual
+
+    @property
+    def needs_kubernetes(self) -> bool:
+        """Whether anything of this server asks the Kubernetes API."""
+        reviews = self.authority is AuthorityKind.TOKEN_REVIEW
+        return reviews or self.sources.manifests is None
+
     def conflicts(self) -> Iterator[Conflict]:
+        if self.authority is AuthorityKind.LOOPBACK and not self.listening.is_on_loopback:
+            yield Conflict(
+                "listen",
+                "authority loopback takes agents at their word, so only a literal loopback "
+                "address is accepted, such as 127.0.0.1:8443",
+            )
         # Sessions that are too short as they were asked for are refused by their own group.
         if self.session_duration < self.sessions.session_duration and (
             reason := self.sessions.broken_by(CHAINED_LIMIT)

@@ -1,6 +1,5 @@
 """Settings: where agents connect, and how the server knows who they are."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address
@@ -8,13 +7,14 @@ from pathlib import Path
 
 from rolecall_common import forms
 from rolecall_common.forms import HostPort
-from rolecall_common.settings import Conflict, setting
+from rolecall_common.settings import setting
 
 
 class AuthorityKind(StrEnum):
     """How an agent's token is judged."""
 
     LOOPBACK = "loopback"
+    TOKEN_REVIEW = "token-review"  # noqa: S105 - the name of a Kubernetes API
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,11 +30,12 @@ class ListenSettings:
         forms.PATH, "The server's certificate and its chain, in PEM. Read again when it changes."
     )
     tls_key: Path = setting(forms.PATH, "The certificate's private key, in PEM.")
-    authority: AuthorityKind = setting(
-        forms.choice(AuthorityKind),
-        "Who says which node an agent speaks for. loopback: it is taken at its word, on this "
-        "machine only.",
-        default=AuthorityKind.LOOPBACK,
+    authority: AuthorityKind | None = setting(
+        forms.optional(forms.choice(AuthorityKind)),
+        "Who says which node an agent speaks for. token-review: the Kubernetes API, by the "
+        "agent's token. loopback: it is taken at its word, on this machine only. Else it is "
+        "loopback with manifests, and token-review without.",
+        default=None,
     )
     token_secret_file: Path | None = setting(
         forms.optional(forms.PATH),
@@ -43,18 +44,10 @@ class ListenSettings:
         default=None,
     )
 
-    def conflicts(self) -> Iterator[Conflict]:
-        # Each kind of authority says here where it may be used.
-        if not _loopback(self.listen.host):
-            yield Conflict(
-                "listen",
-                "authority loopback takes agents at their word, so only a literal loopback "
-                "address is accepted, such as 127.0.0.1:8443",
-            )
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False  # A name may resolve to anything, tomorrow if not today.
+    @property
+    def is_on_loopback(self) -> bool:
+        """Whether nobody else than this machine can connect."""
+        try:
+            return ip_address(self.listen.host).is_loopback
+        except ValueError:
+            return False  # A name may resolve to anything, tomorrow if not today.

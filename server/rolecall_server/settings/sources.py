@@ -19,7 +19,7 @@ class SourceSettings:
     manifests: Path | None = setting(
         forms.optional(forms.PATH),
         "A directory of Kubernetes manifests: its pods and namespaces are the cluster. "
-        "Read again whenever a file changes.",
+        "Read again whenever a file changes. Else the Kubernetes API says what there is.",
         default=None,
     )
     manifest_nodes: tuple[tuple[str, forms.Network], ...] = setting(
@@ -30,8 +30,8 @@ class SourceSettings:
     )
 
     def conflicts(self) -> Iterator[Conflict]:
-        if self.manifests is None:
-            yield Conflict("manifests", "the server needs a source of pods: name a directory")
+        if self.manifests is None and self.manifest_nodes:
+            yield Conflict("manifest_nodes", "it places pods of manifests: name their directory")
         networks = [network for _, network in self.manifest_nodes]
         for index, network in enumerate(networks):
             if any(_overlap(network, other) for other in networks[:index]):
