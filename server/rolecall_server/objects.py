@@ -24,6 +24,7 @@ class Metadata(_Kept, frozen=True):
     labels: dict[str, str | None] | None = None
     owner_references: list[OwnerReference] | None = None
     deletion_timestamp: str | None = None
+    resource_version: str | None = None
 
 
 class PodSpec(_Kept, frozen=True):

@@ -49,13 +49,18 @@ class Register:
     def __init__(self, policy: Policy, index: Index, stock: Stock, journal: Journal) -> None:
         self.connections: dict[NodeName, list[Connection]] = {}
         self.quarantined: dict[tuple[str, str], str] = {}
-        self.watch_fresh = False
+        self._fresh: dict[str, bool] = {}  # By what of the watch it is said.
         self.pods_listed = False
         self.namespaces_listed = False
         self._policy = policy
         self._index = index
         self._stock = stock
         self._journal = journal
+
+    @property
+    def watch_fresh(self) -> bool:
+        """Whether everything that was ever said to be fresh still is."""
+        return bool(self._fresh) and all(self._fresh.values())
 
     def parts(self, change: Change) -> Iterator[Part]:
         """Yield what *change* asks for, one object at a time; later parts see what earlier did."""
@@ -74,8 +79,8 @@ class Register:
                 yield from self._namespace_gone(name)
             case ObjectUnusable(kind, key, reason):
                 yield Part(kind, key, partial(self._set_aside, kind, key, reason))
-            case WatchState(fresh):
-                self.watch_fresh = fresh
+            case WatchState(fresh, of):
+                self._fresh[of] = fresh
             case _:
                 assert_never(change)
 

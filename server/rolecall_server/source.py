@@ -61,9 +61,13 @@ class NamespaceGone:
 
 @dataclass(frozen=True, slots=True)
 class WatchState:
-    """Whether what the source tells is up to date; a source that never was has said nothing."""
+    """Whether what the source tells is up to date; a source that never was has said nothing.
+
+    *of* says what of it, where a source tells of one kind of objects only.
+    """
 
     fresh: bool
+    of: str = ""
 
 
 # An unusable object replaces what was known of it: it counts as gone until it can be read again.
@@ -83,8 +87,9 @@ class Source(Protocol):
     """Tells what there is, and then what becomes of it."""
 
     def changes(self) -> AsyncGenerator[Change]:
-        """Yield both listings first, then changes as they happen; it ends only by being closed.
+        """Yield what there is first, then changes as they happen; it ends only by being closed.
 
+        A source may tell of pods, of namespaces, or of both: who serves needs both.
         After a gap it lists again rather than guess. A listing is followed by one ObjectUnusable
         for each object left out of it.
         """
