@@ -1,0 +1,95 @@
+{{/* The beginning of every name. Short enough for what is put behind it. */}}
+{{- define "rolecall.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "rolecall.server" -}}{{ include "rolecall.fullname" . }}-server{{- end -}}
+{{- define "rolecall.agent" -}}{{ include "rolecall.fullname" . }}-agent{{- end -}}
+{{- define "rolecall.nodeGuard" -}}{{ include "rolecall.fullname" . }}-node-guard{{- end -}}
+
+{{- define "rolecall.serverAccount" -}}
+{{- .Values.server.serviceAccount.name | default (include "rolecall.server" .) -}}
+{{- end -}}
+
+{{- define "rolecall.agentAccount" -}}
+{{- .Values.agent.serviceAccount.name | default (include "rolecall.agent" .) -}}
+{{- end -}}
+
+{{/* What tells the pods of one side apart. It must not change over the life of a release. */}}
+{{- define "rolecall.selector" -}}
+app.kubernetes.io/name: {{ .context.Values.nameOverride | default .context.Chart.Name }}
+app.kubernetes.io/instance: {{ .context.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end -}}
+
+{{- define "rolecall.labels" -}}
+{{ include "rolecall.selector" . }}
+app.kubernetes.io/version: {{ .context.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .context.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .context.Chart.Name .context.Chart.Version | replace "+" "_" }}
+{{- with .context.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "rolecall.image" -}}
+{{- $image := .image -}}
+{{- $name := $image.repository -}}
+{{- if $image.registry }}{{ $name = printf "%s/%s" $image.registry $name }}{{ end -}}
+{{- if $image.digest -}}
+{{- printf "%s@%s" $name $image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $name ($image.tag | default .context.Chart.AppVersion) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The name in the servers' certificate, and where agents find them by DNS. */}}
+{{- define "rolecall.serverName" -}}
+{{- printf "%s.%s.svc" (include "rolecall.server" .) .Release.Namespace -}}
+{{- end -}}
+
+{{- define "rolecall.serverNames" -}}
+{{- $name := include "rolecall.server" . -}}
+{{- list $name (printf "%s.%s" $name .Release.Namespace) (include "rolecall.serverName" .) (printf "%s.cluster.local" (include "rolecall.serverName" .)) | toJson -}}
+{{- end -}}
+
+{{/* The Secret with the servers' certificate, however it came to be. */}}
+{{- define "rolecall.tlsSecret" -}}
+{{- if eq .Values.tls.source "existing" }}{{ .Values.tls.existing.secretName }}{{ else }}{{ include "rolecall.server" . }}-tls{{ end -}}
+{{- end -}}
+
+{{- define "rolecall.authorityConfigMap" -}}
+{{- .Values.tls.authority.configMapName | default (printf "%s-authority" (include "rolecall.fullname" .)) -}}
+{{- end -}}
+
+{{- define "rolecall.tokenSecret" -}}
+{{- .Values.tokenSecret.existingSecretName | default (printf "%s-token-secret" (include "rolecall.fullname" .)) -}}
+{{- end -}}
+
+{{/* The containers of both sides are confined alike: "restricted" of the Pod Security Standards. */}}
+{{- define "rolecall.containerSecurity" -}}
+allowPrivilegeEscalation: false
+capabilities:
+  drop: [ALL]
+readOnlyRootFilesystem: true
+runAsNonRoot: true
+{{- end -}}
+
+{{- define "rolecall.podSecurity" -}}
+# The group lets a process that is not root read its mounted files.
+fsGroup: 65532
+runAsGroup: 65532
+runAsNonRoot: true
+runAsUser: 65532
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}

@@ -1,0 +1,68 @@
+{{/* The servers' settings: the operator's, and what only the chart can know. */}}
+{{- define "rolecall.serverSettings" -}}
+{{- $own := dict
+  "agentAudience" .Values.agent.tokenAudience
+  "agentNamespace" .Release.Namespace
+  "agentServiceAccount" (include "rolecall.agentAccount" .)
+  "authority" "token-review"
+  "listen" (printf "[::]:%d" (int .Values.server.port))
+  "nodeGuard" (include "rolecall.nodeGuard" .)
+  "tlsCertificate" "/etc/rolecall/tls/tls.crt"
+  "tlsKey" "/etc/rolecall/tls/tls.key"
+  "tokenSecretFile" "/etc/rolecall/token/secret"
+-}}
+{{- mergeOverwrite (deepCopy .Values.server.settings) $own | toYaml -}}
+{{- end -}}
+
+{{/* An agent is told everything by flags: without a file it needs no YAML, which is memory on every node. */}}
+{{- define "rolecall.agentArguments" -}}
+{{- $variable := printf "%s_SERVICE_HOST" (include "rolecall.server" . | replace "-" "_" | upper) -}}
+{{- $service := printf "[$(%s)]:%d" $variable (int .Values.server.port) -}}
+- agent
+# The kubelet puts the Service's address here, so that no DNS is on the way. Brackets serve IPv4 and IPv6 alike.
+- --servers={{ .Values.agent.servers | join "," | default $service }}
+- --server-name={{ .Values.agent.serverName | default (include "rolecall.serverName" .) }}
+- --ca-file=/etc/rolecall/authority/ca.crt
+- --token-file=/var/run/secrets/rolecall/token
+- --listen=[$(POD_IP)]:{{ int .Values.agent.port }}
+- --admin-listen=[$(POD_IP)]:{{ int .Values.agent.adminPort }}
+{{- range $name, $value := .Values.agent.settings }}
+- {{ printf "--%s=%s" (kebabcase $name) (kindIs "slice" $value | ternary (join "," $value) (toString $value)) | quote }}
+{{- end }}
+{{- end -}}
+
+{{/* The keys of an annotation setting, as JSON: a list, a text with commas, or the code's own default. */}}
+{{- define "rolecall.keys" -}}
+{{- $written := index .context.Values.server.settings .setting | default .default -}}
+{{- $keys := list -}}
+{{- range (kindIs "string" $written | ternary (splitList "," (toString $written)) $written) -}}
+{{- with trim . }}{{ $keys = append $keys . }}{{ end -}}
+{{- end -}}
+{{- $keys | toJson -}}
+{{- end -}}
+
+{{- define "rolecall.roleKeys" -}}
+{{- include "rolecall.keys" (dict "context" . "setting" "roleAnnotation" "default" "iam.amazonaws.com/role") -}}
+{{- end -}}
+
+{{/* Every annotation by which a pod says what it wants: who writes one of these chooses a role. */}}
+{{- define "rolecall.guardedKeys" -}}
+{{- $external := include "rolecall.keys" (dict "context" . "setting" "externalIdAnnotation" "default" "iam.amazonaws.com/external-id") -}}
+{{- $name := include "rolecall.keys" (dict "context" . "setting" "sessionNameAnnotation" "default" "iam.amazonaws.com/session-name") -}}
+{{- concat (include "rolecall.roleKeys" . | fromJsonArray) ($external | fromJsonArray) ($name | fromJsonArray) | uniq | toJson -}}
+{{- end -}}
+
+{{- define "rolecall.guardedPrefixes" -}}
+{{- include "rolecall.keys" (dict "context" . "setting" "sessionTagAnnotation" "default" "iam.amazonaws.com/session-tag.") -}}
+{{- end -}}
+
+{{/* Labels that session tags are made of. */}}
+{{- define "rolecall.guardedLabels" -}}
+{{- $labels := list -}}
+{{- range $template := values (.Values.server.settings.sessionTags | default dict) -}}
+{{- range regexFindAll "\\{label:[^{}]+\\}" $template -1 -}}
+{{- $labels = append $labels (. | trimPrefix "{label:" | trimSuffix "}") -}}
+{{- end -}}
+{{- end -}}
+{{- $labels | uniq | sortAlpha | toJson -}}
+{{- end -}}
