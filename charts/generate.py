@@ -23,10 +23,13 @@ CHART = Path(__file__).parent / "rolecall"
 BEGIN, END = "<!-- values: written by charts/generate.py -->\n", "<!-- end of values -->"
 # What the chart sets itself, and what makes no sense in a cluster.
 SERVER_OWN = frozenset(
-    "adminListen agentAudience agentNamespace agentServiceAccount authority kubeContext kubeconfig "
-    "listen manifestNodes manifests nodeGuard tlsCertificate tlsKey tokenSecretFile".split()
+    {
+        *("listen", "tlsCertificate", "tlsKey", "tokenSecretFile", "adminListen"),
+        *("authority", "agentNamespace", "agentServiceAccount", "agentAudience", "nodeGuard"),
+        *("kubeconfig", "kubeContext", "manifests", "manifestNodes"),
+    }
 )
-AGENT_OWN = frozenset("adminListen caFile listen serverName servers tokenFile".split())
+AGENT_OWN = frozenset(["adminListen", "caFile", "listen", "serverName", "servers", "tokenFile"])
 
 Schema = dict[str, Any]
 Path_ = tuple[str, ...]

@@ -1,0 +1,48 @@
+# Both images: `docker build --target server -t rolecall-server:0.1.0 .`, and the same with `agent`.
+# Every package is pinned with its hash, and nothing is compiled or resolved here.
+ARG PYTHON=python:3.13-slim
+
+# The wheel: the same file for both.
+FROM ${PYTHON} AS wheel
+WORKDIR /source
+COPY requirements/build.txt requirements/
+RUN pip install --no-cache-dir --no-deps --require-hashes --only-binary :all: -r requirements/build.txt
+COPY pyproject.toml README.md LICENSE ./
+COPY common common
+COPY proto proto
+COPY server server
+COPY agent agent
+COPY cli cli
+COPY examples examples
+RUN pip wheel --no-cache-dir --no-index --no-deps --no-build-isolation --wheel-dir /wheel .
+
+# An environment for each side, without pip, and compiled once: its files cannot be written later.
+FROM ${PYTHON} AS server-environment
+COPY requirements/server.txt /requirements.txt
+RUN python -m venv --without-pip /opt/rolecall
+RUN pip --python /opt/rolecall/bin/python install --no-cache-dir --no-deps --require-hashes --only-binary :all: -r /requirements.txt
+COPY --from=wheel /wheel /wheel
+RUN pip --python /opt/rolecall/bin/python install --no-cache-dir --no-deps --no-index /wheel/*.whl
+RUN /opt/rolecall/bin/python -m compileall -q -f --invalidation-mode unchecked-hash /opt/rolecall/lib
+
+FROM ${PYTHON} AS agent-environment
+COPY requirements/agent.txt /requirements.txt
+RUN python -m venv --without-pip /opt/rolecall
+RUN pip --python /opt/rolecall/bin/python install --no-cache-dir --no-deps --require-hashes --only-binary :all: -r /requirements.txt
+COPY --from=wheel /wheel /wheel
+RUN pip --python /opt/rolecall/bin/python install --no-cache-dir --no-deps --no-index /wheel/*.whl
+RUN /opt/rolecall/bin/python -m compileall -q -f --invalidation-mode unchecked-hash /opt/rolecall/lib
+
+FROM ${PYTHON} AS server
+COPY --from=server-environment /opt/rolecall /opt/rolecall
+ENV PATH=/opt/rolecall/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+USER 65532:65532
+ENTRYPOINT ["rolecall"]
+CMD ["server", "--help"]
+
+FROM ${PYTHON} AS agent
+COPY --from=agent-environment /opt/rolecall /opt/rolecall
+ENV PATH=/opt/rolecall/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+USER 65532:65532
+ENTRYPOINT ["rolecall"]
+CMD ["agent", "--help"]
