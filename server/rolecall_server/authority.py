@@ -1,7 +1,8 @@
 """Who an agent is: the seam between a bearer token and the node that it speaks for."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from ipaddress import ip_address
 from typing import Protocol
 
@@ -20,6 +21,9 @@ class Agent:
 
     node: NodeName
     pod_uid: PodUid | None = None
+    # When the authority is to be asked again while the agent stays; None where that changes
+    # nothing. It says how sure the answer is, and nothing about who the agent is.
+    again_at: datetime | None = field(default=None, compare=False)
 
 
 class AuthorityError(Exception):

@@ -3,13 +3,12 @@
 import hashlib
 import hmac
 import random
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from rolecall_common.secret import NotPickled
-from rolecall_proto.values import Address, DoorKeys, Hello, NodeName, Resolution
+from rolecall_proto.values import Address, DoorKeys, Hello, NodeName, PodUid, Resolution
 from rolecall_server.assignments import Assignments
 from rolecall_server.authority import Agent
 from rolecall_server.budget import Budget, BudgetRules
@@ -19,11 +18,12 @@ from rolecall_server.identity import Identity
 from rolecall_server.index import Index
 from rolecall_server.issuer import Issued, IssueError
 from rolecall_server.journal import Journal
+from rolecall_server.pods import Pod
 from rolecall_server.policy import Entitled, Policy
 from rolecall_server.register import Register
 from rolecall_server.source import Change
 from rolecall_server.stock import Stock
-from rolecall_server.tally import Statistics, count_overdue, first_end, pods_by_state
+from rolecall_server.tally import Statistics, by_version, count_overdue, first_end, pods_by_state
 
 __all__ = ["Broker", "BrokerRules", "Connection", "Statistics"]
 
@@ -82,6 +82,22 @@ class Broker:
                 self._bugs += 1
                 self._register.deny_for_bug(part, error, now)
 
+    def pod(self, uid: PodUid) -> Pod | None:
+        """Return a pod that is bound and not finished; None where the watch has shown no such."""
+        entry = self._index.entry(uid)
+        return entry.pod if entry is not None else None
+
+    def runs(self, agent: Agent) -> bool:
+        """Tell whether the agent's own pod is still there, on the node that it speaks for.
+
+        A level: it becomes false as the watch shows that pod gone or moved, and every connection
+        of its node is woken then. An agent that is no pod is always there.
+        """
+        if agent.pod_uid is None:
+            return True
+        entry = self._index.entry(agent.pod_uid)
+        return entry is not None and entry.node == agent.node
+
     def connect(
         self, agent: Agent, hello: Hello, wake: Callable[[], None], now: datetime
     ) -> Connection:
@@ -91,7 +107,8 @@ class Broker:
         snapshot is ready at once; *wake* is not called for it.
         """
         node = agent.node
-        opening = Opening(node, hello.version, Claims(hello.held, now), self._keys_of(node))
+        claims, keys = Claims(hello.held, now), self._keys_of(node)
+        opening = Opening(node, hello.version, claims, keys, agent.pod_uid)
         connection = Connection(opening, wake, self._assignments)
         self._register.connections.setdefault(node, []).append(connection)
         for uid, entry in self._index.on_node(node).items():
@@ -151,7 +168,7 @@ class Broker:
             sessions=sum(each.session is not None for each in supplies),
             sessions_idle=sum(each.session is not None and not each.needed_by for each in supplies),
             first_end=first_end(supplies),
-            nodes=Counter(each.version for each in everyone),
+            nodes=by_version(each.version for each in everyone),
             claims_restored=self._stock.claims_restored,
             due=self._stock.schedule.count_ready(now),
             overdue=count_overdue(supplies, now),

@@ -48,6 +48,7 @@ class Opening:
     version: str
     claims: Claims
     keys: DoorKeys
+    agent_pod: PodUid | None = None
 
 
 class Copies:
@@ -94,6 +95,7 @@ class Connection:
         self._wake = wake
         self._view = view
         self._keys = opening.keys
+        self._agent_pod = opening.agent_pod
         self._copies = Copies()
         self._pods: dict[PodUid, None] = {}
         self._sessions: dict[SessionId, None] = {}
@@ -119,8 +121,11 @@ class Connection:
         return [*self._renewed(sessions), *self._changed(pods)]
 
     def touch_pod(self, uid: PodUid) -> None:
-        """Note that something about the pod has changed."""
-        self._touch()
+        """Note that something about the pod has changed.
+
+        Of the agent's own pod it wakes in any case: an agent that is stuck may be told to end.
+        """
+        self._touch(always=uid == self._agent_pod)
         self._pods[uid] = None
 
     def touch_session(self, session_id: SessionId, *, state: bool) -> None:
@@ -139,9 +144,9 @@ class Connection:
         self._open = False
         self.users = {}
 
-    def _touch(self) -> None:
+    def _touch(self, *, always: bool = False) -> None:
         # The first change since the last `take` wakes; the others find it awake.
-        if self._open and not self._pods and not self._sessions:
+        if self._open and (always or not (self._pods or self._sessions)):
             self._wake()
 
     def _snapshot(self) -> list[Update]:

@@ -11,15 +11,16 @@ from rolecall_server.service import Service
 
 # Streams are ended first and take no time; this is for one whose agent has stopped reading.
 STOP_GRACE = 2.0
-MAX_CALLS = (
-    20_000  # Twice the streams of the largest clusters that Kubernetes supports (5,000 nodes).
-)
-
 _OPTIONS = [
     ("grpc.so_reuseport", 0),  # A second server on the port is an error, not a silent half of it.
     ("grpc.max_receive_message_length", 1024 * 1024),  # The most claims, of 64 bytes, and room.
     ("grpc.absolute_max_metadata_size", 16 * 1024),  # Twice the longest token that is accepted.
-    ("grpc.max_concurrent_streams", 32),  # Of one agent: its stream, and the questions in flight.
+    # Of one agent: its stream, and the questions in flight. There is no limit on the calls of all:
+    # it would count those of peers that have proved nothing yet, who could then lock agents out.
+    ("grpc.max_concurrent_streams", 8),
+    # Whoever has connected, and neither proves anything nor asks, is not waited for.
+    ("grpc.server_handshake_timeout_ms", 10_000),
+    ("grpc.max_connection_idle_ms", 60_000),
     # A dead agent's sessions are renewed for nobody: find it within half a minute.
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
@@ -44,7 +45,7 @@ async def listening(
 
     Raises: ListenError.
     """
-    server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=MAX_CALLS)
+    server = grpc.aio.server(options=_OPTIONS)
     broker_pb2_grpc.add_BrokerServicer_to_server(service, server)
     server.add_generic_rpc_handlers((health_handler(lambda: service.serving),))
     try:

@@ -43,7 +43,7 @@ NODES = Metric(
     "rolecall_nodes_connected",
     Kind.GAUGE,
     "Agents that are connected.",
-    (Label("version", bound="the versions that are installed"),),
+    (Label("version", bound="the versions that are installed, at most 16, and `other`"),),
 )
 SESSIONS = Metric("rolecall_sessions", Kind.GAUGE, "Sessions whose credentials are in hand.")
 SESSIONS_IDLE = Metric(

@@ -1,15 +1,18 @@
 """The server's end of the wire: lets agents in, and streams to each what its node may hold."""
 
+import asyncio
 import contextlib
 import logging
 from collections import Counter
 from collections.abc import Generator
 from datetime import timedelta
+from functools import partial
 from typing import Any, NoReturn
 
 import grpc
 
 from rolecall_common.clock import Clock
+from rolecall_common.secret import Secret
 from rolecall_proto.codec import (
     Malformed,
     decode_hello,
@@ -29,7 +32,22 @@ from rolecall_server.authority import (
 )
 from rolecall_server.bearer import bearer_token
 from rolecall_server.broker import Broker, Connection
-from rolecall_server.streams import Refusal, Stream, Streams
+from rolecall_server.refusals import (
+    BAD_TOKEN,
+    GONE,
+    LOST,
+    NO_AGENT,
+    NO_STREAM,
+    NO_TOKEN,
+    NOT_SYNCED,
+    STOPPING,
+    TOO_MANY,
+    TOO_OFTEN,
+    UNDECIDED,
+    Refusal,
+    Refusals,
+)
+from rolecall_server.streams import Stream, Streams
 
 log = logging.getLogger(__name__)
 
@@ -40,15 +58,9 @@ HEARTBEAT = timedelta(seconds=10)
 # Five milliseconds are little beside what STS takes, and leave the first of them to STS.
 GATHER = timedelta(milliseconds=5)
 
-# What agents are told is constant: the reason of a refusal is in our log, not in theirs.
-_NOT_SYNCED: Refusal = (grpc.StatusCode.UNAVAILABLE, "not synced yet")
-_STOPPING: Refusal = (grpc.StatusCode.UNAVAILABLE, "the server is stopping")
-_NO_TOKEN: Refusal = (grpc.StatusCode.UNAUTHENTICATED, "one bearer token is needed")
-_BAD_TOKEN: Refusal = (grpc.StatusCode.UNAUTHENTICATED, "the token was not accepted")
-_NO_AGENT: Refusal = (grpc.StatusCode.PERMISSION_DENIED, "the token is not an agent's")
-_UNDECIDED: Refusal = (grpc.StatusCode.UNAVAILABLE, "nobody can tell yet whose token this is")
-_NO_STREAM: Refusal = (grpc.StatusCode.FAILED_PRECONDITION, "this node has no stream here")
-_TOO_OFTEN: Refusal = (grpc.StatusCode.RESOURCE_EXHAUSTED, "this node asks too often")
+# How often it is looked whose token is to be judged again: little beside the five minutes that a
+# review is good for, and soon after an outage in which nobody could be asked.
+LOOK = timedelta(seconds=10)
 
 # gRPC's own types do not say which messages a context is for in a way that both calls could share.
 _Context = grpc.aio.ServicerContext[Any, Any]
@@ -71,73 +83,116 @@ class Service(broker_pb2_grpc.BrokerServicer):
         self._clock = clock
         self._gather = gather
         self._streams = Streams()
+        self._refusals = Refusals()
         self._closed = False
-        # Calls that were refused, by status; for metrics.
-        self.refused: Counter[grpc.StatusCode] = Counter()
 
     @property
     def serving(self) -> bool:
         """Whether an agent that comes now is let in."""
         return self._broker.synced and not self._closed
 
+    @property
+    def refused(self) -> Counter[grpc.StatusCode]:
+        """Calls that were refused, by status; for metrics."""
+        return self._refusals.by_code
+
     def close(self) -> None:
         """End every stream and let nobody in any more: agents go on with what they hold."""
         self._closed = True
         for stream in self._streams:
-            stream.end(_STOPPING)
+            stream.end(STOPPING)
+
+    async def run(self) -> NoReturn:
+        """Have the tokens of open streams judged again, each when its time has come."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                await self._clock.sleep(LOOK)
+                now = self._clock.now()
+                for stream in self._streams:
+                    if stream.take_due(now):
+                        name = f"judge {stream.agent.node} again"
+                        tasks.create_task(self._judge_again(stream), name=name)
+        raise AssertionError("the loop above has no end")
 
     # A coroutine, where the generated class knows generators only: of those a cancelled one is
     # closed by the garbage collector, and its node would stay connected until then.
     async def WatchNode(  # type: ignore[override]  # see above  # noqa: N802 - the protocol's name
         self, request: pb.WatchNodeRequest, context: _Context
     ) -> None:
-        agent = await self._authenticated(context)
+        agent, token = await self._authenticated(context)
         hello = decode_hello(request)
         if isinstance(hello, Malformed):
             await self._refuse(context, (grpc.StatusCode.INVALID_ARGUMENT, hello.problem))
-        with self._streams.opened(agent) as stream, self._connected(stream, hello) as connection:
-            ending = await self._tell(stream, connection, context)
+        async with asyncio.TaskGroup() as tasks:
+            with (
+                self._streams.opened(agent, token) as stream,
+                self._connected(stream, hello) as connection,
+            ):
+                telling = self._tell(stream, connection, context)
+                tasks.create_task(telling, name=f"tell {agent.node}")
+                ending = await stream.ended
+            # The node is let go of by now. What may be left is a write that its peer does not take:
+            # gRPC can neither take that back nor say anything behind it, only wait for the peer or
+            # for the end of the connection, and until then the call counts as the node's.
         await context.abort(*ending)
 
     async def ResolvePods(  # noqa: N802 - the protocol's name
         self, request: pb.ResolvePodsRequest, context: _Context
     ) -> pb.ResolvePodsResponse:
-        agent = await self._authenticated(context)
+        agent, _ = await self._authenticated(context)
         now = self._clock.now()
         node = self._streams.of(agent.node)
         if node is None:
-            await self._refuse(context, _NO_STREAM)
+            await self._refuse(context, NO_STREAM)
         addresses = decode_question(request)
         if isinstance(addresses, Malformed):
             await self._refuse(context, (grpc.StatusCode.INVALID_ARGUMENT, addresses.problem))
         if not node.may_ask(len(addresses), now):
-            await self._refuse(context, _TOO_OFTEN)
+            await self._refuse(context, TOO_OFTEN)
         return encode_resolutions(
             self._broker.resolve(agent.node, address, now) for address in addresses
         )
 
-    async def _tell(self, stream: Stream, connection: Connection, context: _Context) -> Refusal:
+    async def _tell(self, stream: Stream, connection: Connection, context: _Context) -> None:
         """Write what there is to tell, and a heartbeat after a silence, until someone ends it."""
         silent_since = self._clock.now()
-        while stream.ending is None:
+        while self._may_hear(stream):
             stream.changed.clear()
             updates = connection.take()
             now = self._clock.now()
             if not updates and now - silent_since >= HEARTBEAT:
                 updates = [Heartbeat(now)]
             for message in encode_updates(updates):
-                await context.write(message)
+                if not self._may_hear(stream):
+                    return
+                try:
+                    await context.write(message)
+                except grpc.aio.BaseError:  # The peer went in the middle of it.
+                    stream.end(LOST)
             if updates:
                 silent_since = self._clock.now()
             if await self._clock.wait_until(stream.changed, silent_since + HEARTBEAT):
                 await self._clock.sleep(self._gather)
-        return stream.ending
+
+    def _may_hear(self, stream: Stream) -> bool:
+        """Tell whether *stream* is open; it ends here where its agent's pod does not run any more.
+
+        A level, asked before every write: no message leaves after the watch has shown the end.
+        """
+        if not self._broker.runs(stream.agent):
+            stream.end(GONE)
+        return stream.is_open
+
+    def _wake(self, stream: Stream) -> None:
+        self._may_hear(stream)  # Also where the teller is stuck in a write.
+        stream.changed.set()
 
     @contextlib.contextmanager
     def _connected(self, stream: Stream, hello: Hello) -> Generator[Connection]:
         fields = {"node": stream.agent.node, "agent_version": hello.version}
         now = self._clock.now()
-        connection = self._broker.connect(stream.agent, hello, stream.changed.set, now)
+        wake = partial(self._wake, stream)
+        connection = self._broker.connect(stream.agent, hello, wake, now)
         log.info("an agent connected", extra={**fields, "held": len(hello.held)})
         try:
             yield connection
@@ -145,31 +200,53 @@ class Service(broker_pb2_grpc.BrokerServicer):
             self._broker.disconnect(connection, self._clock.now())
             log.info("an agent disconnected", extra=fields)
 
-    async def _authenticated(self, context: _Context) -> Agent:
+    async def _judge_again(self, stream: Stream) -> None:
+        try:
+            agent = await self._authority.authenticate(stream.token)
+        except UnauthenticatedError as error:
+            self._turn_out(stream, BAD_TOKEN, str(error))
+        except ForbiddenError as error:
+            self._turn_out(stream, NO_AGENT, str(error))
+        except UndecidedError:
+            # It goes on for as long as its pod runs, and is judged at the next look.
+            stream.again_at = self._clock.now()
+        else:
+            stream.again_at = agent.again_at
+            if agent != stream.agent:
+                self._turn_out(stream, GONE, "the agent's pod is on another node")
+
+    def _turn_out(self, stream: Stream, refusal: Refusal, why: str) -> None:
+        fields = {"node": stream.agent.node, "reason": why}
+        log.warning("an agent that was let in is refused now", extra=fields)
+        stream.end(refusal)
+
+    async def _authenticated(self, context: _Context) -> tuple[Agent, Secret]:
+        """Return who calls, and by which token; the call counts as the node's until it is over."""
         if not self.serving:
-            await self._refuse(context, _STOPPING if self._closed else _NOT_SYNCED)
+            await self._refuse(context, STOPPING if self._closed else NOT_SYNCED)
         token = bearer_token(context.invocation_metadata() or ())
         if token is None:
-            await self._refuse(context, _NO_TOKEN)
+            await self._refuse(context, NO_TOKEN)
         try:
             agent = await self._authority.authenticate(token)
         except UnauthenticatedError as error:
-            await self._refuse(context, _BAD_TOKEN, error)
+            await self._refuse(context, BAD_TOKEN, error)
         except ForbiddenError as error:
-            await self._refuse(context, _NO_AGENT, error)
+            await self._refuse(context, NO_AGENT, error)
         except UndecidedError as error:
-            await self._refuse(context, _UNDECIDED, error)
+            await self._refuse(context, UNDECIDED, error)
         if self._closed:  # Since the token was taken to the authority.
-            await self._refuse(context, _STOPPING)
-        return agent
+            await self._refuse(context, STOPPING)
+        if not self._streams.begin_call(agent.node):
+            await self._refuse(context, TOO_MANY)
+        context.add_done_callback(
+            lambda _: self._streams.end_call(agent.node)  # type: ignore[arg-type]  # no Protocol
+        )
+        return agent, token
 
     async def _refuse(
         self, context: _Context, refusal: Refusal, why: Exception | None = None
     ) -> NoReturn:
         code, told = refusal
-        self.refused[code] += 1
-        fields = {"peer": context.peer(), "code": code.name, "reason": str(why or told)}
-        # Whoever asks too often would fill the log as well; the metric counts it.
-        level = logging.DEBUG if refusal is _TOO_OFTEN else logging.INFO
-        log.log(level, "an agent's call was refused", extra=fields)
+        self._refusals.note(refusal, context.peer(), str(why or told), self._clock.now())
         await context.abort(code, told)

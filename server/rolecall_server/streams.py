@@ -2,23 +2,24 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-import grpc
-
+from rolecall_common.secret import Secret
 from rolecall_proto.values import NodeName
 from rolecall_server.authority import Agent
+from rolecall_server.refusals import SUPERSEDED, Refusal
 
 # The agent that is and the one that replaces it; a third means that the first is dead.
 STREAMS_PER_NODE = 2
+# Two agents, each with its stream and half a dozen questions; and streams that have ended and whose
+# peer does not take the last message, which nothing but the end of the connection can free.
+CALLS_PER_NODE = 16
 # A kubelet runs 110 pods unless told otherwise, seldom more than 250; all may ask at once, twice.
 QUESTIONS_BURST = 512.0
 QUESTIONS_PER_SECOND = 50.0
-
-Refusal = tuple[grpc.StatusCode, str]
-SUPERSEDED: Refusal = (grpc.StatusCode.ABORTED, "newer streams of this node took over")
 
 
 @dataclass(slots=True, eq=False)
@@ -26,12 +27,27 @@ class Stream:
     """One agent's open call. Whoever wants it to end says so; the call ends itself."""
 
     agent: Agent
+    token: Secret
     changed: asyncio.Event = field(default_factory=asyncio.Event)
-    ending: Refusal | None = None
+    ended: asyncio.Future[Refusal] = field(default_factory=asyncio.Future)
+    again_at: datetime | None = None  # When the token is to be judged again.
+
+    @property
+    def is_open(self) -> bool:
+        return not self.ended.done()
 
     def end(self, why: Refusal) -> None:
-        self.ending = self.ending or why
+        """End the stream, also where a write is stuck; nothing more is written to it."""
+        if self.is_open:
+            self.ended.set_result(why)
         self.changed.set()
+
+    def take_due(self, now: datetime) -> bool:
+        """Tell whether the token is to be judged now; true once, until `again_at` is set anew."""
+        if self.again_at is None or now < self.again_at or not self.is_open:
+            return False
+        self.again_at = None
+        return True
 
 
 @dataclass(slots=True)
@@ -55,10 +71,11 @@ class Node:
 
 
 class Streams:
-    """All open streams, by node."""
+    """All open streams, by node, and the calls that each node has not let go of."""
 
     def __init__(self) -> None:
         self._nodes: dict[NodeName, Node] = {}
+        self._calls: Counter[NodeName] = Counter()
 
     def __iter__(self) -> Iterator[Stream]:
         return (stream for node in list(self._nodes.values()) for stream in list(node.streams))
@@ -66,10 +83,23 @@ class Streams:
     def of(self, node: NodeName) -> Node | None:
         return self._nodes.get(node)
 
+    def begin_call(self, node: NodeName) -> bool:
+        """Count a call of *node*, to be taken back by `end_call`; false where it has too many."""
+        if self._calls[node] >= CALLS_PER_NODE:
+            return False
+        self._calls[node] += 1
+        return True
+
+    def end_call(self, node: NodeName) -> None:
+        """Note that a call which `begin_call` has counted is over, in gRPC's eyes as well."""
+        self._calls[node] -= 1
+        if not self._calls[node]:
+            del self._calls[node]
+
     @contextlib.contextmanager
-    def opened(self, agent: Agent) -> Generator[Stream]:
+    def opened(self, agent: Agent, token: Secret) -> Generator[Stream]:
         """Keep a new stream of *agent* while the block runs. Of too many, the oldest ends."""
-        stream = Stream(agent)
+        stream = Stream(agent, token, again_at=agent.again_at)
         node = self._nodes.setdefault(agent.node, Node())
         node.streams.append(stream)
         for oldest in node.streams[:-STREAMS_PER_NODE]:

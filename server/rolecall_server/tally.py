@@ -1,5 +1,6 @@
 """How the engine stands at one moment, counted for metrics."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -34,6 +35,11 @@ class Statistics:
 # A renewal that has been due for longer is late, whatever holds it up: budget, back-off or a bug.
 OVERDUE = timedelta(minutes=1)
 
+# A version is the agent's own word: one that lies must not make a series of each of its lies.
+MOST_VERSIONS = 16  # More than one cluster ever runs.
+_VERSION = re.compile(r"\d{1,4}\.\d{1,4}\.\d{1,4}[-+.\w]{0,17}", re.ASCII)
+_OTHER = "other"
+
 # Decisions of the policy that a change of the cluster may still turn into an answer.
 _PENDING = frozenset({Reason.NAMESPACE_UNKNOWN})
 
@@ -51,6 +57,15 @@ def pods_by_state(
         for connection in supply.needed_by:
             counts[supply.standing(connection)] += len(connection.users[session_id])
     return counts
+
+
+def by_version(versions: Iterable[str]) -> Mapping[str, int]:
+    """Count agents by the version they say: the commonest ones that look like one, and `other`."""
+    counts = Counter(each if _VERSION.fullmatch(each) else _OTHER for each in versions)
+    others = counts.pop(_OTHER, 0)
+    kept = dict(counts.most_common(MOST_VERSIONS))
+    others += counts.total() - sum(kept.values())
+    return {**kept, _OTHER: others} if others else kept
 
 
 def count_overdue(supplies: Iterable[Supply], now: datetime) -> int:
