@@ -36,8 +36,6 @@ V = TypeVar("V")
 _RETRY = Backoff(timedelta(seconds=0.2), timedelta(seconds=30), jitter=0.5)
 # The API server ends a watch after so long, so that watches spread over its replicas again.
 _SHORTEST_WATCH, _LONGEST_WATCH = 240, 480  # seconds
-# A watch that ends sooner than this was no success, and is not opened again at once.
-_TOO_SHORT = timedelta(seconds=5)
 _PAGE = "500"  # pods are 4 MB of JSON, and some four milliseconds of decoding.
 _STREAMED = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
 # What an API server says that cannot list by a watch (it came with 1.27, and may be switched off).
@@ -65,12 +63,13 @@ class Reflector(Generic[V]):
         self._version = ""  # Everything was told up to here; empty where a listing is due.
         self._streams = True  # Whether the next listing is tried by a watch.
         self._failures = 0  # In a row.
+        self._progressed = False
         self._fresh: bool | None = None  # As it was told last.
 
     async def changes(self) -> AsyncGenerator[Change]:
         """Yield a listing first, then changes as they happen; it ends only by being closed."""
         while True:
-            opened_at = self._clock.now()
+            self._progressed = False
             problem: ApiError | None = None
             try:
                 async with aclosing(self._once()) as changes:
@@ -80,7 +79,8 @@ class Reflector(Generic[V]):
                 problem = self._noted(error)
                 for told in self._told(fresh=False):
                     yield told
-            if problem is not None or self._clock.now() - opened_at < _TOO_SHORT:
+            # A watch that ends without a word is no success, and is not opened again at once.
+            if problem is not None or not self._progressed:
                 await self._pause(problem)
 
     async def _once(self) -> AsyncGenerator[Change]:
@@ -120,7 +120,7 @@ class Reflector(Generic[V]):
                     continue
                 if listing is None:
                     self._version = event.resource_version or self._version
-                    self._failures = 0
+                    self._failures, self._progressed = 0, True
                     for change in changes_of(self._kind, event):
                         yield change
                 elif isinstance(event, Bookmark) and event.initial_end:
@@ -131,7 +131,7 @@ class Reflector(Generic[V]):
                     listing.add_event(event)
 
     def _listed(self, listing: Listing[V], version: str, how: str) -> Iterator[Change]:
-        self._version, self._failures = version, 0
+        self._version, self._failures, self._progressed = version, 0, True
         self.statistics.listings[how] += 1
         yield from listing.changes()
         yield from self._told(fresh=True)
