@@ -87,6 +87,11 @@ class Broker:
         entry = self._index.entry(uid)
         return entry.pod if entry is not None else None
 
+    def without_address(self, node: NodeName) -> list[Pod]:
+        """Return the pods of *node* of which the watch has not told an address yet."""
+        entries = self._index.on_node(node).values()
+        return [entry.pod for entry in entries if not entry.pod.addresses]
+
     def runs(self, agent: Agent) -> bool:
         """Tell whether the agent's own pod is still there, on the node that it speaks for.
 

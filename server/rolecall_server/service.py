@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from datetime import timedelta
 from functools import partial
 from typing import Any, NoReturn
@@ -22,7 +22,7 @@ from rolecall_proto.codec import (
 )
 from rolecall_proto.v1 import broker_pb2 as pb
 from rolecall_proto.v1 import broker_pb2_grpc
-from rolecall_proto.values import Heartbeat, Hello
+from rolecall_proto.values import Address, Heartbeat, Hello, NodeName, Resolution
 from rolecall_server.authority import (
     Agent,
     Authority,
@@ -66,6 +66,10 @@ LOOK = timedelta(seconds=10)
 _Context = grpc.aio.ServicerContext[Any, Any]
 
 
+# Reads the pods of a node anew that have no address yet, as far as that can be done in a moment.
+Look = Callable[[NodeName], Awaitable[None]]
+
+
 class Service(broker_pb2_grpc.BrokerServicer):
     """Answers agents. Who asks is the authority's to say, and everything else the broker's."""
 
@@ -76,12 +80,17 @@ class Service(broker_pb2_grpc.BrokerServicer):
         clock: Clock,
         *,
         gather: timedelta = timedelta(0),
+        look: Look | None = None,
     ) -> None:
-        """*gather* is how long a change waits for others, to be told in the same message."""
+        """*gather* is how long a change waits for others, to be told in the same message.
+
+        *look* reads the pods of a node anew that have no address yet; None where nobody could.
+        """
         self._broker = broker
         self._authority = authority
         self._clock = clock
         self._gather = gather
+        self._look = look
         self._streams = Streams()
         self._refusals = Refusals()
         self._closed = False
@@ -149,9 +158,15 @@ class Service(broker_pb2_grpc.BrokerServicer):
             await self._refuse(context, (grpc.StatusCode.INVALID_ARGUMENT, addresses.problem))
         if not node.may_ask(len(addresses), now):
             await self._refuse(context, TOO_OFTEN)
-        return encode_resolutions(
-            self._broker.resolve(agent.node, address, now) for address in addresses
-        )
+        resolved = self._resolve(agent.node, addresses)
+        if self._look is not None and Resolution.UNKNOWN in resolved:
+            await self._look(agent.node)
+            resolved = self._resolve(agent.node, addresses)
+        return encode_resolutions(resolved)
+
+    def _resolve(self, node: NodeName, addresses: Iterable[Address]) -> list[Resolution]:
+        now = self._clock.now()
+        return [self._broker.resolve(node, address, now) for address in addresses]
 
     async def _tell(self, stream: Stream, connection: Connection, context: _Context) -> None:
         """Write what there is to tell, and a heartbeat after a silence, until someone ends it."""

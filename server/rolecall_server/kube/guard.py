@@ -1,0 +1,150 @@
+"""Looks whether the API server keeps nodes from writing the annotations that we read.
+
+A kubelet may write annotations of its pods through their status, and create mirror pods anywhere.
+The chart installs a ValidatingAdmissionPolicy against that. Where it is missing, whoever has one
+node may give its pods other roles: the log and a metric say so.
+"""
+
+import enum
+import logging
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import NoReturn
+
+import msgspec
+
+from rolecall_common.clock import Clock
+from rolecall_server.annotations import AnnotationKeys
+from rolecall_server.kube.api import Api, ApiError, RejectedError
+
+log = logging.getLogger(__name__)
+
+# A policy is taken away by hand, if ever: minutes are soon enough, and one request each is nothing.
+_PERIOD = timedelta(minutes=5)
+# Nobody could be asked: sooner again, so that the metric is true soon after an outage.
+_SOON = timedelta(seconds=30)
+_JITTER = 0.2
+_PATH = "/apis/admissionregistration.k8s.io/v1/"
+_NOT_FOUND = 404
+# What the chart's policy says that it guards.
+_KEYS, _PREFIXES, _LABELS = (
+    "rolecall.io/guarded-annotations",
+    "rolecall.io/guarded-annotation-prefixes",
+    "rolecall.io/guarded-labels",
+)
+
+
+class _Metadata(msgspec.Struct, frozen=True):
+    annotations: dict[str, str] | None = None
+
+
+class _PolicySpec(msgspec.Struct, frozen=True):
+    failure_policy: str | None = msgspec.field(default=None, name="failurePolicy")
+
+
+class _Policy(msgspec.Struct, frozen=True):
+    metadata: _Metadata = _Metadata()
+    spec: _PolicySpec = _PolicySpec()
+
+
+class _BindingSpec(msgspec.Struct, frozen=True):
+    policy_name: str = msgspec.field(default="", name="policyName")
+    actions: list[str] = msgspec.field(default_factory=list, name="validationActions")
+    match_resources: msgspec.Raw | None = msgspec.field(default=None, name="matchResources")
+
+
+class _Binding(msgspec.Struct, frozen=True):
+    spec: _BindingSpec = _BindingSpec()
+
+
+class GuardState(enum.Enum):
+    IN_PLACE = "in place"
+    MISSING = "missing"
+    UNKNOWN = "unknown"  # The API server did not say.
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a look at the guard found; *problem* is a sentence, empty where all is well."""
+
+    state: GuardState
+    problem: str = ""
+
+
+class NodeGuard:
+    """Looks from time to time; *finding* is what the last look found."""
+
+    def __init__(
+        self, api: Api, name: str, keys: AnnotationKeys, clock: Clock, dice: random.Random
+    ) -> None:
+        self.finding = Finding(GuardState.UNKNOWN, "it was not looked for yet")
+        self._api = api
+        self._name = name
+        self._keys = keys
+        self._clock = clock
+        self._dice = dice
+
+    async def run(self) -> NoReturn:
+        """Look until cancelled, and say what is news."""
+        while True:
+            finding = await self._look()
+            if finding != self.finding:
+                self.finding = finding
+                self._say(finding)
+            period = _SOON if finding.state is GuardState.UNKNOWN else _PERIOD
+            await self._clock.sleep(period * (1 + _JITTER * self._dice.random()))
+
+    async def _look(self) -> Finding:
+        try:
+            policy = await self._api.get(f"{_PATH}validatingadmissionpolicies/{self._name}")
+            binding = await self._api.get(f"{_PATH}validatingadmissionpolicybindings/{self._name}")
+        except RejectedError as error:
+            if error.status == _NOT_FOUND:
+                return Finding(GuardState.MISSING, "there is no such policy, or no binding of it")
+            return Finding(GuardState.UNKNOWN, str(error))
+        except ApiError as error:
+            return Finding(GuardState.UNKNOWN, str(error))
+        return judge(policy, binding, self._name, self._keys)
+
+    def _say(self, finding: Finding) -> None:
+        fields = {"policy": self._name, "reason": finding.problem}
+        match finding.state:
+            case GuardState.IN_PLACE:
+                log.info("the node guard is in place", extra={"policy": self._name})
+            case GuardState.MISSING:
+                log.error(
+                    "the node guard is missing: a node may choose its pods' roles", extra=fields
+                )
+            case GuardState.UNKNOWN:
+                log.warning("it is not known whether the node guard is in place", extra=fields)
+
+
+def judge(policy: bytes, binding: bytes, name: str, keys: AnnotationKeys) -> Finding:
+    """Tell whether *policy* and *binding* guard *keys*. Raises nothing, whatever they say."""
+    try:
+        guard = msgspec.json.decode(policy, type=_Policy)
+        bound = msgspec.json.decode(binding, type=_Binding).spec
+    except msgspec.DecodeError as error:
+        return Finding(GuardState.UNKNOWN, f"it is unreadable: {error}")
+    if guard.spec.failure_policy not in {None, "Fail"}:  # None stands for the default.
+        return Finding(GuardState.MISSING, "its failurePolicy lets pass what it cannot judge")
+    if bound.policy_name != name or "Deny" not in bound.actions:
+        return Finding(GuardState.MISSING, "its binding does not deny")
+    if bound.match_resources is not None:
+        return Finding(GuardState.MISSING, "its binding limits what it looks at")
+    notes = guard.metadata.annotations or {}
+    wanted = (
+        (_KEYS, {*keys.role, *keys.external_id, *keys.session_name}),
+        (_PREFIXES, set(keys.session_tag_prefix)),
+        (_LABELS, set(keys.labels)),
+    )
+    missing = [key for note, read in wanted for key in _beyond(read, notes.get(note, ""))]
+    if missing:
+        return Finding(GuardState.MISSING, f"it does not guard {', '.join(missing)}")
+    return Finding(GuardState.IN_PLACE)
+
+
+def _beyond(read: Iterable[str], guarded: str) -> list[str]:
+    return sorted(set(read) - set(guarded.split(",")))
