@@ -52,7 +52,7 @@ class _Policy(msgspec.Struct, frozen=True):
 class _BindingSpec(msgspec.Struct, frozen=True):
     policy_name: str = msgspec.field(default="", name="policyName")
     actions: list[str] = msgspec.field(default_factory=list, name="validationActions")
-    match_resources: msgspec.Raw | None = msgspec.field(default=None, name="matchResources")
+    match_resources: dict[str, object] | None = msgspec.field(default=None, name="matchResources")
 
 
 class _Binding(msgspec.Struct, frozen=True):
@@ -132,7 +132,9 @@ def judge(policy: bytes, binding: bytes, name: str, keys: AnnotationKeys) -> Fin
         return Finding(GuardState.MISSING, "its failurePolicy lets pass what it cannot judge")
     if bound.policy_name != name or "Deny" not in bound.actions:
         return Finding(GuardState.MISSING, "its binding does not deny")
-    if bound.match_resources is not None:
+    # Empty selectors are what the API server fills in: they limit nothing.
+    limits = (bound.match_resources or {}).items()
+    if any(said for what, said in limits if what != "matchPolicy"):
         return Finding(GuardState.MISSING, "its binding limits what it looks at")
     notes = guard.metadata.annotations or {}
     wanted = (
