@@ -1,0 +1,137 @@
+"""What the pods may do: to their nodes, and to the Kubernetes API."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chart.rendering import Helm, Rendering
+
+INSTALL = (Path(__file__).parents[2] / "docs" / "install.md").read_text()
+_ACCESS_ROW = re.compile(r"^\| `([^`]*)` \| `([^`]*)` \| `([^`]*)` \| ", re.MULTILINE)
+
+
+def templates(rendering: Rendering) -> list[dict[str, Any]]:
+    return [rendering.server, rendering.agent]
+
+
+def test_every_container_is_confined_as_restricted_demands(default: Rendering) -> None:
+    """No root, no capability, nothing to write to, no way to gain anything, filtered calls."""
+    for template in templates(default):
+        spec = template["spec"]
+        assert spec["securityContext"] == {
+            "fsGroup": 65532,
+            "runAsGroup": 65532,
+            "runAsNonRoot": True,
+            "runAsUser": 65532,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }
+        assert "initContainers" not in spec
+        for container in spec["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "capabilities": {"drop": ["ALL"]},
+                "readOnlyRootFilesystem": True,
+                "runAsNonRoot": True,
+            }
+
+
+def test_no_pod_shares_more_of_its_node_than_the_agent_its_network(default: Rendering) -> None:
+    """The servers fit into a namespace that is restricted; the agents' one exception is stated."""
+    for template in templates(default):
+        assert template["spec"].keys().isdisjoint({"hostPID", "hostIPC", "shareProcessNamespace"})
+        assert not [each for each in template["spec"]["volumes"] if "hostPath" in each]
+    assert "hostNetwork" not in default.server["spec"]
+    assert default.agent["spec"]["hostNetwork"] is True
+
+
+def test_the_agent_declares_no_port(default: Rendering) -> None:
+    """On the host's network each would be a hostPort, and keep a second agent off its node."""
+    assert "ports" not in default.agent["spec"]["containers"][0]
+
+
+def test_probes_name_no_host(default: Rendering) -> None:
+    """Pod Security's baseline refuses a probe with a host; the kubelet asks the pod's address."""
+    for template in templates(default):
+        container = template["spec"]["containers"][0]
+        probes = [container[name] for name in container if name.endswith("Probe")]
+        assert len(probes) >= 2
+        assert all(probe["httpGet"].keys() == {"path", "port"} for probe in probes)
+
+
+def test_no_token_of_the_kubernetes_api_is_mounted_by_itself(default: Rendering) -> None:
+    """It is switched off in both places, since auditors look at either."""
+    accounts = default.of_kind("ServiceAccount")
+
+    assert len(accounts) == 2
+    assert all(each["automountServiceAccountToken"] is False for each in accounts)
+    for template in templates(default):
+        assert template["spec"]["automountServiceAccountToken"] is False
+
+
+def test_an_agent_has_no_token_that_the_kubernetes_api_would_take(default: Rendering) -> None:
+    """Its one token is for the servers, and no role refers to its account."""
+    spec = default.agent["spec"]
+    subjects = [
+        subject for each in default.of_kind("ClusterRoleBinding") for subject in each["subjects"]
+    ]
+    tokens = [
+        source["serviceAccountToken"]
+        for volume in spec["volumes"]
+        for source in volume.get("projected", {}).get("sources", [])
+        if "serviceAccountToken" in source
+    ]
+
+    assert [token["audience"] for token in tokens] == ["rolecall"]
+    assert [subject["name"] for subject in subjects] == ["rolecall-server"]
+    assert default.of_kind("Role") == default.of_kind("RoleBinding") == []
+
+
+def test_the_servers_may_do_what_the_documentation_lists_and_nothing_else(
+    default: Rendering,
+) -> None:
+    """The table of docs/install.md is the whole of it."""
+    (role,) = default.of_kind("ClusterRole")
+    granted = set()
+    for rule in role["rules"]:
+        groups = rule.get("apiGroups", ["-"])
+        things = rule.get("resources") or rule["nonResourceURLs"]
+        named = ", ".join(rule.get("resourceNames", []))
+        for thing in things:
+            suffix = f" ({named})" if named else ""
+            verbs = ", ".join(rule["verbs"])
+            granted |= {(group or "core", thing + suffix, verbs) for group in groups}
+
+    assert granted == set(_ACCESS_ROW.findall(INSTALL))
+    assert not [entry for entry in granted if "*" in "".join(entry)]
+
+
+def test_no_pod_can_read_the_servers_key_through_an_agent(helm: Helm) -> None:
+    """What a pod mounts its node may read, so agents get a ConfigMap and never a Secret."""
+    tls = {
+        "source": "existing",
+        "existing": {"secretName": "own"},
+        "authority": {"configMapName": "trust"},
+    }
+    volumes = helm.render({"tls": tls}).agent["spec"]["volumes"]
+
+    assert not [each for each in volumes if "secret" in each]
+    assert [each["configMap"]["name"] for each in volumes if "configMap" in each] == ["trust"]
+
+
+@pytest.mark.parametrize("side", ["server", "agent"])
+def test_memory_is_bounded_and_cpu_is_not(default: Rendering, side: str) -> None:
+    """A CPU limit would turn a burst into latency; memory without one is the node's problem."""
+    resources = getattr(default, side)["spec"]["containers"][0]["resources"]
+
+    assert resources["limits"].keys() == {"memory"}
+    assert resources["requests"].keys() == {"cpu", "memory"}
+
+
+def test_agents_run_on_every_node_before_anything_else(default: Rendering) -> None:
+    """Every taint is tolerated, and nothing evicts an agent."""
+    spec = default.agent["spec"]
+
+    assert spec["tolerations"] == [{"operator": "Exists"}]
+    assert spec["priorityClassName"] == "system-node-critical"

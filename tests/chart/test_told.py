@@ -1,0 +1,198 @@
+"""What the chart tells the two programs is what this very code accepts."""
+
+import argparse
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from chart.rendering import CHART, Helm, Rendering
+from rolecall_agent.settings import Settings as AgentSettings
+from rolecall_cli.options import UsageError, add_settings, settings_of
+from rolecall_common.forms import HostPort
+from rolecall_common.settings import declared
+from rolecall_server.settings import AuthorityKind
+from rolecall_server.settings import Settings as ServerSettings
+from rolecall_server.settings.annotations import AnnotationSettings
+
+T = TypeVar("T")
+# One value for each of the servers' settings that an operator can give, of every shape.
+GIVEN: dict[str, Any] = {
+    "region": "eu-west-1",
+    "baseArn": "arn:aws:iam::111122223333:role/",
+    "stsCallsPerSecond": 10000,
+    "stsBurst": 100000,
+    "sessionDuration": "2h",
+    "sessionTags": {"team": "{label:team}", "where": "{namespace}"},
+    "podTags": ["cost", "stage"],
+    "sessionPolicy": '{"Version":"2012-10-17","Statement":[]}',
+    "allowedAccounts": ["012345678901", "111122223333"],
+    "allowPodExternalId": True,
+    "eventReasons": "kiam",
+    "roleAnnotation": "iam.amazonaws.com/role, example.com/role",
+    "auditFile": "",
+    "logLevel": "debug",
+}
+
+
+def read(side: type[T], words: list[str], environ: dict[str, str] | None = None) -> T:
+    """Return the settings as `rolecall` reads them from its command line."""
+    parser = argparse.ArgumentParser(exit_on_error=False, allow_abbrev=False)
+    add_settings(parser, side)
+    return settings_of(side, parser.parse_args(words), environ or {})
+
+
+def expanded(template: dict[str, Any], variables: dict[str, str]) -> list[str]:
+    """Return the container's arguments as the kubelet expands them; what is unknown it leaves."""
+    words: list[str] = template["spec"]["containers"][0]["args"][1:]
+    for name, value in variables.items():
+        words = [word.replace(f"$({name})", value) for word in words]
+    return words
+
+
+def server_settings(rendering: Rendering, folder: Path, address: str) -> ServerSettings:
+    (config,) = [each for each in rendering.of_kind("ConfigMap") if "settings.yaml" in each["data"]]
+    file = folder / "settings.yaml"
+    file.write_text(config["data"]["settings.yaml"])
+    mounted = "/etc/rolecall/settings/settings.yaml"
+    words = expanded(rendering.server, {"POD_IP": address})
+    return read(ServerSettings, [word.replace(mounted, str(file)) for word in words])
+
+
+@pytest.mark.parametrize("address", ["10.1.2.3", "fd00::3"])
+def test_the_server_accepts_what_the_chart_says(
+    default: Rendering, tmp_path: Path, address: str
+) -> None:
+    """It listens to all, answers probes at its own address, and knows who its agents are."""
+    settings = server_settings(default, tmp_path, address)
+
+    assert settings.listening.listen == HostPort("::", 8443)
+    assert settings.output.admin_listen == HostPort(address, 9801)
+    assert settings.authority is AuthorityKind.TOKEN_REVIEW
+    assert settings.kubernetes.agent_namespace == "rolecall"
+    assert settings.kubernetes.agent_service_account == "rolecall-agent"
+    assert settings.kubernetes.node_guard == "rolecall-node-guard"
+
+
+def test_the_server_accepts_what_the_operator_gives_by_way_of_the_chart(
+    helm: Helm, tmp_path: Path
+) -> None:
+    """Nothing is lost or bent between values and settings, large and leading digits included."""
+    rendering = helm.render({"server": {"settings": GIVEN}})
+    settings = server_settings(rendering, tmp_path, "10.1.2.3")
+
+    assert settings.aws.sts_calls_per_second == 10000
+    assert settings.aws.sts_burst == 100000
+    assert settings.sessions.session_tags == (("team", "{label:team}"), ("where", "{namespace}"))
+    assert settings.rules.allowed_accounts == ("012345678901", "111122223333")
+    assert settings.annotations.role_annotation == ("iam.amazonaws.com/role", "example.com/role")
+    assert settings.output.audit_file is None
+
+
+@pytest.mark.parametrize(
+    ("release", "variable"),
+    [("rolecall", "ROLECALL_SERVER_SERVICE_HOST"), ("a-b", "A_B_ROLECALL_SERVER_SERVICE_HOST")],
+)
+@pytest.mark.parametrize(("node", "service"), [("10.0.0.9", "10.96.0.7"), ("fd00::9", "fd00::7")])
+def test_the_agent_finds_the_servers_by_the_address_that_the_kubelet_injects(
+    helm: Helm, release: str, variable: str, node: str, service: str
+) -> None:
+    """No DNS is on the way, and the certificate's name is the Service's all the same."""
+    rendering = helm.render(release=release, namespace="infra")
+    words = expanded(rendering.agent, {"POD_IP": node, variable: service})
+    settings = read(AgentSettings, words)
+
+    assert settings.server.servers == (HostPort(service, 8443),)
+    name = rendering.of_kind("Deployment")[0]["metadata"]["name"]
+    assert settings.server.server_name == f"{name}.infra.svc"
+    assert settings.door.listen == (HostPort(node, 9803),)
+    assert settings.output.admin_listen == HostPort(node, 9802)
+    assert rendering.one("Service", name)["spec"]["type"] == "ClusterIP"
+
+
+def test_an_agent_that_was_started_before_the_service_was_there_says_so_and_is_restarted(
+    default: Rendering,
+) -> None:
+    """The kubelet leaves an unknown variable as it stands, and that is no address."""
+    with pytest.raises(UsageError, match=r"servers: .*ROLECALL_SERVER_SERVICE_HOST"):
+        read(AgentSettings, expanded(default.agent, {"POD_IP": "10.0.0.9"}))
+
+
+def test_the_agent_accepts_what_the_operator_gives_by_way_of_the_chart(helm: Helm) -> None:
+    """Lists become flags with commas, and nothing becomes nothing."""
+    given = {"allowedHosts": ["metadata:8080", "m"], "hold": "800ms", "auditFile": ""}
+    servers = {"servers": ["a.example.com:1", "[fd00::1]:2"], "serverName": "a.example.com"}
+    rendering = helm.render({"agent": {"settings": given, **servers}})
+    settings = read(AgentSettings, expanded(rendering.agent, {"POD_IP": "10.0.0.9"}))
+
+    assert settings.door.allowed_hosts == ("metadata:8080", "m")
+    assert settings.output.audit_file is None
+    assert settings.server.servers == (HostPort("a.example.com", 1), HostPort("fd00::1", 2))
+    assert settings.server.server_name == "a.example.com"
+
+
+def test_injected_variables_are_no_settings_to_the_agent(default: Rendering) -> None:
+    """The kubelet injects a dozen for each Service, whose names begin like those of settings."""
+    name = "ROLECALL_SERVER"
+    variables = {
+        f"{name}_SERVICE_HOST": "10.96.0.7",
+        f"{name}_SERVICE_PORT": "8443",
+        f"{name}_SERVICE_PORT_GRPC": "8443",
+        f"{name}_PORT": "tcp://10.96.0.7:8443",
+        f"{name}_PORT_8443_TCP": "tcp://10.96.0.7:8443",
+        f"{name}_PORT_8443_TCP_PROTO": "tcp",
+    }
+    words = expanded(default.agent, {"POD_IP": "10.0.0.9", f"{name}_SERVICE_HOST": "10.96.0.7"})
+
+    assert read(AgentSettings, words, variables).server.servers == (HostPort("10.96.0.7", 8443),)
+
+
+def test_each_side_expects_the_audience_of_the_other(helm: Helm, tmp_path: Path) -> None:
+    """Agents' tokens are made for the servers, whatever that is called."""
+    rendering = helm.render({"agent": {"tokenAudience": "keys.example.com"}})
+    (token,) = [each for each in rendering.agent["spec"]["volumes"] if each["name"] == "token"]
+    settings = server_settings(rendering, tmp_path, "10.1.2.3")
+
+    projected = token["projected"]["sources"][0]["serviceAccountToken"]
+    assert projected["audience"] == "keys.example.com"
+    assert projected["expirationSeconds"] == 12 * 3600
+    assert settings.kubernetes.agent_audience == "keys.example.com"
+
+
+def test_mounted_files_are_where_the_programs_look(default: Rendering) -> None:
+    """Every file that the chart tells a program of is in one of its mounts."""
+    told = [
+        (default.server, "/etc/rolecall/tls/tls.crt"),
+        (default.server, "/etc/rolecall/tls/tls.key"),
+        (default.server, "/etc/rolecall/token/secret"),
+        (default.agent, "/etc/rolecall/authority/ca.crt"),
+        (default.agent, "/var/run/secrets/rolecall/token"),
+    ]
+
+    for template, path in told:
+        assert path in files(template)
+
+
+def files(template: dict[str, Any]) -> set[str]:
+    """Return every file that is mounted with a name of its own."""
+    spec = template["spec"]
+    volumes = {each["name"]: each for each in spec["volumes"]}
+    found = set()
+    for mount in spec["containers"][0]["volumeMounts"]:
+        volume = volumes[mount["name"]]
+        sources = volume.get("projected", {}).get("sources", [volume])
+        for source in sources:
+            (described,) = [part for part in source.values() if isinstance(part, dict)]
+            items = described.get("items", [described] if "path" in described else [])
+            found |= {f"{mount['mountPath']}/{item['path']}" for item in items}
+    return found
+
+
+def test_the_guards_defaults_are_the_codes_own() -> None:
+    """The chart has to name the default keys itself, and this is what they are."""
+    text = (CHART / "templates" / "_settings.tpl").read_text()
+    settings = {each.name: each for each in declared(AnnotationSettings)}
+
+    for name in ("role", "externalId", "sessionName", "sessionTag"):
+        setting = settings[f"{name}Annotation"]
+        assert f'"setting" "{setting.name}" "default" "{setting.default_text}"' in text
