@@ -116,6 +116,24 @@ AGENTS_REFUSED = Metric(
     "Calls of agents that were refused, by gRPC's status.",
     (Label("code", tuple(code.name for code in grpc.StatusCode)),),
 )
+TOKEN_REVIEWS = Metric(
+    "rolecall_token_reviews_total",
+    Kind.COUNTER,
+    "Reviews of agents' tokens by the API server, by how they ended.",
+    (Label("result", ("accepted", "refused", "no_agent", "unavailable", "not_allowed")),),
+)
+TOKENS_UNREVIEWED = Metric(
+    "rolecall_tokens_accepted_unreviewed_total",
+    Kind.COUNTER,
+    "Times that an agent's token was accepted by its signature alone, since the API server was "
+    "away: when an agent came, and every ten seconds while its stream is open.",
+)
+KEY_FETCHES = Metric(
+    "rolecall_cluster_key_fetches_total",
+    Kind.COUNTER,
+    "Attempts to read the public keys by which the cluster signs tokens.",
+    (Label("result", ("ok", "unavailable", "refused", "unusable")),),
+)
 CERTIFICATE_END = Metric(
     "rolecall_tls_certificate_not_after_timestamp_seconds",
     Kind.GAUGE,
@@ -153,6 +171,9 @@ METRICS = (
     REMARKS,
     BUGS,
     AGENTS_REFUSED,
+    TOKEN_REVIEWS,
+    TOKENS_UNREVIEWED,
+    KEY_FETCHES,
     CERTIFICATE_END,
     CERTIFICATE_RELOADS,
 )
@@ -170,6 +191,9 @@ class Metrics:
         self.refusals = Counter(REFUSALS)
         self.remarks = Counter(REMARKS)
         self.bugs = Counter(BUGS)
+        self.token_reviews = Counter(TOKEN_REVIEWS)
+        self.tokens_unreviewed = Counter(TOKENS_UNREVIEWED)
+        self.key_fetches = Counter(KEY_FETCHES)
 
     def recorders(self) -> tuple[Counter | Histogram, ...]:
         return (
@@ -181,4 +205,7 @@ class Metrics:
             self.refusals,
             self.remarks,
             self.bugs,
+            self.token_reviews,
+            self.tokens_unreviewed,
+            self.key_fetches,
         )

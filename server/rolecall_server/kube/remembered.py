@@ -1,0 +1,38 @@
+"""A memory with an end: so many things, each for so long."""
+
+from collections import OrderedDict
+from datetime import datetime
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class Remembered(Generic[Key, Value]):
+    """Keeps *most* values, each until its end; of too many, the one unused the longest goes."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept: OrderedDict[Key, tuple[Value, datetime]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def keep(self, key: Key, value: Value, until: datetime) -> None:
+        self._kept[key] = value, until
+        self._kept.move_to_end(key)
+        if len(self._kept) > self._most:
+            self._kept.popitem(last=False)
+
+    def get(self, key: Key, now: datetime) -> Value | None:
+        value, until = self._kept.get(key, (None, now))
+        if value is None:
+            return None
+        if now >= until:
+            del self._kept[key]
+            return None
+        self._kept.move_to_end(key)
+        return value
+
+    def drop(self, key: Key) -> None:
+        self._kept.pop(key, None)

@@ -1,0 +1,151 @@
+"""What a token says about itself, read before anyone has vouched for it.
+
+Nothing here is believed: it decides which tokens are worth a question, so that garbage costs none.
+Who wrote the token may be anybody, so whatever it holds is a `Claims` or a refusal with its reason.
+"""
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+
+import msgspec
+
+from rolecall_proto.values import NodeName, PodUid
+from rolecall_server.authority import ForbiddenError, UnauthenticatedError
+
+# What API servers sign with (RSA and ECDSA), and PSS for those whose keys are in a vault. Pinned
+# here: a token never chooses how it is verified.
+ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "ES512")
+_LONGEST = 8 * 1024  # A projected token has about 1 KiB.
+_PART = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+_NAME_LIMIT = 253
+_END_OF_TIME = 253_402_300_799  # The last second that a datetime can hold.
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRules:
+    """Which service account the agents run as, and which audience their tokens are made for."""
+
+    namespace: str
+    service_account: str
+    audience: str
+
+    @property
+    def username(self) -> str:
+        return f"system:serviceaccount:{self.namespace}:{self.service_account}"
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Whose token it is: an agent's pod, as far as whoever vouches for the token knows."""
+
+    pod_uid: PodUid
+    pod_name: str
+    node: NodeName | None = None  # API servers before 1.30 do not say.
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a token says that may be an agent's."""
+
+    holder: Holder
+    issuer: str
+    key_id: str
+    expires_at: datetime
+    not_before: datetime | None
+    issued_at: datetime | None
+
+
+_Moment = Annotated[float, msgspec.Meta(ge=0, le=_END_OF_TIME)]
+
+
+class _Header(msgspec.Struct, frozen=True):
+    alg: str = ""
+    kid: str | None = None
+
+
+class _Named(msgspec.Struct, frozen=True):
+    name: str = ""
+    uid: str = ""
+
+
+class _Bound(msgspec.Struct, frozen=True):
+    """The claim by which Kubernetes says what a token is bound to."""
+
+    namespace: str = ""
+    serviceaccount: _Named | None = None
+    pod: _Named | None = None
+    node: _Named | None = None
+
+
+class _Payload(msgspec.Struct, frozen=True):
+    exp: _Moment
+    iss: str = ""
+    aud: str | list[str] = ""
+    sub: str = ""
+    nbf: _Moment | None = None
+    iat: _Moment | None = None
+    bound: _Bound | None = msgspec.field(default=None, name="kubernetes.io")
+
+
+_HEADER, _PAYLOAD = msgspec.json.Decoder(_Header), msgspec.json.Decoder(_Payload)
+
+
+def read_token(token: str, rules: AgentRules, now: datetime) -> Claims:
+    """Return what *token* says, where it may be a token of an agent that has not ended.
+
+    Raises: UnauthenticatedError, ForbiddenError.
+    """
+    header, payload = _parts(token)
+    if header.alg not in ALGORITHMS:
+        raise UnauthenticatedError("it is signed in a way that no API server uses")
+    audiences = [payload.aud] if isinstance(payload.aud, str) else payload.aud
+    if rules.audience not in audiences:
+        raise UnauthenticatedError("it is made for another audience")
+    ends = _moment(payload.exp)
+    if ends <= now:
+        raise UnauthenticatedError("it has expired")
+    return Claims(
+        holder=_holder(payload, rules),
+        issuer=payload.iss,
+        key_id=header.kid or "",
+        expires_at=ends,
+        not_before=None if payload.nbf is None else _moment(payload.nbf),
+        issued_at=None if payload.iat is None else _moment(payload.iat),
+    )
+
+
+def _parts(token: str) -> tuple[_Header, _Payload]:
+    parts = token.split(".", 3) if len(token) <= _LONGEST else []
+    if len(parts) != 3 or not all(map(_PART.fullmatch, parts)):  # noqa: PLR2004 - of a JWT
+        raise UnauthenticatedError("it is no JWT")
+    try:
+        return _HEADER.decode(_bytes(parts[0])), _PAYLOAD.decode(_bytes(parts[1]))
+    # msgspec's own error is a ValueError, and so are UnicodeDecodeError and binascii's. What is
+    # nested too deeply, in fields that nobody reads, is a RecursionError.
+    except (msgspec.MsgspecError, ValueError, binascii.Error, RecursionError) as error:
+        raise UnauthenticatedError(f"it is no JWT of Kubernetes ({type(error).__name__})") from None
+
+
+def _bytes(part: str) -> bytes:
+    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+
+
+def _holder(payload: _Payload, rules: AgentRules) -> Holder:
+    if payload.sub != rules.username:
+        raise ForbiddenError("it is another service account's")
+    bound = payload.bound or _Bound()
+    account = bound.serviceaccount or _Named()
+    if (bound.namespace, account.name) != (rules.namespace, rules.service_account):
+        raise ForbiddenError("it is bound to another service account, or to none")
+    pod, node = bound.pod or _Named(), bound.node or _Named()
+    if not 0 < len(pod.uid) <= _NAME_LIMIT:
+        raise ForbiddenError("it is bound to no pod")
+    return Holder(PodUid(pod.uid), pod.name, NodeName(node.name) if node.name else None)
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
