@@ -16,12 +16,9 @@ from rolecall_common.probes import probing
 from rolecall_common.process import Process
 from rolecall_common.version import VERSION
 from rolecall_server import configured, start
-from rolecall_server.authority import LoopbackAuthority
 from rolecall_server.broker import Broker
 from rolecall_server.levels import LevelCollector
 from rolecall_server.listen import listening
-from rolecall_server.manifests.placement import Pools
-from rolecall_server.manifests.source import ManifestSource
 from rolecall_server.metrics import Metrics
 from rolecall_server.observer import Observer
 from rolecall_server.readiness import Health
@@ -31,6 +28,7 @@ from rolecall_server.settings import Settings
 from rolecall_server.source import Source
 from rolecall_server.sts.connect import connect
 from rolecall_server.sts.verdicts import Outcome
+from rolecall_server.surroundings import Cluster, Manifests, Surroundings
 from rolecall_server.tls import ServerCertificate
 
 log = logging.getLogger(__name__)
@@ -54,11 +52,9 @@ async def run(settings: Settings) -> None:
                 audit = stack.enter_context(auditing(output.audit_file))
             with start.refusing("tlsCertificate, tlsKey"):
                 certificate = ServerCertificate(listen.tls_certificate, listen.tls_key, clock)
-            with start.refusing("listen"):
-                authority = LoopbackAuthority(listen.listen.host)
             with start.refusing("tokenSecretFile"):
                 secret = start.token_secret(listen.token_secret_file)
-            source = _source(settings, clock)
+            surroundings = await _surroundings(settings, stack, clock, dice, metrics)
             issuer = connect(configured.sts_options(settings), clock, observe)
             sts = await stack.enter_async_context(issuer)
             registry, health = CollectorRegistry(), Health(certificate)
@@ -71,30 +67,40 @@ async def run(settings: Settings) -> None:
         base, duration = await start.base_and_duration(settings, sts, clock, dice)
         with start.refusing():
             policy = start.policy(settings, base, duration, sts.endpoint.region)
-            observer = Observer(metrics, audit, clock.now)
-            broker = Broker(policy, configured.broker_rules(settings, base, secret), dice, observer)
-            service = Service(broker, authority, clock, gather=GATHER)
-            registry.register(LevelCollector(broker, service, certificate, source, clock.now))
+            journal = Observer(metrics, audit, clock.now)
+            broker = Broker(policy, configured.broker_rules(settings, base, secret), dice, journal)
+            attached = surroundings.attach(broker)
+            service = Service(broker, attached.authority, clock, gather=GATHER, look=attached.look)
+            registry.register(
+                LevelCollector(broker, service, certificate, surroundings.levels, clock.now)
+            )
             agents = listening(service, str(listen.listen), certificate.credentials())
             with start.refusing("listen"):
                 await stack.enter_async_context(agents)
         health.watch(broker)
         log.info("serving agents", extra={"listen": str(listen.listen), "version": VERSION})
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_feed(source, broker, clock), name="feed the broker")
+            for source in surroundings.sources:
+                tasks.create_task(_feed(source, broker, clock), name="feed the broker")
+            tasks.create_task(attached.run(), name="be part of the cluster")
+            tasks.create_task(service.run(), name="judge agents again")
             tasks.create_task(Refresher(broker, sts, clock, metrics).run(), name="issue sessions")
             tasks.create_task(sts.warm_up(), name="find own credentials")
             tasks.create_task(certificate.run(), name="reload the certificate")
             tasks.create_task(process.watch_loop(), name="watch the loop")
 
 
-def _source(settings: Settings, clock: Clock) -> ManifestSource:
-    """Return where pods come from. Raises ValueError."""
-    sources = settings.sources
-    if sources.manifests is None:
-        raise ValueError("manifests: the server needs a source of pods: name a directory")
-    pools = Pools(sources.manifest_nodes)
-    return ManifestSource(sources.manifests, pools, configured.annotation_keys(settings), clock)
+async def _surroundings(
+    settings: Settings,
+    stack: AsyncExitStack,
+    clock: Clock,
+    dice: random.Random,
+    metrics: Metrics,
+) -> Surroundings:
+    if settings.sources.manifests is not None:
+        return Manifests(settings, clock)
+    api, namespace = await start.api_and_namespace(settings, stack)
+    return Cluster(settings, namespace, api, clock, dice, metrics)
 
 
 async def _feed(source: Source, broker: Broker, clock: Clock) -> NoReturn:

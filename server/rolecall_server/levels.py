@@ -8,8 +8,8 @@ from prometheus_client.metrics_core import Metric as Family
 from rolecall_common.metrics import UNKNOWN, counter_family, gauge_family
 from rolecall_server import metrics
 from rolecall_server.broker import Broker
-from rolecall_server.manifests.source import ManifestSource
 from rolecall_server.service import Service
+from rolecall_server.surroundings import SourceLevels
 from rolecall_server.tls import ServerCertificate
 
 
@@ -21,28 +21,34 @@ class LevelCollector:
         broker: Broker,
         service: Service,
         certificate: ServerCertificate,
-        source: ManifestSource,
+        sources: Callable[[], SourceLevels],
         now: Callable[[], datetime],
     ) -> None:
         self._broker = broker
         self._service = service
         self._certificate = certificate
-        self._source = source
+        self._sources = sources
         self._now = now
 
     def collect(self) -> Iterator[Family]:
         yield from self._of_broker()
+        yield from self._of_sources()
         refused = self._service.refused
         yield counter_family(
             metrics.AGENTS_REFUSED, {(code.name,): count for code, count in refused.items()}
         )
-        problems = len(self._source.statistics.problems)
-        yield gauge_family(metrics.MANIFEST_PROBLEMS, {(): problems})
         end, reloads = self._certificate.not_after, self._certificate.reloads
         yield gauge_family(metrics.CERTIFICATE_END, {(): end.timestamp()})
         yield counter_family(
             metrics.CERTIFICATE_RELOADS, {("ok",): reloads[True], ("unusable",): reloads[False]}
         )
+
+    def _of_sources(self) -> Iterator[Family]:
+        levels = self._sources()
+        yield gauge_family(metrics.MANIFEST_PROBLEMS, {(): levels.manifest_problems})
+        yield counter_family(metrics.WATCH_LISTINGS, levels.listings)
+        yield counter_family(metrics.WATCH_INTERRUPTIONS, levels.interruptions)
+        yield gauge_family(metrics.NODE_GUARD, {(): levels.node_guard})
 
     def _of_broker(self) -> Iterator[Family]:
         now = self._now()

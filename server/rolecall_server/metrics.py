@@ -11,6 +11,7 @@ from rolecall_server.journal import Why
 from rolecall_server.sts.verdicts import Outcome
 
 _REASON = Label("reason", tuple(Reason))
+_WATCHED = Label("kind", ("pods", "namespaces"))
 _RESULT = Label("result", tuple(Outcome))
 # From a call on the same machine to one that has run into its time-out.
 _CALL_EDGES = (0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0)
@@ -38,6 +39,25 @@ MANIFEST_PROBLEMS = Metric(
 SYNCED = Metric("rolecall_synced", Kind.GAUGE, "Whether pods and namespaces were listed once.")
 WATCH_FRESH = Metric(
     "rolecall_watch_fresh", Kind.GAUGE, "Whether what is known of pods is up to date."
+)
+WATCH_LISTINGS = Metric(
+    "rolecall_watch_listings_total",
+    Kind.COUNTER,
+    "Times that everything was listed: once at start, and whenever the API server had forgotten "
+    "where the watch was.",
+    (_WATCHED, Label("how", ("stream", "pages"))),
+)
+WATCH_INTERRUPTIONS = Metric(
+    "rolecall_watch_interruptions_total",
+    Kind.COUNTER,
+    "Times that listing or watching failed and was begun again.",
+    (_WATCHED,),
+)
+NODE_GUARD = Metric(
+    "rolecall_node_guard_in_place",
+    Kind.GAUGE,
+    "Whether the API server keeps nodes from writing the annotations that give pods their roles; "
+    "NaN while it does not say, and where there is no cluster.",
 )
 NODES = Metric(
     "rolecall_nodes_connected",
@@ -153,6 +173,9 @@ METRICS = (
     MANIFEST_PROBLEMS,
     SYNCED,
     WATCH_FRESH,
+    WATCH_LISTINGS,
+    WATCH_INTERRUPTIONS,
+    NODE_GUARD,
     NODES,
     SESSIONS,
     SESSIONS_IDLE,

@@ -13,6 +13,8 @@ from rolecall_common.clock import Clock
 from rolecall_common.lifecycle import StartError
 from rolecall_server import configured
 from rolecall_server.issuer import IssueError
+from rolecall_server.kube.access import Access, AccessError, is_in_cluster, own_namespace
+from rolecall_server.kube.transport import Transport
 from rolecall_server.listen import ListenError
 from rolecall_server.naming import arithmetic
 from rolecall_server.policy import Policy
@@ -38,7 +40,9 @@ def refusing(setting: str = "") -> contextlib.AbstractContextManager[None]:
 
     Without *setting* the errors name theirs themselves.
     """
-    return lifecycle.refusing(setting, ValueError, OSError, CertificateError, ListenError)
+    return lifecycle.refusing(
+        setting, ValueError, OSError, AccessError, CertificateError, ListenError
+    )
 
 
 def token_secret(file: Path | None) -> bytes:
@@ -85,6 +89,27 @@ async def _caller(sts: Sts, clock: Clock, dice: random.Random) -> Caller:
             failures += 1
             log.warning("STS does not say who the server is", extra={"reason": str(error)})
             await clock.sleep(_WHO_AM_I.delay(failures, dice))
+
+
+async def api_and_namespace(
+    settings: Settings, stack: contextlib.AsyncExitStack
+) -> tuple[Transport, str]:
+    """Return how the API server is reached, and the agents' namespace. Raises StartError.
+
+    An API server that is away does not keep the server from starting.
+    """
+    kubernetes = settings.kubernetes
+    if kubernetes.kubeconfig is None and not is_in_cluster():
+        raise StartError(
+            "manifests: this is no pod of a cluster: name a directory of manifests, or a kubeconfig"
+        )
+    access = Access(kubernetes.kubeconfig, kubernetes.kube_context, kubernetes.kube_lenient_tls)
+    with refusing("kubeconfig"):
+        await access()
+    namespace = kubernetes.agent_namespace or own_namespace()
+    if namespace is None:
+        raise StartError("agentNamespace: this is no pod of a cluster: name the agents' namespace")
+    return await stack.enter_async_context(Transport(access)), namespace
 
 
 def policy(settings: Settings, base: BaseArn, duration: timedelta, region: str) -> Policy:

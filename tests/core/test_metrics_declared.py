@@ -20,10 +20,8 @@ from rolecall_agent.metrics import AgentCollector
 from rolecall_common.audit import AuditLog
 from rolecall_common.metrics import Kind, Metric, register
 from rolecall_common.process import Process
-from rolecall_server.annotations import AnnotationKeys
 from rolecall_server.levels import LevelCollector
-from rolecall_server.manifests.placement import Pools
-from rolecall_server.manifests.source import ManifestSource
+from rolecall_server.surroundings import SourceLevels
 
 TABLES = (rolecall_common.process, rolecall_server.metrics, rolecall_agent.metrics)
 ALONE = Statistics(
@@ -41,10 +39,11 @@ def server(folder: Path) -> CollectorRegistry:
     """Return what a server registers, made of its real parts, with nothing told to it yet."""
     registry, clock = CollectorRegistry(), FakeClock()
     replica = Replica(clock, Certificates(folder))
-    source = ManifestSource(folder, Pools([]), AnnotationKeys(), clock)
     register(registry, rolecall_server.metrics.Metrics().recorders())
     registry.register(
-        LevelCollector(replica.broker, replica.service, replica.certificate, source, clock.now)
+        LevelCollector(
+            replica.broker, replica.service, replica.certificate, SourceLevels, clock.now
+        )
     )
     return registry
 

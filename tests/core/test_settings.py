@@ -274,6 +274,7 @@ def test_a_server_that_assumes_a_role_first_gets_sessions_of_an_hour() -> None:
     [
         ({"manifests": "", "manifest_nodes": "a=10.0.0.0/16"}, "manifestNodes"),
         ({"listen": "0.0.0.0:8443"}, "listen"),
+        ({"authority": "token-review"}, "authority"),
         ({"listen": "localhost:8443"}, "listen"),
         ({"manifests": "", "authority": "loopback", "listen": "0.0.0.0:8443"}, "listen"),
         ({"fips": "true", "sts_endpoint": "https://sts.example"}, "fips"),
@@ -296,8 +297,7 @@ def test_without_manifests_the_api_server_says_who_an_agent_is() -> None:
     """Whoever runs on a cluster need not name the authority; what is named holds."""
     assert read().authority is AuthorityKind.LOOPBACK
     assert read({"manifests": ""}).authority is AuthorityKind.TOKEN_REVIEW
-    assert read({"authority": "token-review"}).needs_kubernetes
-    assert not read().needs_kubernetes
+    assert read({"manifests": "", "authority": "loopback"}).authority is AuthorityKind.LOOPBACK
 
 
 def test_every_default_is_itself_accepted() -> None:

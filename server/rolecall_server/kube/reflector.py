@@ -66,6 +66,11 @@ class Reflector(Generic[V]):
         self._progressed = False
         self._fresh: bool | None = None  # As it was told last.
 
+    @property
+    def name(self) -> str:
+        """What it follows."""
+        return self._kind.name
+
     async def changes(self) -> AsyncGenerator[Change]:
         """Yield a listing first, then changes as they happen; it ends only by being closed."""
         while True:

@@ -46,13 +46,13 @@ class Settings:
         usual = AuthorityKind.LOOPBACK if self.sources.manifests else AuthorityKind.TOKEN_REVIEW
         return self.listening.authority or usual
 
-    @property
-    def needs_kubernetes(self) -> bool:
-        """Whether anything of this server asks the Kubernetes API."""
-        reviews = self.authority is AuthorityKind.TOKEN_REVIEW
-        return reviews or self.sources.manifests is None
-
     def conflicts(self) -> Iterator[Conflict]:
+        if self.sources.manifests and self.authority is AuthorityKind.TOKEN_REVIEW:
+            yield Conflict(
+                "authority",
+                "the Kubernetes API vouches for pods of its own cluster, and manifests describe "
+                "others: accepted is loopback",
+            )
         if self.authority is AuthorityKind.LOOPBACK and not self.listening.is_on_loopback:
             yield Conflict(
                 "listen",
