@@ -45,7 +45,7 @@ class _User(msgspec.Struct, frozen=True):
     extra: dict[str, list[str] | None] | None = None
 
 
-class _Status(msgspec.Struct, frozen=True):
+class Status(msgspec.Struct, frozen=True):
     authenticated: bool | None = None
     audiences: list[str] | None = None
     user: _User | None = None
@@ -53,7 +53,7 @@ class _Status(msgspec.Struct, frozen=True):
 
 
 class _Answer(msgspec.Struct, frozen=True):
-    status: _Status | None = None
+    status: Status | None = None
 
 
 _ANSWER = msgspec.json.Decoder(_Answer)
@@ -86,7 +86,7 @@ class Reviews:
         return judge(answer.status, self._rules)
 
 
-def judge(status: _Status, rules: AgentRules) -> Holder | Refused:
+def judge(status: Status, rules: AgentRules) -> Holder | Refused:
     """Return whose token was reviewed, where it is an agent's."""
     if not status.authenticated:
         told = quoted(status.error) if status.error else "no reason given"
