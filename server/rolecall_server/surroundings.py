@@ -120,7 +120,7 @@ class Cluster:
             taken = LoopbackAuthority(self._settings.listening.listen.host)
             return Attached(taken, look.look, lambda: self._run(None))
         review = TokenReviewAuthority(
-            self._api, self._clock, self._rules, broker.pod, self._metrics, self._dice
+            self._api, self._clock, self._rules, broker.pod, self._metrics, dice=self._dice
         )
         return Attached(review, look.look, lambda: self._run(review))
 

@@ -1,0 +1,184 @@
+"""Rolecall in the test cluster: the chart's own settings and accounts, its processes on loopback.
+
+Helm installs the chart, and kwok runs its pods in name only. What a kubelet would put into them is
+put into files here, from the cluster's own objects: settings, certificates, and tokens that the API
+server issues for the very pods. The processes read those. Pods of the nodes used here have
+addresses of 127/8, so that a request can come from them.
+"""
+
+import asyncio
+import base64
+import contextlib
+import json
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from chart.rendering import CHART
+from fakes.running import Running
+from fakes.system import AUDIT, BASE, LIST, REGION, System, ask
+from testcluster.client import Client, Manifest
+from testcluster.cluster import Cluster
+from testcluster.commands import ISSUER
+from testcluster.nodes import node
+
+RELEASE = "rolecall"
+SPACE = "rolecall-system"
+AUDIENCE = "rolecall"
+ROLE = "iam.amazonaws.com/role"
+# Everything is permitted, so that a test about something else need not speak of it.
+PERMITS = {"iam.amazonaws.com/allowed-roles": '["**", "arn:**"]'}
+_SERVER, _AGENT = "rolecall-server", "rolecall-agent"
+
+
+def loopback_node(number: int) -> Manifest:
+    """Return a node whose pods can be spoken for on this machine: they are in 127.*number*/16."""
+    made = node(number)
+    pods = f"127.{number}.0.0/16"
+    made["spec"] |= {"podCIDR": pods, "podCIDRs": [pods]}
+    return made
+
+
+async def install(cluster: Cluster, **values: Any) -> None:  # noqa: ANN401 - the chart's values
+    """Install the chart, and wait until its pods are there."""
+    await cluster.helm(
+        *("upgrade", "--install", RELEASE, str(CHART), "--namespace", SPACE, "--create-namespace"),
+        *("--wait", "--timeout", "50s", "--values", "-"),
+        given=json.dumps(values),
+    )
+
+
+@dataclass(slots=True)
+class Serving(System):
+    """Servers and agents of the release, as processes of this machine."""
+
+    cluster: Cluster = None  # type: ignore[assignment]  # Given by `serving`, below.
+    admin: Client = None  # type: ignore[assignment]  # likewise
+
+    def server_flags(self, name: str = "server") -> list[str]:
+        return [
+            # As a pod has them by the chart.
+            "--config", str(self.root / "settings.yaml"),
+            # What is different outside of a pod.
+            "--kubeconfig", str(self.root / "kubeconfig"),
+            "--listen", f"127.0.0.1:{self.port(name)}",
+            "--admin-listen", f"127.0.0.1:{self.port(f'{name}-admin')}",
+            "--tls-certificate", str(self.root / "tls.crt"),
+            "--tls-key", str(self.root / "tls.key"),
+            "--token-secret-file", str(self.root / "secret"),
+            "--base-arn", BASE,
+            "--region", REGION,
+            "--sts-endpoint", f"http://127.0.0.1:{self.port('sts')}",
+            *self.output,
+        ]  # fmt: skip
+
+    def agent_flags(self, servers: tuple[str, ...] = ("server",), name: str = "agent") -> list[str]:
+        return [
+            "--servers", ",".join(f"127.0.0.1:{self.port(each)}" for each in servers),
+            "--server-name", f"{_SERVER}.{SPACE}.svc",
+            "--ca-file", str(self.root / "ca.crt"),
+            "--token-file", str(self.root / f"{name}-token"),
+            "--listen", f"127.0.0.1:{self.port(f'{name}-door')}",
+            "--admin-listen", f"127.0.0.1:{self.port(f'{name}-admin')}",
+            *self.output,
+        ]  # fmt: skip
+
+    async def start_everything(self, *nodes: str) -> None:
+        """Start STS, a server, and the agents of *nodes*, which go by the nodes' names."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.start_sts(), name="start STS")
+            tasks.create_task(self.start_server(), name="start the server")
+        async with asyncio.TaskGroup() as tasks:
+            for each in nodes:
+                tasks.create_task(self.start_node_agent(each), name=f"start the agent of {each}")
+
+    async def start_node_agent(self, node: str, servers: tuple[str, ...] = ("server",)) -> Running:
+        """Start the agent of *node*, and wait until it has a server's snapshot."""
+        await self.write_agent_token(node)
+        words = ("agent", *self.agent_flags(servers, node))
+        agent = await self.run(node, "-m", "rolecall_cli", *words)
+        await agent.wait_line("following a server")
+        return agent
+
+    async def agent_pod(self, node: str) -> Manifest:
+        """Return the agent's pod on *node*, once the DaemonSet has made it and it runs."""
+
+        def runs(pods: Mapping[str, Manifest]) -> bool:
+            return any(pod["status"]["phase"] == "Running" for pod in pods.values())
+
+        pods = await self.admin.until(
+            "Pod", runs, SPACE,
+            labelSelector="app.kubernetes.io/component=agent",
+            fieldSelector=f"spec.nodeName={node}",
+        )  # fmt: skip
+        return next(iter(pods.values()))
+
+    async def agent_token(self, node: str, audience: str = AUDIENCE, seconds: int = 3600) -> str:
+        """Return a token of the agent's pod of *node*, asked for by the node's own kubelet."""
+        pod = await self.agent_pod(node)
+        async with self.cluster.node(node) as kubelet:
+            return await kubelet.token(_AGENT, SPACE, audience, pod=pod, seconds=seconds)
+
+    async def write_agent_token(self, node: str) -> None:
+        (self.root / f"{node}-token").write_text(await self.agent_token(node))
+
+    async def ask(self, node: str, path: str, source: str) -> tuple[int, str]:
+        """Ask the door of *node* from *source*; return the status and the body."""
+        return await ask(self.port(f"{node}-door"), path, source)
+
+    async def until_given(self, node: str, source: str, role: str) -> dict[str, str]:
+        """Ask again until *source* is told *role*; return the document of its credentials."""
+        async with asyncio.timeout(30):
+            while await self.ask(node, LIST, source) != (200, role):  # noqa: ASYNC110 - see below
+                await asyncio.sleep(0.02)
+        status, body = await self.ask(node, LIST + role, source)
+        assert status == 200, (status, body)
+        document: dict[str, str] = json.loads(body)
+        return document
+
+    async def until_refused(self, node: str, source: str) -> None:
+        """Ask again until *source* is told that it has no role."""
+        async with asyncio.timeout(30):
+            while (await self.ask(node, LIST, source))[0] != 404:  # noqa: ASYNC110 - a poll is all that a pod has
+                await asyncio.sleep(0.02)
+
+
+@contextlib.asynccontextmanager
+async def serving(cluster: Cluster, root: Path) -> AsyncGenerator[Serving]:
+    """Make the places of the release's processes; what is started in the block ends with it."""
+    async with contextlib.AsyncExitStack() as stack:
+        admin = await stack.enter_async_context(cluster.admin())
+        await _write_files(admin, cluster, root)
+        running = Serving(root, stack, cluster=cluster, admin=admin)
+        yield running
+    for process in running.everything:
+        for record in process.records:
+            AUDIT.validate(record)
+
+
+async def _write_files(admin: Client, cluster: Cluster, root: Path) -> None:
+    """Write what a kubelet would mount into the servers' and the agents' pods."""
+    settings = await admin.get("ConfigMap", _SERVER, SPACE)
+    (root / "settings.yaml").write_text(settings["data"]["settings.yaml"])
+    authority = await admin.get("ConfigMap", "rolecall-authority", SPACE)
+    (root / "ca.crt").write_text(authority["data"]["ca.crt"])
+    for name, keys in (
+        (f"{_SERVER}-tls", ("tls.crt", "tls.key")),
+        ("rolecall-token-secret", ("secret",)),
+    ):
+        secret = await admin.get("Secret", name, SPACE)
+        for key in keys:
+            (root / key).write_bytes(base64.b64decode(secret["data"][key]))
+    (root / "api-token").write_text(await admin.token(_SERVER, SPACE, ISSUER))
+    user = {"tokenFile": str(root / "api-token")}
+    where = {"server": cluster.url, "certificate-authority": str(cluster.bundle)}
+    document = {
+        "clusters": [{"name": "cluster", "cluster": where}],
+        "users": [{"name": "server", "user": user}],
+        "contexts": [{"name": "it", "context": {"cluster": "cluster", "user": "server"}}],
+        "current-context": "it",
+    }
+    (root / "kubeconfig").write_text(yaml.safe_dump(document))
