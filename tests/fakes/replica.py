@@ -95,11 +95,13 @@ class NotedBroker(Broker):
 class Replica:
     """One server: a real broker behind a real port. What STS would say is said by `issue`."""
 
-    def __init__(self, clock: Clock, certificates: Certificates) -> None:
+    def __init__(
+        self, clock: Clock, certificates: Certificates, authority: Authority | None = None
+    ) -> None:
         self.clock = clock
         self.issued: list[str] = []
         self.certificate = ServerCertificate(certificates.certificate, certificates.key, clock)
-        self.authority: Authority = LoopbackAuthority("127.0.0.1")
+        self.authority = authority or LoopbackAuthority("127.0.0.1")
         base = BaseArn.parse(BASE)
         policy = Policy(PolicySettings(base=base, namespace_mode=NamespaceMode.OFF))
         rules = BrokerRules(token_secret=bytes(32), base_arn=BASE)
@@ -240,10 +242,11 @@ async def ended(follower: Follower) -> Mapping[Ending, int]:
 
 @contextlib.asynccontextmanager
 async def calling(
-    replica: Replica, certificates: Certificates
+    replica: Replica, certificates: Certificates, *options: tuple[str, int]
 ) -> AsyncGenerator["broker_pb2_grpc.BrokerAsyncStub"]:
     """Yield a bare client of *replica*, for calls that no agent of ours would make."""
     credentials = grpc.ssl_channel_credentials(certificates.bundle.read_bytes())
-    options = [("grpc.ssl_target_name_override", SERVER_NAME)]
-    async with grpc.aio.secure_channel(replica.address, credentials, options=options) as channel:
+    named: list[tuple[str, str | int]] = [("grpc.ssl_target_name_override", SERVER_NAME)]
+    named += options
+    async with grpc.aio.secure_channel(replica.address, credentials, options=named) as channel:
         yield broker_pb2_grpc.BrokerStub(channel)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from functools import cache
@@ -178,11 +178,12 @@ class Vouching:
         self.api = VouchingApi(self.clock)
         self.metrics = Metrics()
         self.watched: dict[PodUid, Pod] = {}
+        self.find_pod: Callable[[PodUid], Pod | None] = self.watched.get
         self.authority = TokenReviewAuthority(
             self.api,
             self.clock,
             RULES,
-            self.watched.get,
+            lambda uid: self.find_pod(uid),  # noqa: PLW0108 - it may be set later
             self.metrics,
             dice=random.Random(1),  # noqa: S311 - jitter
         )
