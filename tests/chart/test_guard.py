@@ -1,9 +1,14 @@
 """The admission policies guard what the servers read; their verdicts are tests of the cluster."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 from chart.rendering import Helm, Object, Rendering
+from rolecall_common.reading import read_settings
+from rolecall_server import configured
+from rolecall_server.kube.guard import Finding, GuardState, judge
+from rolecall_server.settings import Settings
 
 
 def guard(rendering: Rendering) -> Object:
@@ -70,6 +75,25 @@ def test_the_guard_says_what_it_guards(default: Rendering) -> None:
         said["prefixes"]
     )
     assert notes["rolecall.io/guarded-labels"] == ""
+
+
+def test_the_servers_find_that_it_guards_what_they_read(helm: Helm, tmp_path: Path) -> None:
+    """The check that they make at run time is content with what the chart installs."""
+    given = {"roleAnnotation": ["example.com/role"], "sessionTags": {"team": "{label:team}"}}
+    rendering = helm.render({"server": {"settings": given}})
+    (config,) = [each for each in rendering.of_kind("ConfigMap") if "settings.yaml" in each["data"]]
+    file = tmp_path / "settings.yaml"
+    file.write_text(config["data"]["settings.yaml"])
+    settings = read_settings(Settings, {}, {}, file)
+    name = settings.kubernetes.node_guard
+    policy, binding = (
+        json.dumps(rendering.one(kind, name)).encode()
+        for kind in ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+    )
+
+    keys = configured.annotation_keys(settings)
+    assert judge(policy, binding, name, keys) == Finding(GuardState.IN_PLACE)
+    assert keys.labels == ("team",)
 
 
 def test_the_guard_denies_and_fails_closed_for_nodes_alone(default: Rendering) -> None:

@@ -1,74 +1,19 @@
 """What Helm makes of the chart."""
 
+import base64
 import os
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
+from cryptography import x509
 
 from chart.rendering import CHART, Helm, Rendering, settled
+from chart.sets import SETS
+from rolecall_server.start import token_secret
+from rolecall_server.tls import read_pair
 
 GOLDEN = Path(__file__).parent / "golden" / "default.yaml"
-CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----"
-# Sets of values that operators have, each with a part of the chart that the defaults leave out.
-SETS: dict[str, dict[str, Any]] = {
-    "cert-manager": {
-        "tls": {
-            "source": "cert-manager",
-            "certManager": {"issuerRef": {"name": "internal", "kind": "ClusterIssuer"}},
-            "authority": {"configMapName": "internal-authority", "key": "bundle.pem"},
-        },
-    },
-    "existing": {
-        "tls": {
-            "source": "existing",
-            "existing": {"secretName": "own-tls"},
-            "authority": {"pem": CERTIFICATE},
-        },
-        "tokenSecret": {"existingSecretName": "own-secret", "key": "bytes"},
-    },
-    "control-plane": {
-        "server": {
-            "hostNetwork": True,
-            "nodeSelector": {"node-role.kubernetes.io/control-plane": ""},
-            "tolerations": [{"operator": "Exists"}],
-        },
-    },
-    "web-identity": {
-        "server": {"webIdentity": {"roleArn": "arn:aws:iam::111122223333:role/rolecall"}},
-    },
-    "everything": {
-        "fullnameOverride": "keys",
-        "commonLabels": {"team": "platform"},
-        "imagePullSecrets": [{"name": "registry"}],
-        "server": {
-            "replicas": 1,
-            "image": {"registry": "registry.example.com:5000", "digest": f"sha256:{'a' * 64}"},
-            "serviceAccount": {"annotations": {"a": "b"}},
-            "extraEnv": [{"name": "AWS_REGION", "value": "eu-west-1"}],
-            "extraVolumes": [{"name": "aws", "secret": {"secretName": "aws"}}],
-            "extraVolumeMounts": [{"name": "aws", "mountPath": "/aws"}],
-            "podLabels": {"c": "d"},
-            "podAnnotations": {"e": "f"},
-            "affinity": {"nodeAffinity": {}},
-            "topologySpreadConstraints": [{"maxSkew": 1}],
-        },
-        "agent": {
-            "image": {"tag": "next"},
-            "servers": ["keys.example.com:8443", "[fd00::1]:8443"],
-            "serverName": "keys.example.com",
-            "serviceAccount": {"name": "watchman", "annotations": {"a": "b"}},
-            "extraEnv": [{"name": "A", "value": "b"}],
-            "podLabels": {"c": "d"},
-            "podAnnotations": {"e": "f"},
-            "affinity": {"nodeAffinity": {}},
-            "updateStrategy": {"type": "OnDelete"},
-        },
-        "nodeGuard": {"enabled": False},
-        "warnings": {"enabled": False},
-        "metrics": {"services": {"enabled": False}},
-    },
-}
 
 
 @pytest.fixture(scope="session", params=SETS)
@@ -164,6 +109,35 @@ def test_agents_trust_the_authority_that_signed_the_certificate(default: Renderi
 
     assert authority["metadata"]["name"] not in [each["secretName"] for each in mounted]
     assert [item["key"] for item in mounted[0]["items"]] == ["tls.crt", "tls.key"]
+
+
+def test_the_generated_certificate_is_one_that_servers_take_and_agents_trust(
+    helm: Helm, tmp_path: Path
+) -> None:
+    """It has the name that agents look for, and is signed by the authority that they are given."""
+    rendering = helm.render(namespace="infra")
+    data = rendering.one("Secret", "rolecall-server-tls")["data"]
+    for name in ("tls.crt", "tls.key"):
+        (tmp_path / name).write_bytes(base64.b64decode(data[name]))
+    pair = read_pair(tmp_path / "tls.crt", tmp_path / "tls.key")
+    leaf = x509.load_pem_x509_certificate(pair.certificate)
+    authority = rendering.one("ConfigMap", "rolecall-authority")["data"]["ca.crt"]
+    leaf.verify_directly_issued_by(x509.load_pem_x509_certificate(authority.encode()))
+
+    names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert "rolecall-server.infra.svc" in names.get_values_for_type(x509.DNSName)
+    assert timedelta(days=364) < pair.not_after - pair.not_before < timedelta(days=366)
+
+
+def test_the_generated_token_secret_is_one_that_servers_take(
+    default: Rendering, tmp_path: Path
+) -> None:
+    """It has the 32 bytes that the derivation of keys needs."""
+    file = tmp_path / "secret"
+    data = default.one("Secret", "rolecall-token-secret")["data"]
+    file.write_bytes(base64.b64decode(data["secret"]))
+
+    assert len(token_secret(file)) == 32
 
 
 def test_a_servers_own_role_is_taken_with_a_token_for_aws_alone(helm: Helm) -> None:
