@@ -139,11 +139,11 @@ class Service(broker_pb2_grpc.BrokerServicer):
             ):
                 telling = self._tell(stream, connection, context)
                 tasks.create_task(telling, name=f"tell {agent.node}")
-                ending = await stream.ended
+                await stream.over.wait()
             # The node is let go of by now. What may be left is a write that its peer does not take:
             # gRPC can neither take that back nor say anything behind it, only wait for the peer or
             # for the end of the connection, and until then the call counts as the node's.
-        await context.abort(*ending)
+        await context.abort(*stream.ending)
 
     async def ResolvePods(  # noqa: N802 - the protocol's name
         self, request: pb.ResolvePodsRequest, context: _Context

@@ -7,10 +7,10 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from rolecall_common.secret import Secret
+from rolecall_common.secret import NotPickled, Secret
 from rolecall_proto.values import NodeName
 from rolecall_server.authority import Agent
-from rolecall_server.refusals import SUPERSEDED, Refusal
+from rolecall_server.refusals import STOPPING, SUPERSEDED, Refusal
 
 # The agent that is and the one that replaces it; a third means that the first is dead.
 STREAMS_PER_NODE = 2
@@ -23,23 +23,25 @@ QUESTIONS_PER_SECOND = 50.0
 
 
 @dataclass(slots=True, eq=False)
-class Stream:
+class Stream(NotPickled):
     """One agent's open call. Whoever wants it to end says so; the call ends itself."""
 
     agent: Agent
     token: Secret
     changed: asyncio.Event = field(default_factory=asyncio.Event)
-    ended: asyncio.Future[Refusal] = field(default_factory=asyncio.Future)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    ending: Refusal = STOPPING  # Why it is over, once it is.
     again_at: datetime | None = None  # When the token is to be judged again.
 
     @property
     def is_open(self) -> bool:
-        return not self.ended.done()
+        return not self.over.is_set()
 
     def end(self, why: Refusal) -> None:
         """End the stream, also where a write is stuck; nothing more is written to it."""
         if self.is_open:
-            self.ended.set_result(why)
+            self.ending = why
+        self.over.set()
         self.changed.set()
 
     def take_due(self, now: datetime) -> bool:
@@ -51,7 +53,7 @@ class Stream:
 
 
 @dataclass(slots=True)
-class Node:
+class Node(NotPickled):
     """What is kept of a node for as long as it has a stream."""
 
     streams: list[Stream] = field(default_factory=list)

@@ -32,14 +32,19 @@ from rolecall_proto.values import (
     Assignment,
     Credentials,
     DoorKeys,
+    NodeName,
     PodUid,
     Session,
     SessionId,
     SessionRenewed,
     State,
 )
+from rolecall_server.authority import Agent
 from rolecall_server.broker import BrokerRules
 from rolecall_server.issuer import Issued
+from rolecall_server.kube.review_line import Flight
+from rolecall_server.kube.tokens import Claims, Holder
+from rolecall_server.streams import Node, Stream
 from rolecall_server.sts.own import Found, OwnKeys
 from rolecall_server.sts.transport import Reply
 from rolecall_server.tls import KeyPair
@@ -54,6 +59,8 @@ POD = Assignment(
 )
 KEYS = DoorKeys(BYTES)
 OWN = OwnKeys("AKIA0123", Secret(CANARY), Secret(CANARY))
+STREAM = Stream(Agent(NodeName("node-1")), Secret(CANARY))
+CLAIMS = Claims(Holder(PodUid("u"), "agent"), "issuer", "key-1", START, START, START)
 VALUES: tuple[object, ...] = (
     Secret(CANARY),
     CREDENTIALS,
@@ -64,6 +71,9 @@ VALUES: tuple[object, ...] = (
     Issued(CREDENTIALS, "request"),
     OWN,
     Found(OWN, START),
+    STREAM,
+    Node([STREAM]),
+    Flight(b"digest", Secret(CANARY), CLAIMS, first=True),
     # These hold it as bytes.
     KEYS,
     GiveToken(KEYS, HOUR),

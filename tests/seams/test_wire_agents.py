@@ -116,7 +116,7 @@ async def test_an_agent_is_told_of_the_node_that_its_pod_is_on(
 
 
 def unsigned(vouching: Vouching) -> Secret:
-    return Secret(jwt.encode(claims(vouching.clock.now()), None, algorithm="none"))
+    return Secret(jwt.encode(claims(vouching.clock.now()), "", algorithm="none"))
 
 
 def of_a_deleted_pod(vouching: Vouching) -> Secret:

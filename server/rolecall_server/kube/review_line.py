@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from rolecall_common.secret import Secret
+from rolecall_common.secret import NotPickled, Secret
 from rolecall_server.kube.reviews import Unanswered, Verdict
 from rolecall_server.kube.tokens import Claims
 
@@ -25,7 +25,7 @@ _STOPPING = Unanswered(away=False, reason="the server is stopping")
 
 
 @dataclass(slots=True, eq=False)
-class Flight:
+class Flight(NotPickled):
     """One token on its way to its verdict."""
 
     key: bytes
