@@ -72,7 +72,7 @@ def test_every_pin_has_a_hash_and_no_address(lock: str) -> None:
     assert "://" not in text
 
 
-@pytest.mark.parametrize("script", ["demo", "test", "check", "bench", "lock"])
+@pytest.mark.parametrize("script", ["demo", "test", "check", "bench", "cluster", "lock"])
 def test_scripts_can_be_run_as_they_are(script: str) -> None:
     """Nobody has to type `bash` in front of them."""
     mode = (ROOT / "scripts" / script).stat().st_mode

