@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from chart.release import Release
 from cluster.serving import PERMITS, Serving, install, loopback_node, serving
 from testcluster.cluster import Cluster
 
@@ -38,3 +39,12 @@ async def apps(at: Serving, namespace: str) -> str:
     """Make a namespace that permits every role."""
     await at.admin.patch("Namespace", namespace, {"metadata": {"annotations": PERMITS}})
     return namespace
+
+
+@pytest.fixture
+async def release(cluster: Cluster, namespace: str) -> AsyncGenerator[Release]:
+    """Install the chart without waiting for its pods, and take it away again."""
+    release = Release(cluster, namespace)
+    await release.helm("install")
+    yield release
+    await release.uninstall()
