@@ -2,6 +2,8 @@
 
 import json
 import runpy
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ import yaml
 
 import rolecall_agent.settings
 import rolecall_server.settings
-from chart.rendering import CHART
+from chart.rendering import CHART, Helm
 from rolecall_common.settings import declared
 from rolecall_common.version import VERSION
 
@@ -51,10 +53,19 @@ def test_every_value_is_used() -> None:
     assert unused == []
 
 
-def test_the_chart_can_be_a_part_of_another() -> None:
+def test_the_chart_can_be_a_part_of_another(helm: Helm, tmp_path: Path) -> None:
     """The strict schema lets through what a parent chart hands down."""
-    assert SCHEMA["properties"]["global"]["type"] == "object"
-    assert SCHEMA["properties"]["enabled"]["type"] == "boolean"
+    shutil.copytree(CHART, tmp_path / "charts" / "rolecall")
+    parent = {"apiVersion": "v2", "name": "platform", "version": "1.0.0"}
+    part = {"name": "rolecall", "version": VERSION, "condition": "rolecall.enabled"}
+    (tmp_path / "Chart.yaml").write_text(json.dumps(parent | {"dependencies": [part]}))
+    values = {"global": {"region": "eu-west-1"}, "rolecall": {"enabled": True}}
+    said = helm.run(
+        *("template", "platform", str(tmp_path), "--kube-version", "1.30.0", "--values", "-"),
+        given=json.dumps(values),
+    )
+
+    assert "name: platform-rolecall-agent\n" in said
 
 
 @pytest.mark.parametrize(
