@@ -13,6 +13,7 @@ import aiohttp
 
 from testcluster.authority import KeyPair
 from testcluster.resources import path_of
+from testcluster.tokens import token_request, token_review
 
 Manifest = dict[str, Any]
 
@@ -155,28 +156,14 @@ class Client:
         seconds: int = 3600,
     ) -> str:
         """Return a token of a service account, bound to *pod* if that is given."""
-        spec: Manifest = {"audiences": [audience], "expirationSeconds": seconds}
-        if pod is not None:
-            bound = {name: pod["metadata"][name] for name in ("name", "uid")}
-            spec["boundObjectRef"] = {"apiVersion": "v1", "kind": "Pod", **bound}
-        request = {
-            "apiVersion": "authentication.k8s.io/v1",
-            "kind": "TokenRequest",
-            "spec": spec,
-        }
+        request = token_request(audience, pod, seconds)
         path = path_of("ServiceAccount", namespace, service_account, "token")
         answer = await self.request("POST", path, request)
         return str(answer["status"]["token"])
 
     async def review(self, token: str, *audiences: str) -> Manifest:
         """Return the status of a TokenReview."""
-        answer = await self.create(
-            {
-                "apiVersion": "authentication.k8s.io/v1",
-                "kind": "TokenReview",
-                "spec": {"token": token, "audiences": list(audiences)},
-            }
-        )
+        answer = await self.create(token_review(token, audiences))
         status: Manifest = answer["status"]
         return status
 
@@ -197,22 +184,37 @@ class Client:
     ) -> dict[str, Manifest]:
         """Watch until *holds* says yes to the objects by name, and return them.
 
-        *query* narrows them down: `labelSelector`, `fieldSelector`. Raises: TimeoutError.
+        *query* narrows them down: `labelSelector`, `fieldSelector`. Names of several namespaces
+        are not told apart. Raises: TimeoutError.
         """
+        found: dict[str, Manifest] = {}
+        async with _patience(found):
+            while True:
+                async with contextlib.aclosing(self._states(kind, namespace, query, found)) as each:
+                    async for _ in each:
+                        if holds(found):
+                            return found
+
+    async def _states(
+        self, kind: str, namespace: str | None, query: dict[str, str], found: dict[str, Manifest]
+    ) -> AsyncGenerator[None]:
+        """Keep *found* as the objects are, from now until the watch ends."""
         path = path_of(kind, namespace)
         answer = await self.request("GET", path, query=query)
-        found = {each["metadata"]["name"]: each for each in answer["items"]}
-        version = answer["metadata"]["resourceVersion"]
-        events = self.watch(path, version, **query)
-        async with contextlib.aclosing(events), _patience(found):
-            while not holds(found):
-                event = await anext(events)
+        found.clear()
+        found.update({each["metadata"]["name"]: each for each in answer["items"]})
+        yield
+        events = self.watch(path, answer["metadata"]["resourceVersion"], **query)
+        async with contextlib.aclosing(events):
+            async for event in events:
+                if event["type"] == "ERROR":
+                    return  # It has to be listed again.
                 name = event["object"]["metadata"]["name"]
                 if event["type"] == "DELETED":
                     found.pop(name, None)
                 else:
                     found[name] = event["object"]
-        return found
+                yield
 
     async def watch(self, path: str, version: str, **query: str) -> AsyncGenerator[Manifest]:
         """Give each event after resource *version*, until the API server ends the watch."""
