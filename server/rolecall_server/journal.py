@@ -1,6 +1,7 @@
 """What the broker tells the outside: the seam for log, audit, Events and counters."""
 
 import enum
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Protocol
 
@@ -45,3 +46,38 @@ class Journal(Protocol):
 
     def bug(self, kind: str, key: str, error: Exception) -> None:
         """Hear of an unforeseen *error* around one object, now quarantined. Log its traceback."""
+
+
+class Journals:
+    """Several journals as one: each hears everything, in the order in which they are given."""
+
+    def __init__(self, journals: Iterable[Journal]) -> None:
+        self._journals = tuple(journals)
+
+    def denied(self, pod: Pod, reason: Reason, sentence: str) -> None:
+        for each in self._journals:
+            each.denied(pod, reason, sentence)
+
+    def warned(self, pod: Pod, reason: Reason, sentence: str) -> None:
+        for each in self._journals:
+            each.warned(pod, reason, sentence)
+
+    def refused(self, pod: Pod, reason: Reason, sentence: str) -> None:
+        for each in self._journals:
+            each.refused(pod, reason, sentence)
+
+    def issued(self, identity: Identity, issued: Issued, why: Why, waited: timedelta) -> None:
+        for each in self._journals:
+            each.issued(identity, issued, why, waited)
+
+    def failed(self, identity: Identity, error: IssueError) -> None:
+        for each in self._journals:
+            each.failed(identity, error)
+
+    def quarantined(self, kind: str, key: str, reason: str) -> None:
+        for each in self._journals:
+            each.quarantined(kind, key, reason)
+
+    def bug(self, kind: str, key: str, error: Exception) -> None:
+        for each in self._journals:
+            each.bug(kind, key, error)

@@ -7,6 +7,7 @@ import grpc
 
 from rolecall_common.metrics import Counter, Histogram, Kind, Label, Metric
 from rolecall_proto.values import Reason, State
+from rolecall_server.event_reasons import Dropped, EventReason
 from rolecall_server.journal import Why
 from rolecall_server.sts.verdicts import Outcome
 
@@ -124,6 +125,18 @@ REMARKS = Metric(
     "Pods that are served, and of which somebody should know something.",
     (_REASON,),
 )
+EVENTS = Metric(
+    "rolecall_events_total",
+    Kind.COUNTER,
+    "Events on pods that the API server has taken, new ones and later counts of these.",
+    (Label("reason", tuple(EventReason)),),
+)
+EVENTS_DROPPED = Metric(
+    "rolecall_events_dropped_total",
+    Kind.COUNTER,
+    "Events on pods that were not written, by why. Log and audit records have what they would say.",
+    (Label("why", tuple(Dropped)),),
+)
 BUGS = Metric(
     "rolecall_bugs_total",
     Kind.COUNTER,
@@ -192,6 +205,8 @@ METRICS = (
     DENIALS,
     REFUSALS,
     REMARKS,
+    EVENTS,
+    EVENTS_DROPPED,
     BUGS,
     AGENTS_REFUSED,
     TOKEN_REVIEWS,
@@ -213,6 +228,8 @@ class Metrics:
         self.denials = Counter(DENIALS)
         self.refusals = Counter(REFUSALS)
         self.remarks = Counter(REMARKS)
+        self.events = Counter(EVENTS)
+        self.events_dropped = Counter(EVENTS_DROPPED)
         self.bugs = Counter(BUGS)
         self.token_reviews = Counter(TOKEN_REVIEWS)
         self.tokens_unreviewed = Counter(TOKENS_UNREVIEWED)
@@ -227,6 +244,8 @@ class Metrics:
             self.denials,
             self.refusals,
             self.remarks,
+            self.events,
+            self.events_dropped,
             self.bugs,
             self.token_reviews,
             self.tokens_unreviewed,

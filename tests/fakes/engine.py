@@ -28,7 +28,7 @@ from rolecall_server.broker import Broker, BrokerRules, Connection
 from rolecall_server.budget import BudgetRules
 from rolecall_server.identity import Identity
 from rolecall_server.issuer import Issued, IssueError
-from rolecall_server.journal import Why
+from rolecall_server.journal import Journal, Journals, Why
 from rolecall_server.pods import Namespace, Pod, Wish
 from rolecall_server.policy import Policy, PolicySettings
 from rolecall_server.roles import BaseArn
@@ -130,6 +130,7 @@ class Engine:
         settings: PolicySettings | None = None,
         budget: BudgetRules | None = None,
         policy: Policy | None = None,
+        journals: Iterable[Journal] = (),
         listed: bool = True,
     ) -> None:
         self.now = START
@@ -140,7 +141,7 @@ class Engine:
         rules = BrokerRules(token_secret=bytes(32), budget=budget or BudgetRules())
         policy = policy or Policy(settings or PolicySettings(base=BASE))
         dice = random.Random(1)  # noqa: S311 (dice, not keys)
-        self.broker = Broker(policy, rules, dice, self.journal)
+        self.broker = Broker(policy, rules, dice, Journals((self.journal, *journals)))
         self.broker.wake_scheduler = self._wake
         if listed:
             self.apply(NamespacesListed((TEAM,)), PodsListed(()))

@@ -1,0 +1,147 @@
+"""Which Event is written next: each cause once, its repeats as a series, and within a budget.
+
+Pure: no clock, no I/O. Nothing here grows with the number of pods beyond the bounds below. What
+does not fit is counted and left out: the log and the audit records have it all the same.
+"""
+
+import heapq
+import itertools
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from rolecall_server.budget import Budget, BudgetRules
+from rolecall_server.event_reasons import Dropped
+from rolecall_server.kube.event_lanes import Lanes
+from rolecall_server.kube.event_objects import Cause, Series
+from rolecall_server.kube.event_shares import Shares
+
+# A fifth of what one kubelet may write.
+_RATE = BudgetRules(calls_per_second=10, burst=100, concurrency=1)
+# How often one series is written again; its first repeat is written at once.
+REFRESH = timedelta(minutes=5)
+# client-go's recorder remembers as many. What is forgotten costs one call more, and its count.
+MOST_REMEMBERED = 4096
+# An API server that says of one Event now that it is there, now that it is not.
+_MOST_DETOURS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A call that tells *count* of *series*. It ends by one of the methods of `EventSeries`."""
+
+    series: Series
+    count: int
+
+
+class EventSeries:
+    """Hears causes, and hands out one write after the other."""
+
+    def __init__(self, drop: Callable[[Dropped], None]) -> None:
+        """Have *drop* called for whatever is left out."""
+        self._drop = drop
+        self._budget = Budget(_RATE)
+        self._shares = Shares()
+        self._lanes = Lanes(drop)
+        self._series: OrderedDict[Cause, Series] = OrderedDict()  # The one seen last is the last.
+        self._resting: list[tuple[datetime, int, Series]] = []
+        self._order = itertools.count()
+
+    def __len__(self) -> int:
+        """Return how many series are remembered."""
+        return len(self._series)
+
+    @property
+    def waiting(self) -> int:
+        return len(self._lanes)
+
+    def see(self, cause: Cause, now: datetime) -> None:
+        """Hear that *cause* is there, for the first time or again."""
+        series = self._series.get(cause)
+        if series is None:
+            if not self._shares.take(cause.uid, now):
+                self._drop(Dropped.POD_BUDGET)
+                return
+            series = self._series[cause] = Series(cause, now, now)
+            if len(self._series) > MOST_REMEMBERED:
+                self._series.popitem(last=False)
+        else:
+            self._series.move_to_end(cause)
+            series.count += 1
+            series.last = now
+        self._forward(series, now)
+
+    def take(self, now: datetime) -> Write | None:
+        """Take what is to be written now, if anything is; one is on its way at a time."""
+        while self._resting and self._resting[0][0] <= now:
+            _, _, rested = heapq.heappop(self._resting)
+            rested.resting = False
+            self._lanes.put(rested)
+        if not self._budget.is_open(now) or (series := self._lanes.take(now)) is None:
+            return None
+        self._budget.start()
+        return Write(series, series.count)
+
+    def next_moment(self, now: datetime) -> datetime | None:
+        """Return when `take` is to be called next; None: once something was seen."""
+        moments = [self._resting[0][0]] if self._resting else []
+        free, opens = self._lanes.next_moment(now), self._budget.opens_at(now)
+        if free is not None and opens is not None:
+            moments.append(max(free, opens))
+        return min(moments, default=None)
+
+    def written(self, write: Write, now: datetime) -> None:
+        """Note that the API server has taken *write*."""
+        self._budget.land()
+        series = write.series
+        series.exists, series.told, series.written, series.detours = True, write.count, now, 0
+        if series.count > series.told:
+            self._forward(series, now)
+
+    def found(self, write: Write) -> None:
+        """Go on with the Event that is there already, by another replica or an earlier run."""
+        write.series.exists = True
+        write.series.count += 1
+        self._detour(write)
+
+    def lost(self, write: Write) -> None:
+        """Begin a new Event, for the old one has expired."""
+        series = write.series
+        series.exists, series.told, series.written = False, 0, None
+        series.since, series.count = series.last, 1
+        self._detour(write)
+
+    def postponed(self, write: Write) -> None:
+        """Have *write* taken again, for nobody knows whether it was written."""
+        self._budget.land()
+        self._lanes.put_back(write.series)
+
+    def refused(self, why: Dropped) -> None:
+        """Let go of the write that is on its way."""
+        self._budget.land()
+        self._drop(why)
+
+    def hold(self, namespace: str, now: datetime) -> None:
+        """Write nothing in *namespace* for some minutes; what is to be written there waits."""
+        self._lanes.hold(namespace, now)
+
+    def _forward(self, series: Series, now: datetime) -> None:
+        if series.resting:
+            return
+        if series.written is not None and series.told > 1:
+            # The clock may have been set back since.
+            moment = min(series.written, now) + REFRESH
+            if moment > now:
+                series.resting = True
+                heapq.heappush(self._resting, (moment, next(self._order), series))
+                return
+        self._lanes.put(series)
+
+    def _detour(self, write: Write) -> None:
+        write.series.detours += 1
+        if write.series.detours > _MOST_DETOURS:
+            write.series.detours = 0
+            self.refused(Dropped.REJECTED)
+        else:
+            self.postponed(write)
