@@ -96,8 +96,7 @@ class ControlPlane:
             self.wait_ready()
             for part in parts[len(BARE) :]:
                 self._start(part)
-            for number in range(1, nodes + 1):
-                self._startup.create("/api/v1/nodes", node(number))
+            self._startup.create("/api/v1/nodes", map(node, range(1, nodes + 1)))
             if parts == WHOLE:
                 self._wait("/api/v1/namespaces/default/serviceaccounts/default")
 

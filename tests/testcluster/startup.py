@@ -1,10 +1,11 @@
 """The few requests that starting a cluster takes, one after the other, without an event loop."""
 
+import contextlib
 import http.client
 import json
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from testcluster.authority import Authority, KeyPair
@@ -27,27 +28,35 @@ class Startup:
         """Return once *path* is answered with 200; *check* raises if there is no hope of that."""
         # Nothing tells when a server begins to listen, so it has to be asked.
         end = time.monotonic() + _DEADLINE
-        while self._status("GET", path) != http.HTTPStatus.OK:
+        while not self._is_answered(path):
             check()
             if time.monotonic() > end:
                 raise StartError(f"{path} was not answered in {_DEADLINE:.0f} s")
             time.sleep(_PAUSE)
 
-    def create(self, path: str, manifest: dict[str, Any]) -> None:
-        """Create an object; raises StartError where it is refused."""
-        status = self._status("POST", path, json.dumps(manifest))
-        if status != http.HTTPStatus.CREATED:
-            raise StartError(f"{path} answered {status} to a new {manifest['kind']}")
+    def create(self, path: str, manifests: Iterable[dict[str, Any]]) -> None:
+        """Create objects over one connection; raises StartError where one is refused."""
+        with contextlib.closing(self._connection()) as connection:
+            for manifest in manifests:
+                status = _answered(connection, "POST", path, json.dumps(manifest))
+                if status != http.HTTPStatus.CREATED:
+                    raise StartError(f"{path} answered {status} to a new {manifest['kind']}")
 
-    def _status(self, method: str, path: str, body: str | None = None) -> int | None:
-        headers = {"Content-Type": "application/json"}
-        connection = http.client.HTTPSConnection(
-            "127.0.0.1", self._port, context=self._tls, timeout=5
-        )
-        try:
-            connection.request(method, path, body, headers)
-            return connection.getresponse().status
-        except OSError:
-            return None
-        finally:
-            connection.close()
+    def _is_answered(self, path: str) -> bool:
+        with contextlib.closing(self._connection()) as connection:
+            try:
+                return _answered(connection, "GET", path) == http.HTTPStatus.OK
+            except (OSError, http.client.HTTPException):
+                return False
+
+    def _connection(self) -> http.client.HTTPSConnection:
+        return http.client.HTTPSConnection("127.0.0.1", self._port, context=self._tls, timeout=10)
+
+
+def _answered(
+    connection: http.client.HTTPSConnection, method: str, path: str, body: str | None = None
+) -> int:
+    connection.request(method, path, body, {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    answer.read()  # Or the connection could not be used again.
+    return answer.status
