@@ -35,10 +35,19 @@ async def at(released: Cluster, tmp_path: Path) -> AsyncGenerator[Serving]:
 
 
 @pytest.fixture
-async def apps(at: Serving, namespace: str) -> str:
-    """Make a namespace that permits every role."""
+async def apps(at: Serving, namespace: str) -> AsyncGenerator[str]:
+    """Make a namespace that permits every role; its pods are gone before the next test."""
     await at.admin.patch("Namespace", namespace, {"metadata": {"annotations": PERMITS}})
-    return namespace
+    yield namespace
+    # The namespace's own end takes its time; the next test's server shall not see these pods.
+    for path in (
+        "apis/apps/v1/namespaces/{}/deployments",
+        "apis/apps/v1/namespaces/{}/replicasets",
+    ):
+        await at.admin.request("DELETE", "/" + path.format(namespace))
+    now = {"gracePeriodSeconds": 0}
+    await at.admin.request("DELETE", f"/api/v1/namespaces/{namespace}/pods", now)
+    await at.admin.until("Pod", lambda pods: not pods, namespace)
 
 
 @pytest.fixture

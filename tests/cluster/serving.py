@@ -139,6 +139,12 @@ class Serving(System):
         document: dict[str, str] = json.loads(body)
         return document
 
+    async def until_unknown(self, node: str, source: str) -> None:
+        """Ask again until *source* is told to come back: no pod has that address."""
+        async with asyncio.timeout(30):
+            while (await self.ask(node, LIST, source))[0] != 503:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.02)
+
     async def until_refused(self, node: str, source: str) -> None:
         """Ask again until *source* is told that it has no role."""
         async with asyncio.timeout(30):
