@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -90,6 +91,13 @@ def test_kiam_has_two_words() -> None:
     assert KIAM_WORDS[EventReason.ROLE_MALFORMED] == "KiamRoleForbidden"
     assert KIAM_WORDS[EventReason.ROLE_NOT_ASSUMABLE] == "KiamCredentialError"
     assert EventReason.HOST_NETWORK_UNSUPPORTED not in KIAM_WORDS
+
+
+def test_the_page_explains_each_reason_and_everything_that_is_dropped() -> None:
+    """Whoever reads a word in kubectl or in a metric finds it there."""
+    page = (Path(__file__).parents[2] / "docs" / "events.md").read_text()
+
+    assert [each for each in (*EventReason, *Dropped) if f"`{each}`" not in page] == []
 
 
 @given(st.text(alphabet=st.characters(), max_size=3000))

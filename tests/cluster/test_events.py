@@ -1,0 +1,239 @@
+"""Events, as a real API server takes them from one who may do no more than write them."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import random
+import secrets
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from rolecall_common.clock import SystemClock
+from rolecall_proto.values import PodUid, Reason
+from rolecall_server.kube.access import Access
+from rolecall_server.kube.events import Events, Reporter
+from rolecall_server.kube.transport import Transport
+from rolecall_server.metrics import Metrics
+from rolecall_server.pods import Pod
+from testcluster.client import Client, Manifest
+from testcluster.cluster import Cluster
+from testcluster.commands import ISSUER
+
+pytestmark = pytest.mark.every_kubernetes
+
+# What the chart gives to the servers for Events.
+RIGHTS = [{"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]}]
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Events that are being written, as a service account of the namespace."""
+
+    events: Events
+    metrics: Metrics
+    admin: Client
+    namespace: str
+
+    async def pod(self, name: str) -> Pod:
+        """Make a pod that nobody runs."""
+        made = await self.admin.create(
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {"name": name, "namespace": self.namespace},
+                "spec": {
+                    "schedulerName": "nobody",
+                    "containers": [{"name": "main", "image": "main"}],
+                },
+            }
+        )
+        return Pod(PodUid(made["metadata"]["uid"]), self.namespace, name)
+
+    async def until_event(self, of: Pod, *, count: int = 1) -> Manifest:
+        """Return the Event on a pod, once there is one that was seen *count* times."""
+
+        def is_there(events: Mapping[str, Manifest]) -> bool:
+            return any(_count(each) == count for each in events.values())
+
+        selector = f"involvedObject.uid={of.uid}"
+        found = await self.admin.until("Event", is_there, self.namespace, fieldSelector=selector)
+        (event,) = found.values()
+        return event
+
+
+def _count(event: Manifest) -> int:
+    return int((event.get("series") or {"count": 1})["count"])
+
+
+@pytest.fixture
+async def desk(
+    cluster: Cluster, admin: Client, namespace: str, tmp_path: Path
+) -> AsyncGenerator[Desk]:
+    """Have Events written by a service account with the chart's rights, and no other ones."""
+    await _let_write(admin, namespace)
+    kubeconfig = await _account(cluster, admin, namespace, tmp_path)
+    async with _reporting(kubeconfig, admin, namespace) as desk:
+        yield desk
+
+
+async def _account(cluster: Cluster, admin: Client, namespace: str, folder: Path) -> Path:
+    """Return a kubeconfig of the namespace's own account."""
+    kubeconfig = folder / "kubeconfig"
+    kubeconfig.write_text(_kubeconfig(cluster, await admin.token("default", namespace, ISSUER)))
+    return kubeconfig
+
+
+@contextlib.asynccontextmanager
+async def _reporting(kubeconfig: Path, admin: Client, namespace: str) -> AsyncGenerator[Desk]:
+    metrics, dice = Metrics(), random.Random()  # noqa: S311 - only jitter
+    async with Transport(Access(kubeconfig)) as api:
+        events = Events(api, Reporter("server-1"), SystemClock(), dice, metrics)
+        writing = asyncio.create_task(events.run(), name="write Events")
+        try:
+            yield Desk(events, metrics, admin, namespace)
+        finally:
+            writing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await writing
+
+
+async def _let_write(admin: Client, namespace: str) -> None:
+    rbac, metadata = "rbac.authorization.k8s.io", {"name": "reporter", "namespace": namespace}
+    version = f"{rbac}/v1"
+    await admin.create(
+        {"apiVersion": version, "kind": "Role", "metadata": metadata, "rules": RIGHTS}
+    )
+    await admin.create(
+        {
+            "apiVersion": version,
+            "kind": "RoleBinding",
+            "metadata": metadata,
+            "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "reporter"},
+            "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": namespace}],
+        }
+    )
+
+
+def _kubeconfig(cluster: Cluster, token: str) -> str:
+    server = {"server": cluster.url, "certificate-authority": str(cluster.bundle)}
+    return json.dumps(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "test", "cluster": server}],
+            "users": [{"name": "reporter", "user": {"token": token}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "reporter"}}],
+            "current-context": "test",
+        }
+    )
+
+
+async def test_kubectl_shows_on_the_pod_why_it_has_no_role(cluster: Cluster, desk: Desk) -> None:
+    """Reason, sentence and who says so are in the last lines of `kubectl describe pod`."""
+    web = await desk.pod("web")
+    desk.events.denied(web, Reason.NAMESPACE_FORBIDS, "the role 'admin' is not permitted here")
+    await desk.until_event(web)
+    shown = await cluster.kubectl("describe", "pod", "web", "--namespace", desk.namespace)
+
+    line = shown.splitlines()[-1]
+    assert line.split()[:2] == ["Warning", "RoleDenied"]
+    assert "rolecall.io/server" in line
+    assert line.endswith("the role 'admin' is not permitted here")
+
+
+async def test_a_repeat_is_taken_as_a_series(cluster: Cluster, desk: Desk) -> None:
+    """There is one Event, and kubectl shows how often."""
+    web = await desk.pod("web")
+    for count in (1, 2):
+        desk.events.refused(web, Reason.ACCESS_DENIED, "STS says no")
+        event = await desk.until_event(web, count=count)
+    shown = await cluster.kubectl("describe", "pod", "web", "--namespace", desk.namespace)
+
+    assert event["reason"] == "RoleNotAssumable"
+    assert event["reportingInstance"] == "server-1"
+    assert "(x2 over " in shown.splitlines()[-1]
+    assert desk.metrics.events.value("RoleNotAssumable") == 2
+
+
+async def test_another_server_goes_on_with_the_series(cluster: Cluster, desk: Desk) -> None:
+    """A server that knows nothing of the Event finds it by its name."""
+    web = await desk.pod("web")
+    desk.events.denied(web, Reason.ROLE_MALFORMED, "what is this")
+    await desk.until_event(web)
+    async with _reporting(cluster.kubeconfig, desk.admin, desk.namespace) as other:
+        other.events.denied(web, Reason.ROLE_MALFORMED, "what is this")
+        event = await other.until_event(web, count=2)
+
+    assert event["reason"] == "RoleMalformed"
+
+
+async def test_an_event_that_is_gone_is_written_anew(desk: Desk) -> None:
+    """The API server says 404 to a change of an Event that has expired."""
+    web = await desk.pod("web")
+    desk.events.denied(web, Reason.NAMESPACE_FORBIDS, "no")
+    old = await desk.until_event(web)
+    await desk.admin.delete("Event", old["metadata"]["name"], desk.namespace)
+    desk.events.denied(web, Reason.NAMESPACE_FORBIDS, "no")
+    new = await desk.until_event(web)
+
+    assert new["metadata"]["uid"] != old["metadata"]["uid"]
+    assert new["metadata"]["name"] == old["metadata"]["name"]
+
+
+async def test_the_longest_name_and_the_strangest_sentence_are_taken(desk: Desk) -> None:
+    """Limits of names and notes are the API server's own."""
+    long = await desk.pod("a" * 63 + ".b" * 95)
+    desk.events.denied(long, Reason.ROLE_MALFORMED, "\x1b[2J\ud800\u202e" + "ü😀" * 1000)
+    event = await desk.until_event(long)
+
+    assert len(event["message"].encode()) <= 1024
+    assert event["message"].isprintable()
+    assert desk.metrics.events_dropped.value("rejected") == 0
+
+
+async def test_a_namespace_that_is_going_takes_no_event_and_is_no_missing_right(
+    cluster: Cluster, admin: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The API server says 403 to both, even to who may do everything; one of them is no news."""
+    going = f"test-going-{secrets.token_hex(4)}"
+    await admin.create_namespace(going)
+    # The administrator's access: that of an account of the namespace would go with it.
+    async with _reporting(cluster.kubeconfig, admin, going) as desk:
+        web = await desk.pod("web")
+        await admin.patch("Pod", "web", {"metadata": {"finalizers": ["example.com/kept"]}}, going)
+        await admin.delete("Namespace", going)
+        desk.events.denied(web, Reason.NAMESPACE_FORBIDS, "no")
+        await _until_counted(desk, "namespace_gone")
+        await admin.patch("Pod", "web", {"metadata": {"finalizers": []}}, going)
+
+    assert caplog.messages == []
+
+
+async def test_a_missing_right_is_named(
+    cluster: Cluster,
+    admin: Client,
+    namespace: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The line says which verb on what, in the API server's own words too."""
+    caplog.set_level(logging.WARNING, logger="rolecall_server.kube.events")
+    kubeconfig = await _account(cluster, admin, namespace, tmp_path)
+    async with _reporting(kubeconfig, admin, namespace) as desk:
+        desk.events.denied(await desk.pod("web"), Reason.NAMESPACE_FORBIDS, "no")
+        await _until_counted(desk, "forbidden")
+
+    (record,) = caplog.records
+    assert vars(record)["verb"] == "create"
+    assert "cannot create resource" in vars(record)["reason"]
+
+
+async def _until_counted(desk: Desk, why: str) -> None:
+    """Return once an Event was dropped for *why*: what is refused leaves no trace elsewhere."""
+    async with asyncio.timeout(10):
+        while not desk.metrics.events_dropped.value(why):  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.02)
