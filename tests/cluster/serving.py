@@ -125,6 +125,18 @@ class Serving(System):
     async def write_agent_token(self, node: str) -> None:
         (self.root / f"{node}-token").write_text(await self.agent_token(node))
 
+    async def until_said(self, name: str, *parts: str) -> None:
+        """Return once the process that goes by *name* was started and has said *parts*."""
+        async with asyncio.timeout(30):
+            while not any(each.name == name and each.is_alive for each in self.everything):  # noqa: ASYNC110 - it is being started
+                await asyncio.sleep(0.02)
+        await self.running(name).wait_line(*parts)
+
+    async def write_api_token(self) -> None:
+        """Give the servers a new token for the API server."""
+        token = await self.admin.token(_SERVER, SPACE, ISSUER)
+        (self.root / "api-token").write_text(token)
+
     async def ask(self, node: str, path: str, source: str) -> tuple[int, str]:
         """Ask the door of *node* from *source*; return the status and the body."""
         return await ask(self.port(f"{node}-door"), path, source)
@@ -159,6 +171,7 @@ async def serving(cluster: Cluster, root: Path) -> AsyncGenerator[Serving]:
         admin = await stack.enter_async_context(cluster.admin())
         await _write_files(admin, cluster, root)
         running = Serving(root, stack, cluster=cluster, admin=admin)
+        await running.write_api_token()
         yield running
     for process in running.everything:
         for record in process.records:
@@ -178,7 +191,6 @@ async def _write_files(admin: Client, cluster: Cluster, root: Path) -> None:
         secret = await admin.get("Secret", name, SPACE)
         for key in keys:
             (root / key).write_bytes(base64.b64decode(secret["data"][key]))
-    (root / "api-token").write_text(await admin.token(_SERVER, SPACE, ISSUER))
     user = {"tokenFile": str(root / "api-token")}
     where = {"server": cluster.url, "certificate-authority": str(cluster.bundle)}
     document = {

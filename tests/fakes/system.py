@@ -182,7 +182,7 @@ class System:
         fields: dict[str, str] = json.loads(body)
         return fields
 
-    async def admin(self, name: str, path: str) -> tuple[int, str]:
+    async def probe(self, name: str, path: str) -> tuple[int, str]:
         """Ask the probes of the process that goes by *name*."""
         return await ask(self.port(f"{name}-admin"), path, "127.0.0.1")
 
@@ -190,7 +190,7 @@ class System:
         """Return once *line* is among the metrics of the process that goes by *name*."""
         async with asyncio.timeout(PATIENCE):
             while True:
-                _, metrics = await self.admin(name, "/metrics")
+                _, metrics = await self.probe(name, "/metrics")
                 if line in metrics.splitlines():
                     return
                 await asyncio.sleep(0.02)

@@ -200,7 +200,7 @@ async def test_nothing_secret_is_measured(node: System) -> None:
     secrets += of_files(node.root)
     pages = await asyncio.gather(
         *(
-            node.admin(name, path)
+            node.probe(name, path)
             for name in ("server", "agent")
             for path in ("/metrics", "/readyz", "/healthz")
         )

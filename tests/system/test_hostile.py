@@ -54,8 +54,8 @@ async def node(tmp_path: Path) -> AsyncGenerator[System]:
         await running.document(NEIGHBOUR, "reader")
         running.write("later", pod("later", LATER, "writer"))
         await running.until_served(LATER, "writer")
-        assert await running.admin("server", "/healthz") == (200, "ok\n")
-        assert (await running.admin("server", "/readyz"))[0] == 200
+        assert await running.probe("server", "/healthz") == (200, "ok\n")
+        assert (await running.probe("server", "/readyz"))[0] == 200
         assert running.running("server").is_alive
         assert 'rolecall_bugs_total{boundary="object"} 0.0' in await measured(running)
         assert "Traceback" not in running.said
@@ -75,7 +75,7 @@ def denied(server: Running) -> dict[str, dict[str, str]]:
 
 
 async def measured(node: System) -> list[str]:
-    _, metrics = await node.admin("server", "/metrics")
+    _, metrics = await node.probe("server", "/metrics")
     return metrics.splitlines()
 
 

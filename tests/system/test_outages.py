@@ -37,7 +37,7 @@ async def test_a_server_that_is_away_is_not_noticed(node: System) -> None:
 
     assert await node.document(READER, "reader") == reader
     assert await node.document(WRITER, "team/writer") == writer
-    status, readiness = await node.admin("agent", "/readyz")
+    status, readiness = await node.probe("agent", "/readyz")
     assert (status, "no server is connected" in readiness) == (200, True)
 
     again = await node.start_server()
@@ -124,13 +124,13 @@ async def test_an_agent_without_a_server_holds_whoever_asks(node: System) -> Non
     agent = await node.run("agent", "-m", "rolecall_cli", "agent", *node.agent_flags())
     await agent.wait_line("no stream from this server")
 
-    assert (await node.admin("agent", "/healthz"))[0] == 200
-    assert (await node.admin("agent", "/readyz"))[0] == 503
+    assert (await node.probe("agent", "/healthz"))[0] == 200
+    assert (await node.probe("agent", "/readyz"))[0] == 503
     assert (await node.get(LIST, READER))[0] == 503
     await node.start_sts()
     await node.start_server()
     await node.until_served(READER, "reader")
-    assert (await node.admin("agent", "/readyz"))[0] == 200
+    assert (await node.probe("agent", "/readyz"))[0] == 200
 
 
 async def test_tokens_can_be_required_of_everybody(node: System) -> None:

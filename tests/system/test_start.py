@@ -237,7 +237,7 @@ async def test_what_is_declared_is_measured(
     node: System, name: str, declared: tuple[Metric, ...]
 ) -> None:
     """A scrape has every metric of the table and no other of ours; each label is of its set."""
-    status, text = await node.admin(name, "/metrics")
+    status, text = await node.probe(name, "/metrics")
     expected = {each.name: each for each in (*declared, *rolecall_common.process.METRICS)}
     measured = {}
     for family in text_string_to_metric_families(text):
@@ -260,10 +260,10 @@ async def test_what_is_declared_is_measured(
 @pytest.mark.parametrize("name", ["server", "agent"])
 async def test_health_is_told_on_a_port_of_its_own(node: System, name: str) -> None:
     """And never on the door, where pods ask."""
-    assert await node.admin(name, "/healthz") == (200, "ok\n")
-    assert await node.admin(name, "/readyz") == (200, "ready\n")
-    assert (await node.admin(name, "/metrics"))[0] == 200
-    assert (await node.admin(name, LIST))[0] == 404
+    assert await node.probe(name, "/healthz") == (200, "ok\n")
+    assert await node.probe(name, "/readyz") == (200, "ready\n")
+    assert (await node.probe(name, "/metrics"))[0] == 200
+    assert (await node.probe(name, LIST))[0] == 404
     for path in ("/healthz", "/readyz", "/metrics"):
         assert (await node.get(path, POD))[0] == 404
 

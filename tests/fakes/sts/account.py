@@ -24,6 +24,8 @@ class Account:
         self.roles: dict[str, Role] = {}
         # A role that was not declared exists all the same, and trusts everyone.
         self.any_role = False
+        # How long sessions last at most, whatever was asked for: for tests that see one renewed.
+        self.longest: timedelta | None = None
         self.mint = mint
 
     def key_of(self, claim: Claim, headers: Mapping[str, str], now: datetime) -> Key:
@@ -46,7 +48,8 @@ class Account:
         if role is None and self.any_role:
             role = replace(_ANY, arn=asked.role_arn)
         granted = assume(asked, role, caller)
-        ends = (now + asked.duration).replace(microsecond=0)
+        lasts = min(asked.duration, self.longest or asked.duration)
+        ends = (now + lasts).replace(microsecond=0)
         key = self.mint.key(granted.principal, ends)
         self.keys[key.access_key_id] = key
         packed = (

@@ -49,11 +49,16 @@ def _fault(script: dict[str, Any]) -> Fault:
 
 
 def _set_weather(sts: "FakeSts", weather: dict[str, float]) -> None:
-    """Take `{"latency": seconds, "outage": 0 or 1, "rate": calls a second or 0}`, any of them."""
+    """Take `{"latency": seconds, "outage": 0 or 1, "rate": calls a second or 0}`, any of them.
+
+    `"longest"` is how many seconds sessions last at most, whatever was asked for.
+    """
     if "latency" in weather:
         sts.latency = timedelta(seconds=weather["latency"])
     if "outage" in weather:
         sts.outage = bool(weather["outage"])
+    if "longest" in weather:
+        sts.account.longest = timedelta(seconds=weather["longest"])
     if "rate" in weather:
         rate = weather["rate"]
         sts.throttle = Throttle(rate, max(1, int(rate))) if rate else None
