@@ -7,6 +7,7 @@ Both namespaces permit every role, so that no rule of theirs hides what is missi
 import asyncio
 import contextlib
 import itertools
+import re
 import secrets
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -63,6 +64,10 @@ class Heard:
         with contextlib.suppress(grpc.aio.AioRpcError):
             await self.until(lambda: False)
         return await self.call.code()
+
+    def roles_of_granted(self) -> set[str]:
+        """Return the roles of which the node has a pod and the credentials."""
+        return {pod.role for pod in self.pods.values() if pod.session_id in self.sessions}
 
     def of(self, name: str) -> pb.Assignment | None:
         return next((each for each in self.pods.values() if each.name == name), None)
@@ -145,6 +150,17 @@ class Field:
     async def pod(self, name: str = "web") -> Manifest:
         """Return one of the attacker's pods, as its kubelet reads it."""
         return await self.kubelet.get("Pod", name, self.own)
+
+    async def until_logged(self, what: str, since: int) -> None:
+        """Return once the server has refused a call because of *what*, after line *since*."""
+        server, wanted = self.at.running("server"), re.compile(what)
+
+        def found() -> bool:
+            refused = [line for line in server.err[since:] if "call was refused" in line]
+            return not what or any(wanted.search(line) for line in refused)
+
+        async with asyncio.timeout(PATIENCE), server.grown:
+            await server.grown.wait_for(found)
 
     async def restore(self) -> None:
         """Put back what an attempt has changed."""
