@@ -1,6 +1,6 @@
 """Takes in what the watch tells: keeps the index, and has pods decided anew where it matters."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -105,6 +105,7 @@ class Register:
 
     def _pods_listed(self, pods: Iterable[Pod]) -> Iterator[Part]:
         listed = {pod.uid: pod for pod in pods}
+        self._forget_absent(POD, listed)
         # The dead first: their addresses may be others' by now.
         for uid in [each for each in self._index.uids() if each not in listed]:
             yield Part(POD, uid, partial(self._drop_pod, uid))
@@ -114,19 +115,27 @@ class Register:
 
     def _namespaces_listed(self, namespaces: Iterable[Namespace]) -> Iterator[Part]:
         listed = {namespace.name: namespace for namespace in namespaces}
+        self._forget_absent(NAMESPACE, listed)
         for name in [each for each in self._index.namespaces if each not in listed]:
             yield from self._namespace_gone(name)
         for namespace in listed.values():
             yield from self._namespace_changed(namespace)
         self.namespaces_listed = True
 
+    def _forget_absent(self, kind: str, listed: Container[str]) -> None:
+        """Quarantine no more what is not listed: what is there and unusable is told next."""
+        for each in [key for key in self.quarantined if key[0] == kind and key[1] not in listed]:
+            del self.quarantined[each]
+
     def _namespace_changed(self, namespace: Namespace) -> Iterator[Part]:
+        self.quarantined.pop((NAMESPACE, namespace.name), None)
         if self._index.namespaces.get(namespace.name) == namespace:
             return
         yield Part(NAMESPACE, namespace.name, lambda _: self._index.put_namespace(namespace))
         yield from self._decide_all(namespace.name)
 
     def _namespace_gone(self, name: str) -> Iterator[Part]:
+        self.quarantined.pop((NAMESPACE, name), None)
         yield Part(NAMESPACE, name, lambda _: self._index.remove_namespace(name))
         yield from self._decide_all(name)
 
@@ -135,7 +144,7 @@ class Register:
             yield Part(POD, entry.pod.uid, partial(self._decide_again, entry))
 
     def _put_pod(self, pod: Pod, now: datetime) -> None:
-        self.quarantined.pop((POD, pod.uid), None)
+        set_aside = self.quarantined.pop((POD, pod.uid), None)
         entry = self._index.entry(pod.uid)
         if entry is not None and entry.node != pod.node:
             self._drop_pod(pod.uid, now)
@@ -144,7 +153,7 @@ class Register:
             self._drop_pod(pod.uid, now)
         elif entry is None:
             self._add_pod(pod, pod.node, now)
-        elif entry.pod != pod:
+        elif entry.pod != pod or set_aside:
             entry.pod = pod
             self._settle(entry, self._decide(pod), now)
 
@@ -164,6 +173,7 @@ class Register:
                     self._stock.release(session_id, uid, connection, now)
 
     def _decide_again(self, entry: Entry, now: datetime) -> None:
+        self.quarantined.pop((POD, entry.pod.uid), None)
         self._settle(entry, self._decide(entry.pod), now)
 
     def _decide(self, pod: Pod) -> Decision:
