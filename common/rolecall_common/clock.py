@@ -26,21 +26,41 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own time."""
+    """The machine's own time.
+
+    Its timers stand still while the machine is suspended, and know nothing of a wall clock that
+    was set. So whoever waits looks at the clock again and again, and is late by *look_every* at
+    most: what ends at a moment (credentials, tokens, certificates) ends by the wall clock.
+    """
+
+    def __init__(self, look_every: timedelta = timedelta(seconds=5)) -> None:
+        self._look_every = look_every.total_seconds()
 
     def now(self) -> datetime:
         return datetime.fromtimestamp(time.time(), UTC)
 
     async def sleep(self, duration: timedelta) -> None:
-        await asyncio.sleep(max(0.0, duration.total_seconds()))
+        # The timers count, too: a clock that was set back must not make a second an hour.
+        loop = asyncio.get_running_loop()
+        due, moment = loop.time() + duration.total_seconds(), self.now() + duration
+        left = duration.total_seconds()
+        while True:
+            await asyncio.sleep(max(0.0, min(left, self._look_every)))
+            left = min(due - loop.time(), (moment - self.now()).total_seconds())
+            if left <= 0:
+                return
 
     async def wait_until(self, event: asyncio.Event, moment: datetime | None) -> bool:
         if moment is None:
             await event.wait()
             return True
-        try:
-            async with asyncio.timeout(max(0.0, (moment - self.now()).total_seconds())):
-                await event.wait()
-        except TimeoutError:
-            pass
-        return event.is_set()
+        left = (moment - self.now()).total_seconds()
+        while True:
+            try:
+                async with asyncio.timeout(max(0.0, min(left, self._look_every))):
+                    await event.wait()
+            except TimeoutError:
+                pass
+            left = (moment - self.now()).total_seconds()
+            if event.is_set() or left <= 0:
+                return event.is_set()

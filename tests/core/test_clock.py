@@ -130,3 +130,47 @@ def test_a_naive_start_is_refused() -> None:
 def test_the_system_clock_is_aware_and_in_utc() -> None:
     """Its times compare with those of AWS and Kubernetes."""
     assert SystemClock().now().tzinfo is UTC
+
+
+class SetClock(SystemClock):
+    """The machine's time, set forward or back by hand."""
+
+    def __init__(self) -> None:
+        super().__init__(look_every=timedelta(milliseconds=1))
+        self.ahead = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self.ahead
+
+
+async def test_a_clock_that_is_set_forward_ends_what_has_passed() -> None:
+    """A machine that was suspended renews what is due at once, not after the rest of its sleep."""
+    clock, never = SetClock(), asyncio.Event()
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(clock.wait_until(never, clock.now() + timedelta(hours=1)))
+        tasks.create_task(clock.sleep(timedelta(hours=1)))
+        await asyncio.sleep(0)
+        clock.ahead = timedelta(hours=2)
+
+    assert not waiting.result()
+
+
+async def test_a_clock_that_is_set_back_prolongs_no_sleep() -> None:
+    """A pause of a moment stays one."""
+    clock = SetClock()
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        tasks.create_task(clock.sleep(timedelta(milliseconds=5)))
+        await asyncio.sleep(0)
+        clock.ahead = timedelta(hours=-2)
+
+
+async def test_an_event_ends_a_wait_between_two_looks_at_the_clock() -> None:
+    """However far the moment is."""
+    clock, event = SetClock(), asyncio.Event()
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(clock.wait_until(event, clock.now() + timedelta(hours=1)))
+        await clock.sleep(timedelta(milliseconds=3))
+        assert not waiting.done()
+        event.set()
+
+    assert waiting.result()
