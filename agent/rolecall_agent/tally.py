@@ -1,11 +1,12 @@
 """Counts of a door, as plain numbers: `metrics.py` shows them to Prometheus."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import product
 
 from rolecall_agent.routes import Route
-from rolecall_agent.verdicts import Missing, Outcome
+from rolecall_agent.verdicts import REFUSALS, SERVED_ROUTES, Missing, Outcome
 from rolecall_common.metrics import Distribution
 
 # Seconds. The edges at 0.9 and 1.0 are where we stop holding and where SDKs stop waiting.
@@ -14,6 +15,17 @@ DURATIONS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 
 REMAINING = (0, 60, 300, 600, 900, 1500, 1800, 2700, 3600)
 
 _SECOND = timedelta(seconds=1)
+
+
+# A status and how a request ended, by route.
+_End = tuple[Route, int, Outcome]
+
+
+def _ends() -> Counter[_End]:
+    """Return every end that a request can have, so that its series begins at zero."""
+    refused = [(route, each.status, each.outcome) for route in Route for each in REFUSALS[route]]
+    served = product(SERVED_ROUTES, [200], [Outcome.SERVED, Outcome.HELD_SERVED])
+    return Counter(dict.fromkeys([*refused, *served], 0))
 
 
 def _durations() -> Distribution:
@@ -32,12 +44,12 @@ class Tally:
     that is given within the turn that brought its head counts as zero.
     """
 
-    requests: Counter[tuple[Route, int, Outcome]] = field(default_factory=Counter)
-    durations: defaultdict[Route, Distribution] = field(
-        default_factory=lambda: defaultdict(_durations)
+    requests: Counter[_End] = field(default_factory=_ends)
+    durations: dict[Route, Distribution] = field(
+        default_factory=lambda: {route: _durations() for route in Route}
     )
-    holds: defaultdict[Missing, Distribution] = field(
-        default_factory=lambda: defaultdict(_durations)
+    holds: dict[Missing, Distribution] = field(
+        default_factory=lambda: {missing: _durations() for missing in Missing}
     )
     remaining: Distribution = field(default_factory=_remaining)
 

@@ -4,8 +4,10 @@ The order is the contract's (§5): well-formed, method, token, path. Well-formed
 """
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import assert_never
 
 from rolecall_agent import tokens
@@ -86,6 +88,22 @@ _NOT_FOUND = Refuse(404, Outcome.NOT_FOUND)
 _NO_ROLE = Refuse(404, Outcome.NO_ROLE)
 _DENIED = Refuse(404, Outcome.DENIED)
 _FAILED = Refuse(404, Outcome.FAILED)
+# What is asked for with GET, before its path decides.
+_ASKED = (TIMED_OUT, _UNAUTHORIZED, _METHOD)
+# Every way in which a request can be refused, by its path: so that metrics can count from zero.
+REFUSALS: Mapping[Route, tuple[Refuse, ...]] = MappingProxyType(
+    {
+        Route.TOKEN: (TIMED_OUT, _METHOD, _FORBIDDEN, _INVALID),
+        Route.DATED_TOKEN: (*_ASKED, _FORBIDDEN, _NOT_FOUND),
+        Route.TOKEN_SLASH: (*_ASKED, _NOT_FOUND),
+        Route.ROLE_LIST: (*_ASKED, _NO_ROLE, _DENIED, _FAILED),
+        Route.ROLE_DOCUMENT: (*_ASKED, _NO_ROLE, _DENIED, _FAILED, _NOT_FOUND),
+        Route.OTHER: (*_ASKED, _NOT_FOUND),
+        Route.MALFORMED: (MALFORMED,),
+    }
+)
+# Every path that can be answered with something.
+SERVED_ROUTES = CREDENTIAL_ROUTES | {Route.TOKEN}
 _NO_SNAPSHOT = Hold(Missing.SNAPSHOT)
 _NO_POD = Hold(Missing.POD)
 _NO_CREDENTIALS = Hold(Missing.CREDENTIALS)

@@ -1,6 +1,36 @@
-"""The agent's metrics, as they are declared."""
+"""The agent's metrics, as they are declared, and as they are before anything has happened."""
 
+from itertools import product
+
+import pytest
+
+from fakes.door_rig import KEYS, ROLES, START, known, pod
+from rolecall_agent.cache import Cache
 from rolecall_agent.metrics import METRICS
+from rolecall_agent.requests import Request
+from rolecall_agent.routes import Route, find
+from rolecall_agent.tally import Tally
+from rolecall_agent.verdicts import (
+    MALFORMED,
+    TIMED_OUT,
+    Hold,
+    Missing,
+    Outcome,
+    decide,
+    ending_of,
+)
+from rolecall_proto.values import Reason, SnapshotEnd, State
+
+PATHS = ("/latest/api/token", "/1.0/api/token", "/latest/api/token/", ROLES, "/", "/%zz")
+PODS = (
+    pod("10.0.0.1"),
+    pod("10.0.0.2", State.DENIED, Reason.NO_ROLE),
+    pod("10.0.0.3", State.DENIED, Reason.NAMESPACE_FORBIDS),
+    pod("10.0.0.4", State.FAILED, Reason.ACCESS_DENIED),
+    pod("10.0.0.5", State.PENDING, Reason.CREDENTIALS_PENDING),
+)
+WAITED = (False, True)
+End = tuple[Route, int, Outcome]
 
 
 def test_every_metric_has_its_own_name_and_says_what_it_means() -> None:
@@ -15,3 +45,61 @@ def test_every_metric_has_its_own_name_and_says_what_it_means() -> None:
 def test_no_label_can_name_a_pod_a_role_or_an_address() -> None:
     """Every list of label values is closed."""
     assert all(label.values for metric in METRICS for label in metric.labels)
+
+
+def requests(path: str) -> list[Request]:
+    """Return every kind of request of *path*."""
+    return [
+        Request(
+            method=method,
+            path=path.encode(),
+            host=b"169.254.169.254",
+            tokens=tokens,
+            ttl=ttl,
+            forwarded=forwarded,
+            keep_alive=True,
+        )
+        for method, tokens, ttl, forwarded in product(
+            (b"GET", b"PUT", b"POST"), ((), (b"no token",)), (None, b"60"), (False, True)
+        )
+    ]
+
+
+def caches() -> list[Cache]:
+    """Return one that has heard nothing yet, and one that knows a pod of each kind."""
+    synced = Cache()
+    synced.begin()
+    for update in (KEYS, *known(*PODS), SnapshotEnd()):
+        synced.apply(update, START)
+    return [Cache(), synced]
+
+
+def ends(path: str) -> set[End]:
+    """Return every end that some request of *path*, by some pod, has."""
+    target = find(path.encode())
+    if target.route is Route.MALFORMED:
+        return {(target.route, *ending_of(MALFORMED, waited=False))}
+    found: set[End] = set()
+    for request, cache, each in product(requests(path), caches(), PODS):
+        verdict = decide(request, target, each.addresses[0], cache, START)
+        if isinstance(verdict, Hold):
+            found.add((target.route, *ending_of(TIMED_OUT, waited=True)))
+        else:
+            found.update((target.route, *ending_of(verdict, waited=waited)) for waited in WAITED)
+    return found
+
+
+def test_requests_are_counted_from_zero_for_every_end_that_they_can_have() -> None:
+    """A rate over the first refusal is right, and no series is there that could never move."""
+    possible = set[End]().union(
+        *map(ends, (*PATHS, f"{ROLES}/reader", f"{ROLES}/admin", f"{ROLES}//x"))
+    )
+
+    assert set(Tally().requests) == possible
+    assert not any(Tally().requests.values())
+
+
+@pytest.mark.parametrize("series", [Tally().durations, Tally().holds], ids=["requests", "holds"])
+def test_durations_begin_at_zero(series: dict[Route | Missing, object]) -> None:
+    """Each route, and whatever can be waited for, has its distribution from the start."""
+    assert set(series) in ({*Route}, {*Missing})
