@@ -17,6 +17,7 @@ from rolecall_common.process import Process
 from rolecall_common.version import VERSION
 from rolecall_server import configured, start
 from rolecall_server.broker import Broker
+from rolecall_server.journal import Journals
 from rolecall_server.levels import LevelCollector
 from rolecall_server.listen import listening
 from rolecall_server.metrics import Metrics
@@ -67,7 +68,7 @@ async def run(settings: Settings) -> None:
         base, duration = await start.base_and_duration(settings, sts, clock, dice)
         with start.refusing():
             policy = start.policy(settings, base, duration, sts.endpoint.region)
-            journal = Observer(metrics, audit, clock.now)
+            journal = Journals((Observer(metrics, audit, clock.now), *surroundings.journals))
             broker = Broker(policy, configured.broker_rules(settings, base, secret), dice, journal)
             attached = surroundings.attach(broker)
             service = Service(broker, attached.authority, clock, gather=GATHER, look=attached.look)
@@ -77,17 +78,22 @@ async def run(settings: Settings) -> None:
             agents = listening(service, str(listen.listen), certificate.credentials())
             with start.refusing("listen"):
                 await stack.enter_async_context(agents)
-        health.watch(broker)
+        health.watch(broker, surroundings.levels)
         log.info("serving agents", extra={"listen": str(listen.listen), "version": VERSION})
+        refresher = Refresher(broker, sts, clock, metrics)
+        work = {
+            "be part of the cluster": attached.run(),
+            "judge agents again": service.run(),
+            "issue sessions": refresher.run(),
+            "find own credentials": sts.warm_up(),
+            "reload the certificate": certificate.run(),
+            "watch the loop": process.watch_loop(),
+        }
         async with asyncio.TaskGroup() as tasks:
             for source in surroundings.sources:
                 tasks.create_task(_feed(source, broker, clock), name="feed the broker")
-            tasks.create_task(attached.run(), name="be part of the cluster")
-            tasks.create_task(service.run(), name="judge agents again")
-            tasks.create_task(Refresher(broker, sts, clock, metrics).run(), name="issue sessions")
-            tasks.create_task(sts.warm_up(), name="find own credentials")
-            tasks.create_task(certificate.run(), name="reload the certificate")
-            tasks.create_task(process.watch_loop(), name="watch the loop")
+            for name, each in work.items():
+                tasks.create_task(each, name=name)
 
 
 async def _surroundings(

@@ -1,9 +1,10 @@
 """Whether the server can do its work, told truthfully: to probes, and to people who ask."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from rolecall_common.probes import Readiness
 from rolecall_server.broker import Broker
+from rolecall_server.surroundings import SourceLevels
 from rolecall_server.tls import ServerCertificate
 
 
@@ -17,10 +18,11 @@ class Health:
     def __init__(self, certificate: ServerCertificate) -> None:
         self._certificate = certificate
         self._broker: Broker | None = None
+        self._levels: Callable[[], SourceLevels] = SourceLevels
 
-    def watch(self, broker: Broker) -> None:
-        """Take *broker* for what this process serves from."""
-        self._broker = broker
+    def watch(self, broker: Broker, levels: Callable[[], SourceLevels]) -> None:
+        """Take *broker* for what this process serves from, and *levels* for what feeds it."""
+        self._broker, self._levels = broker, levels
 
     def readiness(self) -> Readiness:
         synced = self._broker is not None and self._broker.synced
@@ -33,6 +35,8 @@ class Health:
             yield "starting: pods and namespaces were not listed yet"
         elif not self._broker.watch_fresh:
             yield "degraded: the watch is stale; what is known is served, new pods wait"
+        if self._levels().node_guard == 0:
+            yield "degraded: the node guard is missing; a node may choose the roles of its pods"
         if not self._certificate.is_valid():
             yield "the certificate in use has ended"
         elif self._certificate.problem is not None:

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import random
+import socket
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol
@@ -16,6 +17,7 @@ from rolecall_server.journal import Journal
 from rolecall_server.kube import kinds
 from rolecall_server.kube.api import Api
 from rolecall_server.kube.authority import TokenReviewAuthority
+from rolecall_server.kube.events import Events, Reporter
 from rolecall_server.kube.guard import GuardState, NodeGuard
 from rolecall_server.kube.look import LiveLook
 from rolecall_server.kube.reflector import Reflector
@@ -108,8 +110,10 @@ class Cluster:
             Reflector(kinds.namespaces(keys), api, clock, dice),
         )
         self._guard = NodeGuard(api, kubernetes.node_guard, keys, clock, dice)
+        reporter = Reporter(socket.gethostname(), kubernetes.event_reasons)
+        self._events = Events(api, reporter, clock, dice, metrics)
         self.sources: tuple[Source, ...] = self._reflectors
-        self.journals: tuple[Journal, ...] = ()
+        self.journals: tuple[Journal, ...] = (self._events,) if kubernetes.events else ()
 
     def attach(self, broker: Broker) -> Attached:
         def found(pod: Pod) -> None:
@@ -135,6 +139,8 @@ class Cluster:
     async def _run(self, review: TokenReviewAuthority | None) -> NoReturn:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._guard.run(), name="look for the node guard")
+            if self.journals:
+                tasks.create_task(self._events.run(), name="write Events")
             if review is not None:
                 tasks.create_task(review.run(), name="vouch for agents")
         raise AssertionError("what runs above has no end")
