@@ -204,7 +204,7 @@ async def test_a_pod_that_comes_late_is_answered_by_the_event() -> None:
 
         assert answer.body == b"reader"
         assert [str(address) for address in rig.asked] == [OWN]
-        assert rig.door.tally.requests == {(Route.ROLE_LIST, 200, Outcome.HELD_SERVED): 1}
+        assert +rig.door.tally.requests == {(Route.ROLE_LIST, 200, Outcome.HELD_SERVED): 1}
         assert sum(rig.door.tally.holds[Missing.POD].counts) == 1
 
 
@@ -239,7 +239,7 @@ async def test_a_held_request_is_answered_503_with_retry_after(rig: Rig) -> None
 
     assert answer.status == 503
     assert answer.headers["retry-after"] == "1"
-    assert rig.door.tally.requests == {(Route.ROLE_LIST, 503, Outcome.TIMEOUT): 1}
+    assert +rig.door.tally.requests == {(Route.ROLE_LIST, 503, Outcome.TIMEOUT): 1}
     assert rig.door.held_requests == 0
 
 
@@ -403,7 +403,7 @@ async def test_answers_from_memory_are_counted_as_all_others(rig: Rig) -> None:
             await client.answer()
     tally = rig.door.tally
 
-    assert tally.requests == {(Route.ROLE_DOCUMENT, 200, Outcome.SERVED): 5}
+    assert +tally.requests == {(Route.ROLE_DOCUMENT, 200, Outcome.SERVED): 5}
     assert sum(tally.durations[Route.ROLE_DOCUMENT].counts) == 5
     assert sum(tally.remaining.counts) == 5
     assert tally.remaining.total == pytest.approx(5 * 55 * 60, abs=5)
@@ -418,7 +418,7 @@ async def test_nothing_is_answered_from_a_memory_that_was_dropped(rig: Rig) -> N
             if number == 2:  # The connection has an answer at hand by now.
                 rig.tell(Heartbeat(START))
 
-    assert rig.door.tally.requests == {(Route.ROLE_DOCUMENT, 200, Outcome.SERVED): 5}
+    assert +rig.door.tally.requests == {(Route.ROLE_DOCUMENT, 200, Outcome.SERVED): 5}
 
 
 async def test_small_answers_leave_at_once(rig: Rig) -> None:
