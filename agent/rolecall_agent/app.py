@@ -33,7 +33,7 @@ async def run(settings: Settings) -> None:
         with refusing("auditFile", OSError):
             audit = stack.enter_context(auditing(settings.output.audit_file))
         with refusing("caFile", TrustError):
-            trust = Trust(settings.server.ca_file)
+            trust = Trust(settings.server.ca_file, clock.now)
         recorder = Recorder(audit, cache, clock)
         node = Node(cache, clock)
         follower = Follower(_access(settings), trust, node, clock, dice)
@@ -47,7 +47,7 @@ async def run(settings: Settings) -> None:
         node.wakes(door)
         registry, process = CollectorRegistry(), Process(audit)
         process.register(registry)
-        registry.register(AgentCollector(door, cache, follower.statistics, clock.now))
+        registry.register(AgentCollector(door, cache, follower.statistics, trust, clock.now))
 
         def readiness() -> Readiness:
             connected = follower.statistics().connected

@@ -11,6 +11,7 @@ from rolecall_agent.endings import Ending
 from rolecall_agent.follow import Statistics as StreamStatistics
 from rolecall_agent.routes import Route
 from rolecall_agent.tally import DURATIONS, REMAINING
+from rolecall_agent.trust import Trust
 from rolecall_agent.verdicts import Missing, Outcome
 from rolecall_common.metrics import (
     UNKNOWN,
@@ -116,6 +117,16 @@ CLOCK_SKEW = Metric(
     Kind.GAUGE,
     "How far the server's clock is ahead of this node's, the way here included; NaN if unknown.",
 )
+CA_END = Metric(
+    "rolecall_agent_ca_not_after_timestamp_seconds",
+    Kind.GAUGE,
+    "When the last of the CA certificates in use ends, as Unix time; NaN where none says.",
+)
+CA_UNUSABLE = Metric(
+    "rolecall_agent_ca_file_unusable",
+    Kind.GAUGE,
+    "Whether the CA file cannot be used as it is now: what was read before stays in use.",
+)
 
 METRICS = (
     REQUESTS,
@@ -135,22 +146,26 @@ METRICS = (
     STREAM_RECONNECTS,
     UPDATES_SKIPPED,
     CLOCK_SKEW,
+    CA_END,
+    CA_UNUSABLE,
 )
 
 
 class AgentCollector:
-    """What `prometheus_client` asks at a scrape: reads door, cache and stream as they are then."""
+    """What `prometheus_client` asks at a scrape: reads the agent's parts as they are then."""
 
     def __init__(
         self,
         door: Door,
         cache: Cache,
         stream: Callable[[], StreamStatistics],
+        trust: Trust,
         now: Callable[[], datetime],
     ) -> None:
         self._door = door
         self._cache = cache
         self._stream = stream
+        self._trust = trust
         self._now = now
 
     def collect(self) -> Iterator[Family]:
@@ -159,6 +174,9 @@ class AgentCollector:
         yield from _of_door(self._door)
         yield from _of_cache(self._cache.statistics(now), now)
         yield from _of_stream(self._stream())
+        end = self._trust.bundle.not_after
+        yield gauge_family(CA_END, {(): end.timestamp() if end else UNKNOWN})
+        yield gauge_family(CA_UNUSABLE, {(): self._trust.problem is not None})
 
 
 def _of_door(door: Door) -> Iterator[Family]:

@@ -2,6 +2,7 @@
 
 import logging
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,8 +23,8 @@ class Bundle:
     not_after: datetime | None
 
 
-def read_bundle(file: Path) -> Bundle:
-    """Read and check a bundle.
+def read_bundle(file: Path, now: datetime) -> Bundle:
+    """Read and check a bundle, of which at least one certificate has not ended at *now*.
 
     Raises: TrustError.
     """
@@ -39,16 +40,20 @@ def read_bundle(file: Path) -> Bundle:
         raise TrustError(f"{file} holds no PEM certificate") from error
     ends = [str(certificate["notAfter"]) for certificate in context.get_ca_certs()]
     last = max(map(ssl.cert_time_to_seconds, ends), default=None)
-    return Bundle(pem, None if last is None else datetime.fromtimestamp(last, UTC))
+    not_after = None if last is None else datetime.fromtimestamp(last, UTC)
+    if not_after is not None and not_after <= now:
+        raise TrustError(f"{file} has ended: its last certificate did at {not_after.isoformat()}")
+    return Bundle(pem, not_after)
 
 
 class Trust:
     """The bundle in use. What cannot be used does not replace it."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, now: Callable[[], datetime]) -> None:
         """Read *file*; raises TrustError where it cannot be used."""
         self._file = file
-        self._bundle = read_bundle(file)
+        self._now = now
+        self._bundle = read_bundle(file, now())
         # Why the file's present content is not in use; None while it is.
         self.problem: str | None = None
 
@@ -59,11 +64,9 @@ class Trust:
     def reread(self) -> Bundle:
         """Return what the file holds now, or the bundle in use where that cannot be used."""
         try:
-            bundle = read_bundle(self._file)
+            bundle = read_bundle(self._file, self._now())
         except TrustError as error:
-            if str(error) != self.problem:
-                self.problem = str(error)
-                log.error("the new CA bundle cannot be used, the old one stays", extra=self._why())  # noqa: TRY400 - the reason is a field, its traceback says nothing
+            self._stay(str(error))
             return self._bundle
         self.problem = None
         return bundle
@@ -72,5 +75,8 @@ class Trust:
         """Believe *bundle* from now on."""
         self._bundle = bundle
 
-    def _why(self) -> dict[str, str | None]:
-        return {"reason": self.problem}
+    def _stay(self, problem: str) -> None:
+        if problem != self.problem:
+            self.problem = problem
+            fields = {"reason": problem}
+            log.error("the CA file cannot be used, what was read before stays", extra=fields)

@@ -17,6 +17,7 @@ from rolecall_agent.cache import Cache
 from rolecall_agent.door import Door, DoorRules
 from rolecall_agent.follow import Statistics
 from rolecall_agent.metrics import AgentCollector
+from rolecall_agent.trust import Trust
 from rolecall_common.audit import AuditLog
 from rolecall_common.metrics import Kind, Metric, register
 from rolecall_common.process import Process
@@ -48,7 +49,7 @@ def server(folder: Path) -> CollectorRegistry:
     return registry
 
 
-def agent(_: Path) -> CollectorRegistry:
+def agent(folder: Path) -> CollectorRegistry:
     """Return what an agent registers."""
     registry, clock, cache = CollectorRegistry(), FakeClock(), Cache()
     door = Door(
@@ -58,7 +59,8 @@ def agent(_: Path) -> CollectorRegistry:
         on_unknown=lambda _: None,
         first_serve=lambda _assignment, _session, _door: None,
     )
-    registry.register(AgentCollector(door, cache, lambda: ALONE, clock.now))
+    trust = Trust(Certificates(folder).bundle, clock.now)
+    registry.register(AgentCollector(door, cache, lambda: ALONE, trust, clock.now))
     return registry
 
 

@@ -213,7 +213,7 @@ async def following(
         token = certificates.folder / "token"
         token.write_text(f"{NODE}\n")
     access = Access(servers, token, SERVER_NAME)
-    trust = Trust(certificates.bundle)
+    trust = Trust(certificates.bundle, node.clock.now)
     dice = random.Random(1)  # noqa: S311 - jitter
     follower = Follower(access, trust, node, node.clock, dice)
     task = asyncio.create_task(follower.run(), name="follower")

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncGenerator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -20,11 +21,13 @@ from fakes.door_rig import (
     request,
     session,
 )
+from fakes.replica import Certificates
 from rolecall_agent import door as door_module
 from rolecall_agent.endings import Ending
 from rolecall_agent.follow import Statistics as StreamStatistics
 from rolecall_agent.metrics import METRICS, AgentCollector
 from rolecall_agent.routes import Route
+from rolecall_agent.trust import Trust
 from rolecall_agent.turns import Turns
 from rolecall_agent.verdicts import Missing, Outcome
 from rolecall_proto.values import (
@@ -442,7 +445,7 @@ async def test_the_date_is_now(rig: Rig) -> None:
     assert answer.headers["date"] == "Sun, 31 May 2026 12:00:01 GMT"
 
 
-async def test_a_scrape_shows_every_declared_metric(rig: Rig) -> None:
+async def test_a_scrape_shows_every_declared_metric(rig: Rig, tmp_path: Path) -> None:
     """It is parsed as Prometheus parses it, and no label has a value that is not declared."""
     await rig.ask(DOCUMENT)
     await rig.ask(LIST, "127.0.0.99")
@@ -455,7 +458,8 @@ async def test_a_scrape_shows_every_declared_metric(rig: Rig) -> None:
         skipped=0,
         server_clock_ahead=None,
     )
-    registry.register(AgentCollector(rig.door, rig.cache, lambda: stream, rig.clock.now))
+    trust = Trust(Certificates(tmp_path).bundle, rig.clock.now)
+    registry.register(AgentCollector(rig.door, rig.cache, lambda: stream, trust, rig.clock.now))
     families = {
         family.name: family
         for family in text_string_to_metric_families(generate_latest(registry).decode())

@@ -193,14 +193,14 @@ def test_a_bundle_without_a_certificate_does_not_replace_one(
     certificates: Certificates, content: str
 ) -> None:
     """The agent goes on with whom it believed, and says why."""
-    trust = Trust(certificates.bundle)
+    trust = Trust(certificates.bundle, FakeClock().now)
     before = trust.bundle
     certificates.bundle.write_text(content, errors="surrogateescape")
 
     assert trust.reread() == before
     assert trust.problem
     with pytest.raises(TrustError, match="holds no PEM certificate"):
-        Trust(certificates.bundle)
+        Trust(certificates.bundle, FakeClock().now)
 
 
 def test_a_bundle_may_have_comments_in_any_language(certificates: Certificates) -> None:
@@ -208,7 +208,28 @@ def test_a_bundle_may_have_comments_in_any_language(certificates: Certificates) 
     pem = certificates.bundle.read_bytes()
     certificates.bundle.write_bytes("# Vertrauenswürdig\n".encode() + pem)
 
-    assert Trust(certificates.bundle).bundle.not_after
+    assert Trust(certificates.bundle, FakeClock().now).bundle.not_after
+
+
+def test_a_bundle_whose_certificates_have_all_ended_is_not_taken(
+    certificates: Certificates, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody could be believed by it: what was read before stays, and the agent says so once."""
+    clock = FakeClock()
+    trust = Trust(certificates.bundle, clock.now)
+    before, end = trust.bundle, trust.bundle.not_after
+    assert end is not None
+    clock.advance_to(end - timedelta(seconds=1))
+    certificates.trust(trustme.CA(), certificates.authority)
+    assert trust.reread() != before
+    clock.advance_to(end + timedelta(days=1))
+
+    assert trust.reread() == before
+    assert trust.reread() == before
+    assert trust.problem
+    assert caplog.messages == ["the CA file cannot be used, what was read before stays"]
+    with pytest.raises(TrustError, match="has ended"):
+        Trust(certificates.bundle, clock.now)
 
 
 async def until_bundles_are_read(clock: FakeClock, node: Node) -> None:
