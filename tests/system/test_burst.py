@@ -1,6 +1,7 @@
 """Many pods at once: STS is asked once for each identity, and nobody waits for another."""
 
 import asyncio
+import ssl
 import time
 from collections import Counter, deque
 from collections.abc import AsyncGenerator
@@ -99,6 +100,23 @@ async def test_a_pod_among_a_crowd_of_unknown_ones_is_served_at_once(node: Syste
     assert await node.get(LIST, "127.7.21.1") == (200, "reader")
     assert time.monotonic() - began < 0.8  # Before any of those who wait.
     assert {status for status, _ in await asyncio.gather(*waiting)} == {503}
+
+
+async def test_a_fleet_that_connects_at_once_is_survived(node: System) -> None:
+    """A thousand handshakes, two hundred of them at any time: the server is there afterwards."""
+    trust = ssl.create_default_context(cafile=str(node.root / "ca.pem"))
+    trust.set_alpn_protocols(["h2"])
+
+    async def connect_again_and_again() -> None:
+        for _ in range(5):
+            _, writer = await asyncio.open_connection("127.0.0.1", node.port("server"), ssl=trust)
+            writer.close()
+
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(200):
+            tasks.create_task(connect_again_and_again(), name=f"agent {number}")
+
+    assert node.running("server").is_alive
 
 
 def test_a_thousand_that_fall_due_together_are_renewed_in_time() -> None:
