@@ -96,7 +96,9 @@ class ServerCertificate:
         """Return credentials that offer each new connection the certificate in use."""
         self._offered = self._pair
         return grpc.dynamic_ssl_server_credentials(
-            _configuration(self._offered), self._news, require_client_authentication=False
+            _configuration(self._offered),
+            self._news,  # type: ignore[arg-type]  # gRPC's types leave out the None that it allows
+            require_client_authentication=False,
         )
 
     async def run(self) -> NoReturn:
