@@ -39,6 +39,7 @@ class FakeKube:
     """Objects, what became of them, and every request that was made."""
 
     streams: bool = True  # Whether it can list by a watch.
+    away: bool = False  # Every connection ends without an answer.
     expires_as_event: bool = True  # Else a watch from too long ago is refused with a status.
     url: str = ""
     objects: dict[tuple[str, str, str], Object] = field(default_factory=dict)
@@ -112,6 +113,10 @@ class FakeKube:
         self.headers.append(dict(request.headers))
         async with self.grown:
             self.grown.notify_all()
+        if self.away:
+            assert request.transport is not None
+            request.transport.abort()
+            return web.Response()
         if self.faults:
             fault = self.faults.popleft()
             if fault.silence:
