@@ -35,8 +35,7 @@ log = logging.getLogger(__name__)
 _CONNECT = 5.0  # seconds
 _ANSWER = aiohttp.ClientTimeout(total=30, sock_connect=_CONNECT)
 # An API server sends a bookmark about once a minute; twice without one, and some more, is silence.
-_SILENCE = 150.0  # seconds
-_WATCH = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=_SILENCE)
+SILENCE = timedelta(seconds=150)
 # A peer that is gone without a word is noticed after 15 + 3 x 5 seconds.
 _KEEPALIVE = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -55,8 +54,12 @@ class Transport:
     its certificate is not accepted, so that a rotation needs no restart.
     """
 
-    def __init__(self, configure: Configure) -> None:
+    def __init__(self, configure: Configure, silence: timedelta = SILENCE) -> None:
+        """Take a watch for dead that says nothing for *silence*."""
         self._configure = configure
+        self._watching = aiohttp.ClientTimeout(
+            total=None, sock_connect=_CONNECT, sock_read=silence.total_seconds()
+        )
         self._client: _Client | None = None
         self._reading = asyncio.Lock()
 
@@ -84,7 +87,7 @@ class Transport:
     async def watch(
         self, path: str, query: Query = NO_QUERY
     ) -> AsyncGenerator[AsyncIterator[bytes]]:
-        async with self._answer("GET", path, query, None, _WATCH) as response:
+        async with self._answer("GET", path, query, None, self._watching) as response:
             yield _lines(response)
 
     @contextlib.asynccontextmanager
