@@ -32,6 +32,7 @@ from rolecall_server.authority import (
 )
 from rolecall_server.bearer import bearer_token
 from rolecall_server.broker import Broker, Connection
+from rolecall_server.judging import judge_again
 from rolecall_server.refusals import (
     BAD_TOKEN,
     GONE,
@@ -57,10 +58,6 @@ HEARTBEAT = timedelta(seconds=10)
 # A message costs both ends as much as ten updates, and a roll-out is hundreds of updates at once.
 # Five milliseconds are little beside what STS takes, and leave the first of them to STS.
 GATHER = timedelta(milliseconds=5)
-
-# How often it is looked whose token is to be judged again: little beside the five minutes that a
-# review is good for, and soon after an outage in which nobody could be asked.
-LOOK = timedelta(seconds=10)
 
 # gRPC's own types do not say which messages a context is for in a way that both calls could share.
 _Context = grpc.aio.ServicerContext[Any, Any]
@@ -113,15 +110,7 @@ class Service(broker_pb2_grpc.BrokerServicer):
 
     async def run(self) -> NoReturn:
         """Have the tokens of open streams judged again, each when its time has come."""
-        async with asyncio.TaskGroup() as tasks:
-            while True:
-                await self._clock.sleep(LOOK)
-                now = self._clock.now()
-                for stream in self._streams:
-                    if stream.take_due(now):
-                        name = f"judge {stream.agent.node} again"
-                        tasks.create_task(self._judge_again(stream), name=name)
-        raise AssertionError("the loop above has no end")
+        await judge_again(self._streams, self._authority, self._clock)
 
     # A coroutine, where the generated class knows generators only: of those a cancelled one is
     # closed by the garbage collector, and its node would stay connected until then.
@@ -214,26 +203,6 @@ class Service(broker_pb2_grpc.BrokerServicer):
         finally:
             self._broker.disconnect(connection, self._clock.now())
             log.info("an agent disconnected", extra=fields)
-
-    async def _judge_again(self, stream: Stream) -> None:
-        try:
-            agent = await self._authority.authenticate(stream.token)
-        except UnauthenticatedError as error:
-            self._turn_out(stream, BAD_TOKEN, str(error))
-        except ForbiddenError as error:
-            self._turn_out(stream, NO_AGENT, str(error))
-        except UndecidedError:
-            # It goes on for as long as its pod runs, and is judged at the next look.
-            stream.again_at = self._clock.now()
-        else:
-            stream.again_at = agent.again_at
-            if agent != stream.agent:
-                self._turn_out(stream, GONE, "the agent's pod is on another node")
-
-    def _turn_out(self, stream: Stream, refusal: Refusal, why: str) -> None:
-        fields = {"node": stream.agent.node, "reason": why}
-        log.warning("an agent that was let in is refused now", extra=fields)
-        stream.end(refusal)
 
     async def _authenticated(self, context: _Context) -> tuple[Agent, Secret]:
         """Return who calls, and by which token; the call counts as the node's until it is over."""

@@ -1,0 +1,57 @@
+"""Judges again, from time to time, whoever was let in: a token's owner may be none any more."""
+
+import asyncio
+import logging
+from datetime import timedelta
+from typing import NoReturn
+
+from rolecall_common.clock import Clock
+from rolecall_server.authority import (
+    Authority,
+    ForbiddenError,
+    UnauthenticatedError,
+    UndecidedError,
+)
+from rolecall_server.refusals import BAD_TOKEN, GONE, NO_AGENT, Refusal
+from rolecall_server.streams import Stream, Streams
+
+log = logging.getLogger(__name__)
+
+# How often it is looked whose token is to be judged again: little beside the five minutes that a
+# review is good for, and soon after an outage in which nobody could be asked.
+LOOK = timedelta(seconds=10)
+
+
+async def judge_again(streams: Streams, authority: Authority, clock: Clock) -> NoReturn:
+    """Judge each stream's token when its time has come, until cancelled."""
+    async with asyncio.TaskGroup() as tasks:
+        while True:
+            await clock.sleep(LOOK)
+            now = clock.now()
+            for stream in streams:
+                if stream.take_due(now):
+                    name = f"judge {stream.agent.node} again"
+                    tasks.create_task(_judge(stream, authority, clock), name=name)
+    raise AssertionError("the loop above has no end")
+
+
+async def _judge(stream: Stream, authority: Authority, clock: Clock) -> None:
+    try:
+        agent = await authority.authenticate(stream.token)
+    except UnauthenticatedError as error:
+        _turn_out(stream, BAD_TOKEN, str(error))
+    except ForbiddenError as error:
+        _turn_out(stream, NO_AGENT, str(error))
+    except UndecidedError:
+        # It goes on for as long as its pod runs, and is judged at the next look.
+        stream.again_at = clock.now()
+    else:
+        stream.again_at = agent.again_at
+        if agent != stream.agent:
+            _turn_out(stream, GONE, "the agent's pod is on another node")
+
+
+def _turn_out(stream: Stream, refusal: Refusal, why: str) -> None:
+    fields = {"node": stream.agent.node, "reason": why}
+    log.warning("an agent that was let in is refused now", extra=fields)
+    stream.end(refusal)
