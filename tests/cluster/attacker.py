@@ -96,6 +96,7 @@ class Field:
     own: str  # The namespace of the attacker's pods.
     theirs: str  # The victim's.
     vault: str = ""  # The address of the victim's pod.
+    addresses: dict[str, str] = field(default_factory=dict)  # Of the attacker's pods.
     node: str = f"node-{ATTACKER}"
     other: str = f"node-{VICTIM}"
     _marks: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
@@ -151,6 +152,17 @@ class Field:
         """Return one of the attacker's pods, as its kubelet reads it."""
         return await self.kubelet.get("Pod", name, self.own)
 
+    async def address_of(self, name: str) -> str:
+        """Return the address of a pod of the attacker's namespace, once it has one."""
+        query = {"fieldSelector": f"metadata.name={name}"}
+        pods = await self.admin.until("Pod", running(1), self.own, **query)
+        return str(pods[name]["status"]["podIP"])
+
+    async def say_address(self, name: str, address: str) -> None:
+        """Report, as a kubelet does, which address a pod of its node has."""
+        status = {"podIP": address, "podIPs": [{"ip": address}]}
+        await self.kubelet.patch("Pod", name, {"status": status}, self.own, subresource="status")
+
     async def until_logged(self, what: str, since: int) -> None:
         """Return once the server has refused a call because of *what*, after line *since*."""
         server, wanted = self.at.running("server"), re.compile(what)
@@ -172,6 +184,8 @@ class Field:
             if (pod["metadata"].get("annotations") or {}) != OWN_PODS[name]:
                 change = [{"op": "add", "path": "/metadata/annotations", "value": OWN_PODS[name]}]
                 await self.admin.patch("Pod", name, change, self.own, content_type=JSON_PATCH)
+            if pod["status"]["podIP"] != self.addresses[name]:
+                await self.say_address(name, self.addresses[name])
 
 
 def bearer(token: str) -> tuple[tuple[str, str], ...]:
@@ -215,9 +229,16 @@ async def battlefield(cluster: Cluster, root: Path) -> AsyncGenerator[Field]:
                 yield field
             finally:
                 for space in (own, theirs):
-                    await at.admin.delete("Namespace", space)
+                    await _remove(at.admin, space)
                 for node in (field.node, field.other):
                     await at.admin.delete("Node", node)
+
+
+async def _remove(admin: Client, space: str) -> None:
+    """Delete a namespace, its pods at once: who comes next has the same nodes."""
+    now = {"gracePeriodSeconds": 0}
+    await admin.request("DELETE", f"/api/v1/namespaces/{space}/pods", now)
+    await admin.delete("Namespace", space)
 
 
 async def _populate(field: Field) -> None:
@@ -230,6 +251,7 @@ async def _populate(field: Field) -> None:
         await field.admin.create(pod_manifest(field.own, name, field.node, annotations))
     vault = pod_manifest(field.theirs, "vault", field.other, {ROLE: TREASURE})
     await field.admin.create(vault)
-    await field.admin.until("Pod", running(len(OWN_PODS)), field.own)
+    mine = await field.admin.until("Pod", running(len(OWN_PODS)), field.own)
+    field.addresses = {name: pod["status"]["podIP"] for name, pod in mine.items()}
     victims = await field.admin.until("Pod", running(1), field.theirs)
     field.vault = victims["vault"]["status"]["podIP"]

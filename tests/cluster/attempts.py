@@ -1,6 +1,6 @@
-"""What whoever owns a node may try, what stops it, and what is said then: values for tests and docs.
+"""What whoever owns a node may try, what stops it and what it says: values for tests and docs.
 
-The attempts themselves are in `attempts_api.py` and `attempts_broker.py`.
+The attempts themselves are in `attempts_pods.py`, `attempts_cluster.py` and `attempts_broker.py`.
 """
 
 import enum
@@ -9,11 +9,13 @@ from dataclasses import dataclass
 
 from cluster.attacker import Field
 
+Act = Callable[[Field], Awaitable[object]]
+
 
 class Control(enum.Enum):
     """What stops an attempt."""
 
-    RBAC = "RBAC: no rule lets a kubelet do that"
+    NO_RULE = "the authorizers: no rule lets a kubelet do that"
     NODE_AUTHORIZER = "the Node authorizer: nothing on that node uses the object"
     NODE_RESTRICTION = "the plugin NodeRestriction"
     SERVICE_ACCOUNT = "the plugin ServiceAccount"
@@ -41,7 +43,7 @@ class Attempt:
 
     what: str
     control: Control
-    do: Callable[[Field], Awaitable[object]]
+    do: Act
     said: str = ""
     why: str = ""  # What the server's log says of a refusal by itself.
     gives: str = ""
@@ -50,49 +52,30 @@ class Attempt:
         return "".join(each if each.isalnum() else "-" for each in self.what.lower())
 
 
-@dataclass(frozen=True, slots=True)
-class Story:
-    """Something that takes a test of its own: it is named."""
-
-    what: str
-    control: Control
-    test: str
+def guarded(what: str, do: Act, gives: str = "") -> Attempt:
+    return Attempt(what, Control.GUARD, do, "a node may not", gives=gives)
 
 
-STORIES = (
-    Story(
-        "Give its own pod the address of a pod of another node",
-        Control.INDEX,
-        "test_compromised_addresses.py::test_an_address_of_another_nodes_pod_gives_nothing",
-    ),
-    Story(
-        "Give two of its pods one address",
-        Control.INDEX,
-        "test_compromised_addresses.py::test_of_two_claimants_none_is_served",
-    ),
-    Story(
-        "Ask for the addresses of other nodes' pods, to learn which there are",
-        Control.FANOUT,
-        "test_compromised_addresses.py::test_questions_tell_nothing_of_other_nodes",
-    ),
-    Story(
-        "Go on with a stream, or come back, after the agent's pod was deleted",
-        Control.REVIEW,
-        "test_compromised_agents.py::test_with_the_agents_pod_its_stream_and_its_token_end",
-    ),
-    Story(
-        "Claim to hold other nodes' sessions",
-        Control.HELD,
-        "test_compromised_agents.py::test_claims_get_nothing_of_others",
-    ),
-    Story(
-        "Claim a session that another node's pods share, so that these get none",
-        Control.HELD,
-        "test_compromised_agents.py::test_a_false_claim_takes_nothing_from_others",
-    ),
-    Story(
-        "Flood the server with bad tokens, good tokens and questions",
-        Control.LIMITS,
-        "test_compromised_agents.py::test_floods_keep_nobody_out",
-    ),
-)
+def no_rule(what: str, do: Act, verb: str, resource: str) -> Attempt:
+    return Attempt(what, Control.NO_RULE, do, f'cannot {verb} resource "{resource}"')
+
+
+def unrelated(what: str, do: Act) -> Attempt:
+    said = "no relationship found between node .* and this object"
+    return Attempt(what, Control.NODE_AUTHORIZER, do, said)
+
+
+def restricted(what: str, do: Act, said: str) -> Attempt:
+    return Attempt(what, Control.NODE_RESTRICTION, do, said)
+
+
+def no_mirror(what: str, do: Act, said: str) -> Attempt:
+    return Attempt(what, Control.SERVICE_ACCOUNT, do, said)
+
+
+def checked(what: str, do: Act, said: str) -> Attempt:
+    return Attempt(what, Control.API, do, said)
+
+
+def idle(what: str, do: Act, control: Control) -> Attempt:
+    return Attempt(what, control, do)

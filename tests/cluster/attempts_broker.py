@@ -1,13 +1,12 @@
 """Attempts at a server, with an agent's token or without, and with any bytes."""
 
 from cluster.attacker import Field, bearer
-from cluster.attempts import Attempt, Control
+from cluster.attempts import Act, Attempt, Control
 from cluster.broker_moves import (
     AGENT,
     RESOLVE,
     SERVER,
     WATCH,
-    Act,
     Token,
     for_the_api,
     forged,
@@ -67,9 +66,7 @@ async def _named_in_the_hello(field: Field) -> None:
 ATTEMPTS = (
     _tokenless("Open a stream without a token", opened(lambda _: ())),
     _tokenless("Open a stream with two tokens", opened(lambda field: bearer(field.token) * 2)),
-    _tokenless(
-        "Open a stream with a token of 9 KB", opened(lambda _: bearer("x" * 9000))
-    ),
+    _tokenless("Open a stream with a token of 9 KB", opened(lambda _: bearer("x" * 9000))),
     _tokenless(
         "Name its node in place of a token",
         opened(lambda field: (("x-node-name", field.other), ("node", field.other))),
@@ -179,4 +176,3 @@ ATTEMPTS = (
         _named_in_the_hello,
     ),
 )
-

@@ -13,11 +13,11 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from cluster.attacker import Field, bearer
+from cluster.attempts import Act
 from cluster.serving import AUDIENCE, RELEASE, SPACE
 from testcluster.client import Manifest
 from testcluster.commands import ISSUER
 
-Act = Callable[[Field], Awaitable[object]]
 Token = Callable[[Field], Awaitable[str]]
 AGENT, SERVER = f"{RELEASE}-agent", f"{RELEASE}-server"
 WATCH, RESOLVE = "/rolecall.v1.Broker/WatchNode", "/rolecall.v1.Broker/ResolvePods"
@@ -40,7 +40,8 @@ def presented(token: Token) -> Act:
 
 async def _open(field: Field, metadata: tuple[tuple[str, str], ...]) -> None:
     async with field.channel() as channel:
-        await channel.unary_stream(WATCH)(b"", metadata=metadata).read()
+        watch: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(WATCH)
+        await watch(b"", metadata=metadata).read()
 
 
 def said(method: str, body: bytes) -> Act:

@@ -5,8 +5,10 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from chart.release import Release
+from cluster.attacker import Field, battlefield
 from cluster.serving import PERMITS, Serving, install, loopback_node, serving
 from testcluster.cluster import Cluster
 
@@ -57,3 +59,12 @@ async def release(cluster: Cluster, namespace: str) -> AsyncGenerator[Release]:
     await release.helm("install")
     yield release
     await release.uninstall()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def field(
+    released: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncGenerator[Field]:
+    """Two nodes, an attacker on one of them, a server, and the other's agent."""
+    async with battlefield(released, tmp_path_factory.mktemp("field")) as field:
+        yield field

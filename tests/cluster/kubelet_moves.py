@@ -1,5 +1,6 @@
 """What a kubelet's credential can be used for: the moves that attempts are made of."""
 
+import asyncio
 import base64
 from collections.abc import Awaitable, Callable
 
@@ -10,14 +11,16 @@ from cryptography.x509.oid import NameOID
 
 from cluster.attacker import (
     MADE,
+    PATIENCE,
     TREASURE,
     Field,
     pod_manifest,
 )
+from cluster.attempts import Act
 from cluster.serving import AUDIENCE, RELEASE, ROLE, SPACE
-from testcluster.client import APPLY, JSON_PATCH, MERGE, STRATEGIC, Manifest
+from testcluster.client import APPLY, JSON_PATCH, MERGE, Manifest, RefusedError
 
-Act = Callable[[Field], Awaitable[object]]
+NOT_FOUND = 404
 MIRROR = "kubernetes.io/config.mirror"
 AGENT, SERVER = f"{RELEASE}-agent", f"{RELEASE}-server"
 
@@ -99,22 +102,23 @@ def mirror(  # noqa: PLR0913 - how such pods may differ
     owned: bool = True,
     marked: bool = True,
     **spec: object,
-) -> Act:
-    """Make a pod as a kubelet does for a file of its node; in the victim's namespace if no other."""
+) -> Callable[[Field], Awaitable[Manifest]]:
+    """Make a mirror pod as a kubelet does; in the victim's namespace unless another is named."""
 
-    async def do(field: Field) -> None:
+    async def do(field: Field) -> Manifest:
         notes = ({MIRROR: "x"} if marked else {}) | (annotations or {})
         pod = pod_manifest(space or field.theirs, MADE, on or field.node, notes, **spec)
         if owned:
             node = await field.kubelet.get("Node", field.node)
             owner = {"apiVersion": "v1", "kind": "Node", "name": field.node, "controller": True}
             pod["metadata"]["ownerReferences"] = [owner | {"uid": node["metadata"]["uid"]}]
-        await field.kubelet.create(pod)
+        made = await field.kubelet.create(pod)
         if address:
             status = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]}
             await field.kubelet.patch(
                 "Pod", MADE, {"status": status}, field.theirs, subresource="status"
             )
+        return made
 
     return do
 
@@ -131,9 +135,11 @@ def disguise(what: Manifest, *, kind: str = MERGE) -> Act:
     return do
 
 
-def agents_pod_token(  # noqa: D103 - see the attempts
+def agents_pod_token(
     *, audience: str = AUDIENCE, other: bool = False, uid: str = "", name: str = ""
 ) -> Act:
+    """Get a token for the agent's pod of a node, or for what is said to be that pod."""
+
     async def do(field: Field) -> None:
         pod = await field.at.agent_pod(field.other if other else field.node)
         bound = {"metadata": dict(pod["metadata"])}
@@ -145,9 +151,18 @@ def agents_pod_token(  # noqa: D103 - see the attempts
 
 
 async def agents_token_for_a_mirror_pod(field: Field) -> None:
-    await mirror(space=SPACE)(field)
-    pod = await field.kubelet.get("Pod", MADE, SPACE)
-    await field.kubelet.token(AGENT, SPACE, AUDIENCE, pod=pod)
+    """Get a token of the agents' account for a mirror pod of the same namespace."""
+    pod = await mirror(space=SPACE)(field)
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                await field.kubelet.token(AGENT, SPACE, AUDIENCE, pod=pod)
+            except RefusedError as refused:
+                # It takes the API server's plugin a moment to hear of the pod.
+                if refused.status != NOT_FOUND:
+                    raise
+            else:
+                return
 
 
 async def node_bound_token(field: Field) -> None:

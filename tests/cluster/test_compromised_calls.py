@@ -1,27 +1,15 @@
 """An agent's token, or none, and any bytes: what a server gives to whom."""
 
 import re
-from collections.abc import AsyncGenerator
 
 import grpc
 import pytest
-import pytest_asyncio
 
-from cluster.attacker import Field, battlefield
+from cluster.attacker import Field
 from cluster.attempts import Attempt
 from cluster.attempts_broker import ATTEMPTS
-from testcluster.cluster import Cluster
 
 pytestmark = [pytest.mark.every_kubernetes, pytest.mark.asyncio(loop_scope="module")]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def field(
-    released: Cluster, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncGenerator[Field]:
-    """Two nodes, an attacker on one of them, a server, and the other's agent."""
-    async with battlefield(released, tmp_path_factory.mktemp("field")) as field:
-        yield field
 
 
 @pytest.mark.parametrize("attempt", [each for each in ATTEMPTS if each.said], ids=str)

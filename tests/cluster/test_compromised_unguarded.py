@@ -7,8 +7,10 @@ import pytest_asyncio
 
 from cluster.attacker import MADE, TREASURE, Field, battlefield
 from cluster.attempts import Attempt, Control
-from cluster.attempts_api import ATTEMPTS
+from cluster.attempts_cluster import CLUSTER
+from cluster.attempts_pods import PODS
 from cluster.serving import install
+from fakes.system import ask
 from rolecall_proto.v1 import broker_pb2 as pb
 from testcluster.binaries import Binaries
 from testcluster.client import RefusedError
@@ -16,6 +18,7 @@ from testcluster.cluster import Cluster, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+ATTEMPTS = (*PODS, *CLUSTER)
 GUARDED = [each for each in ATTEMPTS if each.control is Control.GUARD]
 
 
@@ -80,7 +83,7 @@ async def test_all_else_is_refused_as_ever(field: Field, attempt: Attempt) -> No
 async def test_the_server_says_so_aloud(field: Field) -> None:
     """In its log, as an error, and in a metric to be alarmed by."""
     line = await field.at.running("server").wait_line("the node guard is missing")
-    _, metrics = await field.at.admin_of("server", "/metrics")
+    _, metrics = await ask(field.at.port("server-admin"), "/metrics", "127.0.0.1")
 
     assert '"level": "error"' in line
     assert "rolecall_node_guard_in_place 0.0" in metrics.splitlines()

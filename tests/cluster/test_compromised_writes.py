@@ -5,24 +5,18 @@ from collections.abc import AsyncGenerator
 import pytest
 import pytest_asyncio
 
-from cluster.attacker import MADE, TREASURE, Field, battlefield
+from cluster.attacker import MADE, TREASURE, Field
 from cluster.attempts import Attempt
-from cluster.attempts_api import ATTEMPTS
+from cluster.attempts_cluster import CLUSTER
+from cluster.attempts_pods import PODS
 from fakes.system import LIST
 from rolecall_proto.v1 import broker_pb2 as pb
 from testcluster.client import RefusedError
-from testcluster.cluster import Cluster
 
 pytestmark = [pytest.mark.every_kubernetes, pytest.mark.asyncio(loop_scope="module")]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def field(
-    released: Cluster, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncGenerator[Field]:
-    """Two nodes, an attacker on one of them, a server, and the other's agent."""
-    async with battlefield(released, tmp_path_factory.mktemp("field")) as field:
-        yield field
+ATTEMPTS = (*PODS, *CLUSTER)
 
 
 @pytest_asyncio.fixture(autouse=True, loop_scope="module")
