@@ -7,13 +7,14 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import figures
+from bench import cluster_figures, figures
 from bench.door import Effort, compare
+from bench.ground import not_here
 from bench.machine import Cores, described
 from bench.system import system
 from bench.table import Line, door_table, lines_table
 
-PARTS = ("door", "arrivals", "memory", "sts")
+PARTS = ("door", "arrivals", "memory", "sts", *cluster_figures.PARTS)
 
 
 def main() -> int:
@@ -56,7 +57,19 @@ async def _measure(chosen: argparse.Namespace, cores: Cores, directory: Path) ->
         lines += figures.of_memory()
     if "sts" in parts:
         lines += figures.of_sts(cores, quick=chosen.quick)
+    lines += await _of_cluster(set(parts) & set(cluster_figures.PARTS), chosen, cores, directory)
     _say(lines_table(lines))
+
+
+async def _of_cluster(
+    parts: set[str], chosen: argparse.Namespace, cores: Cores, directory: Path
+) -> list[Line]:
+    reason = not_here() if parts else None
+    if reason is not None:
+        _say(f"left out: {', '.join(sorted(parts))}: {reason}")
+        return []
+    size = cluster_figures.QUICK if chosen.quick else cluster_figures.FULL
+    return await cluster_figures.of_cluster(parts, cores, directory, size, _progress())
 
 
 def _say(text: str) -> None:

@@ -30,6 +30,11 @@ class Running:
         """Return the resident memory (RSS) of the process and its children."""
         return sum(_resident_bytes(pid) for pid in self._family())
 
+    def peak_bytes(self) -> int:
+        """Return the most memory (RSS) that the process itself has had so far."""
+        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+
     def _family(self) -> list[int]:
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
         return [self.pid, *map(int, children)]

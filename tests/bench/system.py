@@ -17,7 +17,7 @@ from bench.processes import Running, python, running, until
 
 REGION = "eu-west-1"
 # The fake's own defaults; what it signs for is not secret.
-_KEYS = {
+KEYS = {
     "AWS_ACCESS_KEY_ID": "AKIAEXAMPLEEXAMPLE00",
     "AWS_SECRET_ACCESS_KEY": "example/secret/of/the/strict/sts/fake000",
     "AWS_EC2_METADATA_DISABLED": "true",
@@ -45,7 +45,11 @@ class System:
 class Sts:
     """The fake's own paths: its call log, and how long it takes."""
 
-    url: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
 
     def calls(self) -> dict[str, int]:
         """Return how often each role was assumed."""
@@ -69,11 +73,11 @@ async def system(cores: Cores, directory: Path) -> AsyncGenerator[System]:
     write_namespace(manifests)
     core = cores.measured
     async with contextlib.AsyncExitStack() as stack:
-        sts = await stack.enter_async_context(_sts(cores, directory))
+        sts = await stack.enter_async_context(sts_fake(cores, directory))
         broker, probes = free_port(), free_port()
         stamps = directory / "stamps"
         command = python("bench.stamped_server", *_server_flags(directory, sts, broker, probes))
-        environment = {**_KEYS, "BENCH_STAMPS": str(stamps)}
+        environment = {**KEYS, "BENCH_STAMPS": str(stamps)}
         server = await stack.enter_async_context(
             running("server", command, core=core, directory=directory, environment=environment)
         )
@@ -88,12 +92,13 @@ async def system(cores: Cores, directory: Path) -> AsyncGenerator[System]:
 
 
 @contextlib.asynccontextmanager
-async def _sts(cores: Cores, directory: Path) -> AsyncGenerator[Sts]:
+async def sts_fake(cores: Cores, directory: Path) -> AsyncGenerator[Sts]:
+    """Run the strict STS fake, beside whoever asks; it knows the `KEYS`."""
     port = free_port()
     command = python("fakes.sts", "--any-role", "--port", str(port))
     async with running("sts", command, core=cores.asking, directory=directory):
         await until(lambda: listens(port), "the STS fake's start")
-        yield Sts(f"http://127.0.0.1:{port}")
+        yield Sts(port)
 
 
 def _server_flags(directory: Path, sts: Sts, port: int, probes: int) -> list[str]:

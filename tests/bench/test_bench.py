@@ -6,12 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from bench.apply import Arrival
+from bench.arrivals import STS_SECONDS
+from bench.cluster_figures import Size, of_cluster
 from bench.door import Comparison, medians
 from bench.load import Case, Measured, parsed, undisturbed
 from bench.machine import Cores, described
 from bench.manifests import BenchPod, write
 from bench.nginx import nginx
+from bench.population import inhabitants, manifest
+from bench.reconnect import most_within
 from bench.table import Line, door_table, lines_table
+from testcluster.binaries import Binaries
 
 needs_wrk = pytest.mark.skipif(
     not (shutil.which("wrk") and shutil.which("nginx")), reason="needs nginx and wrk"
@@ -98,3 +104,41 @@ async def test_nginx_serves_the_body_that_it_is_given(tmp_path: Path) -> None:
     assert run.rate > 0
     assert run.failures == 0
     assert "wrk" in described(cores)
+
+
+def test_ours_is_what_neither_the_cluster_nor_sts_took() -> None:
+    """STS can be asked once a pod is bound; of both, whichever comes later counts."""
+    slow_address = Arrival(created=0, bound=1, known=3, answered=3.005)
+    slow_sts = Arrival(created=0, bound=1, known=1.001, answered=1 + STS_SECONDS + 0.005)
+
+    assert slow_address.ours == pytest.approx(0.005)
+    assert slow_sts.ours == pytest.approx(0.005)
+
+
+def test_the_busiest_second_is_found_wherever_it_begins() -> None:
+    """A second that is no whole one on the clock counts too."""
+    assert most_within([0.0, 0.9, 1.0, 1.8, 5.0], 1.0) == 3
+    assert most_within([], 1.0) == 0
+
+
+def test_pods_differ_where_it_matters() -> None:
+    """Each has a name and an address of its own; every second application has a role."""
+    pods = inhabitants(0, 200)
+
+    assert len({pod.name for pod in pods}) == len({pod.address for pod in pods}) == 200
+    assert sum(pod.role is not None for pod in pods) == 100
+    assert len({manifest(pod)["spec"]["nodeName"] for pod in pods}) == 100
+
+
+async def test_a_first_listing_is_measured_in_a_real_cluster(
+    binaries: Binaries, tmp_path: Path
+) -> None:
+    """A few pods are enough to see that it goes all the way."""
+    del binaries  # Without them it is left out.
+    size = Size(synced=20, restarted=0, own=0, agents=0, applied=0, rounds=1)
+    steps: list[str] = []
+    lines = await of_cluster({"sync"}, Cores.of_this_machine(), tmp_path, size, steps.append)
+
+    assert "20 pods" in lines[0].what
+    assert len(lines) == 5
+    assert steps
