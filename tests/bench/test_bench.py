@@ -131,10 +131,11 @@ def test_pods_differ_where_it_matters() -> None:
 
 
 async def test_a_first_listing_is_measured_in_a_real_cluster(
-    binaries: Binaries, tmp_path: Path
+    binaries: Binaries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A few pods are enough to see that it goes all the way."""
     del binaries  # Without them it is left out.
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))  # As scripts/bench has it.
     size = Size(synced=20, restarted=0, own=0, agents=0, applied=0, rounds=1)
     steps: list[str] = []
     lines = await of_cluster({"sync"}, Cores.of_this_machine(), tmp_path, size, steps.append)
