@@ -227,7 +227,7 @@ class Connection(asyncio.Protocol):
             self._answer(asked, TIMED_OUT, now, waited=True)
             return
         self._parked = Parked(asked, self._desk.loop.call_at(until, self.give_up), missing)
-        self._desk.park(self, self._peer)
+        self._desk.park(self, self._parked)
 
     def _unpark(self, parked: Parked) -> None:
         parked.timer.cancel()

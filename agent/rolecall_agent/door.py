@@ -1,30 +1,22 @@
 """The metadata door: where pods ask, by their address, for the credentials of their role.
 
-Each connection is its own protocol (`connection.py`), each answer a pure decision (`verdicts.py`).
-The door joins them with the cache, the clock and the counters, and wakes those who wait.
+Each answer is a pure decision (`verdicts.py`). The door joins them with the cache, the clock and
+the counters, and wakes those who wait. What is not about metadata is in `hall.py`.
 """
 
-import asyncio
-import contextlib
 import os
-from collections.abc import AsyncGenerator, Callable, Collection, Iterable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from ipaddress import ip_address
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import assert_never
 
 from rolecall_agent import answers, tokens
 from rolecall_agent.answers import Answer
 from rolecall_agent.cache import Cache
-from rolecall_agent.connection import Connection
-from rolecall_agent.deadlines import Deadlines
 from rolecall_agent.desk import Asked, Client, Parked
-from rolecall_agent.hosts import METADATA_HOSTS, names_of
-from rolecall_agent.memory import Memory, Remembered
-from rolecall_agent.renderer import Renderer
+from rolecall_agent.hall import DoorRules, FirstServe, Hall
+from rolecall_agent.hosts import METADATA_HOSTS
 from rolecall_agent.routes import Route
 from rolecall_agent.tally import Tally
-from rolecall_agent.turns import Turns
 from rolecall_agent.verdicts import (
     Ending,
     GiveToken,
@@ -36,35 +28,18 @@ from rolecall_agent.verdicts import (
 )
 from rolecall_agent.waiting import WaitingRoom
 from rolecall_common.clock import Clock
-from rolecall_proto.values import Address, Assignment, DoorKeys, PodUid, Session, plain
+from rolecall_proto.values import Address, Assignment, DoorKeys, Session
+
+__all__ = ["NAME", "Door", "DoorRules"]
 
 NAME = "metadata"
-HOLD = timedelta(milliseconds=900)  # SDKs give up after a second.
-HEAD_WAIT = 5.0  # seconds for a request's head; contract §5
-IDLE_WAIT = 75.0  # seconds without a request: as long as nginx waits
-LAST_ANSWERS = 1.0  # seconds that clients have, at the end, to take what is written
-BACKLOG = 4096  # connections that the kernel keeps for us while the agent restarts or is busy
-_MOST_PEERS = 4096  # addresses whose parsed form is remembered; a node has some hundred pods
-_SECOND = timedelta(seconds=1)
-
-
-@dataclass(frozen=True, slots=True)
-class DoorRules:
-    """How a door behaves: *hosts* are those that are allowed besides the metadata addresses."""
-
-    hosts: Collection[str] = ()
-    hold: timedelta = HOLD
 
 
 def _ignore_unknown(address: Address) -> None: ...
 def _ignore_serve(assignment: Assignment, session: Session, door: str) -> None: ...
 
 
-def _kill(client: Client) -> None:
-    client.kill()
-
-
-class Door:
+class Door(Hall):
     """Serves the metadata protocol on any number of addresses.
 
     Args:
@@ -76,6 +51,8 @@ class Door:
         first_serve: Called with the first answer that carries a session's credentials to a pod.
     """
 
+    name = NAME
+
     def __init__(
         self,
         cache: Cache,
@@ -83,64 +60,17 @@ class Door:
         rules: DoorRules | None = None,
         *,
         on_unknown: Callable[[Address], None] = _ignore_unknown,
-        first_serve: Callable[[Assignment, Session, str], None] = _ignore_serve,
+        first_serve: FirstServe = _ignore_serve,
     ) -> None:
-        rules = rules or DoorRules()
-        self.loop = asyncio.get_running_loop()
-        self.hold = rules.hold / _SECOND
-        self.cache = cache
-        self.now = clock.now
+        super().__init__(cache, clock, rules or DoorRules(), Tally(), first_serve)
         self._on_unknown = on_unknown
-        self._first_serve = first_serve
-        self._hosts = METADATA_HOSTS | {host.lower().encode() for host in rules.hosts}
-        self._tally = Tally()
-        self.memory = Memory(self._tally)
-        self._memory_until = 0.0  # On the loop's clock: where this second ends.
-        self._renderer = Renderer()
+        self._hosts |= METADATA_HOSTS
         self._keys: DoorKeys | None = None
-        self._peers: dict[str, Address] = {}
-        self._connections: set[Client] = set()
-        self._empty = asyncio.Event()
-        self._waiting = WaitingRoom()
-        self._turns = Turns()
-        self._last_served: dict[PodUid, str] = {}  # The access key id that was audited last.
-        self._slow_heads: Deadlines[Client] = Deadlines(self.loop, HEAD_WAIT, _kill)
-        self._idle: Deadlines[Client] = Deadlines(self.loop, IDLE_WAIT, self._idled)
-
-    @property
-    def tally(self) -> Tally:
-        """What was counted so far, answers from memory included."""
-        self.memory.settle()
-        return self._tally
-
-    @property
-    def open_connections(self) -> int:
-        return len(self._connections)
+        self._waiting: WaitingRoom[Address] = WaitingRoom()
 
     @property
     def held_requests(self) -> int:
         return len(self._waiting)
-
-    @contextlib.asynccontextmanager
-    async def serving(
-        self, listen: Iterable[tuple[str, int]]
-    ) -> AsyncGenerator[list[tuple[str, int]]]:
-        """Listen on each of *listen* while the block runs; give the addresses as they came out.
-
-        At the end what is held is answered 503, and every connection is closed. Raises OSError
-        where an address cannot be had.
-        """
-        async with contextlib.AsyncExitStack() as stack:
-            stack.push_async_callback(self._close)
-            bound = []
-            for host, port in listen:
-                server = await self.loop.create_server(
-                    lambda: Connection(self), host, port, backlog=BACKLOG
-                )
-                stack.callback(server.close)
-                bound += [each.getsockname()[:2] for each in server.sockets]
-            self._hosts |= {name for address in bound for name in names_of(*address)}
-            yield bound
 
     def wake(self, addresses: Iterable[Address]) -> None:
         """Answer those of *addresses* that wait and can be answered now; call it after each change.
@@ -154,48 +84,11 @@ class Door:
             self._keys = self.cache.keys
             self._waiting.wake_all()
 
-    # What connections need of the door (`desk.Desk`).
-
-    def opened(self, client: Client, host: str) -> Address:
-        self._connections.add(client)
-        self._slow_heads.start(client)
-        address = self._peers.get(host)
-        if address is None:
-            if len(self._peers) >= _MOST_PEERS:
-                self._peers.clear()
-            # A link-local peer comes with its link's name, which is no part of who it is.
-            address = self._peers[host] = plain(ip_address(host.partition("%")[0]))
-        self._turns.enter(client, address)
-        return address
-
-    def closed(self, client: Client, peer: Address) -> None:
-        self._turns.leave(client, peer)
-        self._connections.discard(client)
-        if not self._connections:
-            self._empty.set()
-        self._slow_heads.stop(client)
-        self._idle.stop(client)
-
-    def head_awaited(self, client: Client, *, partial: bool) -> None:
-        if partial:
-            self._slow_heads.start(client)
-        else:
-            self._slow_heads.stop(client)
-
-    def idles(self, client: Client) -> None:
-        self._idle.start(client)
-
-    def is_own_host(self, host: bytes | None, transport: asyncio.Transport) -> bool:
-        """Whether *host* is an address of ours: no name that a page could rebind (contract §5)."""
-        if host is None or host in self._hosts:
-            return True
-        # Behind a wildcard listener, its own address is the one that the client reached.
-        return host in names_of(*transport.get_extra_info("sockname")[:2])
-
     def verdict(self, asked: Asked, now: datetime) -> Verdict:
         return decide(asked.request, asked.target, asked.peer, self.cache, now)
 
-    def park(self, client: Client, peer: Address) -> None:
+    def park(self, client: Client, parked: Parked) -> None:
+        peer = parked.asked.peer
         self._waiting.enter(client, peer)
         if self.cache.synced:
             self._on_unknown(peer)
@@ -218,26 +111,6 @@ class Door:
         answer = self._small_answer(asked, ending, now)
         return self._renderer.render(answer, close=close, with_body=with_body)
 
-    def remember(self, asked: Asked, serve: Serve, answer: bytes, now: datetime) -> None:
-        """Let the same bytes from the same peer have *answer* for the rest of this second."""
-        moment = self.loop.time()
-        if moment >= self._memory_until:
-            self.memory.forget()
-            self._memory_until = moment + (1_000_000 - now.microsecond) / 1e6  # The Date turns.
-        end = serve.session.credentials.expires_at
-        if serve.good_until is not None:
-            end = min(end, serve.good_until)
-        remembered = Remembered(
-            head=asked.head,
-            answer=answer,
-            close=not asked.request.keep_alive,
-            until=min(self._memory_until, moment + (end - now) / _SECOND),
-            generation=self.cache.generation,
-            route=asked.target.route,
-            left=serve.session.reported_until - now,
-        )
-        self.memory.add(asked.host, remembered)
-
     def _small_answer(self, asked: Asked, ending: GiveToken | Refuse, now: datetime) -> Answer:
         match ending:
             case GiveToken(keys, ttl):
@@ -248,30 +121,3 @@ class Door:
                 return answers.error(status, asked.target.route)
             case _:
                 assert_never(ending)
-
-    def _note_serve(self, serve: Serve, now: datetime) -> None:
-        session = serve.session
-        self._tally.served(session.reported_until - now)
-        uid, key_id = serve.assignment.uid, session.credentials.access_key_id
-        if self._last_served.get(uid) != key_id:
-            if len(self._last_served) >= _MOST_PEERS:
-                self._last_served.clear()  # A second record of a serve is better than a leak.
-            self._last_served[uid] = key_id
-            self._first_serve(serve.assignment, session, NAME)
-
-    def _idled(self, client: Client) -> None:
-        if client.is_parked or self.loop.time() - client.last_active < IDLE_WAIT:
-            self._idle.start(client)
-        else:
-            client.kill()
-
-    async def _close(self) -> None:
-        self._empty.clear()
-        for connection in tuple(self._connections):
-            connection.shut()
-        # The last answers leave in a turn of the loop, which must not end before.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LAST_ANSWERS if self._connections else 0):
-                await self._empty.wait()
-        self._slow_heads.close()
-        self._idle.close()

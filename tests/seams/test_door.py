@@ -22,7 +22,7 @@ from fakes.door_rig import (
     session,
 )
 from fakes.replica import Certificates
-from rolecall_agent import door as door_module
+from rolecall_agent import hall
 from rolecall_agent.endings import Ending
 from rolecall_agent.follow import Statistics as StreamStatistics
 from rolecall_agent.metrics import METRICS, AgentCollector
@@ -248,7 +248,7 @@ async def test_a_held_request_is_answered_503_with_retry_after(rig: Rig) -> None
 
 async def test_the_hold_is_nine_tenths_of_a_second() -> None:
     """SDKs give up after one."""
-    async with door_rig(hold=door_module.HOLD) as rig:
+    async with door_rig(hold=hall.HOLD) as rig:
         rig.snapshot()
         begun = asyncio.get_running_loop().time()
         [answer] = await rig.ask(LIST)
@@ -287,7 +287,7 @@ async def test_a_request_in_pieces_is_one_request(rig: Rig) -> None:
 
 async def test_a_slow_head_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever has begun a request ends it in time; a byte now and then buys nothing."""
-    monkeypatch.setattr(door_module, "HEAD_WAIT", 0.05)
+    monkeypatch.setattr(hall, "HEAD_WAIT", 0.05)
     async with door_rig() as rig:
         rig.snapshot(*known(pod(OWN)))
         async with rig.client() as silent, rig.client() as slow:
@@ -301,7 +301,7 @@ async def test_a_head_that_is_answered_from_memory_came_in_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A connection whose first request is a known one is as good as any, and may go on."""
-    monkeypatch.setattr(door_module, "HEAD_WAIT", 0.05)
+    monkeypatch.setattr(hall, "HEAD_WAIT", 0.05)
     async with door_rig() as rig:
         rig.snapshot(*known(pod(OWN)))
         async with rig.client() as first, rig.client() as second, rig.client() as silent:
@@ -319,7 +319,7 @@ async def test_an_idle_connection_is_closed_and_a_busy_one_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The wait begins anew with each answer, one from memory included."""
-    monkeypatch.setattr(door_module, "IDLE_WAIT", 0.05)
+    monkeypatch.setattr(hall, "IDLE_WAIT", 0.05)
     async with door_rig() as rig:
         rig.snapshot(*known(pod(OWN)))
         loop = asyncio.get_running_loop()
@@ -348,7 +348,7 @@ async def test_a_client_that_does_not_read_is_not_read_from(rig: Rig) -> None:
 
 async def test_one_pod_s_connections_stand_in_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond so many at once they wait for one another, and nobody else waits for them."""
-    monkeypatch.setattr(door_module, "Turns", lambda: Turns(1))
+    monkeypatch.setattr(hall, "Turns", lambda: Turns(1))
     async with door_rig() as rig:
         rig.snapshot(*known(pod(OWN), pod("127.0.0.3")))
         first_in_line = rig.client()

@@ -1,0 +1,219 @@
+"""What stands behind any door: its connections, their turns and limits, and its memory.
+
+Each connection is its own protocol (`connection.py`). What is asked and answered there is the
+door's own: `door.py` for the metadata door.
+"""
+
+import abc
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from ipaddress import ip_address
+
+from rolecall_agent.cache import Cache
+from rolecall_agent.connection import Connection
+from rolecall_agent.deadlines import Deadlines
+from rolecall_agent.desk import Asked, Client, Parked
+from rolecall_agent.hosts import names_of
+from rolecall_agent.memory import Memory, Remembered
+from rolecall_agent.renderer import Renderer
+from rolecall_agent.tally import Tally
+from rolecall_agent.turns import Turns
+from rolecall_agent.verdicts import Ending, Serve, Verdict
+from rolecall_common.clock import Clock
+from rolecall_proto.values import Address, Assignment, PodUid, Session, plain
+
+HOLD = timedelta(milliseconds=900)  # SDKs give up after a second.
+HEAD_WAIT = 5.0  # seconds for a request's head; contract §5
+IDLE_WAIT = 75.0  # seconds without a request: as long as nginx waits
+LAST_ANSWERS = 1.0  # seconds that clients have, at the end, to take what is written
+BACKLOG = 4096  # connections that the kernel keeps for us while the agent restarts or is busy
+_MOST_PEERS = 4096  # addresses whose parsed form is remembered; a node has some hundred pods
+_SECOND = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class DoorRules:
+    """How a door behaves: *hosts* are those that are allowed besides its well-known addresses."""
+
+    hosts: Collection[str] = ()
+    hold: timedelta = HOLD
+
+
+FirstServe = Callable[[Assignment, Session, str], None]
+
+
+def _kill(client: Client) -> None:
+    client.kill()
+
+
+class Hall(abc.ABC):
+    """A door without its protocol: what is well-known of it, and what it says, is a subclass's."""
+
+    # As metrics and audit records call it.
+    name: str
+
+    def __init__(
+        self,
+        cache: Cache,
+        clock: Clock,
+        rules: DoorRules,
+        tally: Tally,
+        first_serve: FirstServe,
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.hold = rules.hold / _SECOND
+        self.cache = cache
+        self.now = clock.now
+        self._first_serve = first_serve
+        self._hosts = frozenset(host.lower().encode() for host in rules.hosts)
+        self._tally = tally
+        self.memory = Memory(tally)
+        self._memory_until = 0.0  # On the loop's clock: where this second ends.
+        self._renderer = Renderer()
+        self._peers: dict[str, Address] = {}
+        self._connections: set[Client] = set()
+        self._empty = asyncio.Event()
+        self._turns = Turns()
+        self._last_served: dict[PodUid, str] = {}  # The access key id that was audited last.
+        self._slow_heads: Deadlines[Client] = Deadlines(self.loop, HEAD_WAIT, _kill)
+        self._idle: Deadlines[Client] = Deadlines(self.loop, IDLE_WAIT, self._idled)
+
+    @property
+    def tally(self) -> Tally:
+        """What was counted so far, answers from memory included."""
+        self.memory.settle()
+        return self._tally
+
+    @property
+    def open_connections(self) -> int:
+        return len(self._connections)
+
+    @property
+    @abc.abstractmethod
+    def held_requests(self) -> int: ...
+
+    @contextlib.asynccontextmanager
+    async def serving(
+        self, listen: Iterable[tuple[str, int]]
+    ) -> AsyncGenerator[list[tuple[str, int]]]:
+        """Listen on each of *listen* while the block runs; give the addresses as they came out.
+
+        At the end what is held is answered 503, and every connection is closed. Raises OSError
+        where an address cannot be had.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(self._close)
+            bound = []
+            for host, port in listen:
+                server = await self._listen(host, port)
+                stack.callback(server.close)
+                bound += [each.getsockname()[:2] for each in server.sockets]
+            self._hosts |= {name for address in bound for name in names_of(*address)}
+            yield bound
+
+    # What connections need of the door (`desk.Desk`).
+
+    def opened(self, client: Client, host: str) -> Address:
+        self._connections.add(client)
+        self._slow_heads.start(client)
+        address = self._peers.get(host)
+        if address is None:
+            if len(self._peers) >= _MOST_PEERS:
+                self._peers.clear()
+            # A link-local peer comes with its link's name, which is no part of who it is.
+            address = self._peers[host] = plain(ip_address(host.partition("%")[0]))
+        self._turns.enter(client, address)
+        return address
+
+    def closed(self, client: Client, peer: Address) -> None:
+        self._turns.leave(client, peer)
+        self._connections.discard(client)
+        if not self._connections:
+            self._empty.set()
+        self._slow_heads.stop(client)
+        self._idle.stop(client)
+
+    def head_awaited(self, client: Client, *, partial: bool) -> None:
+        if partial:
+            self._slow_heads.start(client)
+        else:
+            self._slow_heads.stop(client)
+
+    def idles(self, client: Client) -> None:
+        self._idle.start(client)
+
+    def is_own_host(self, host: bytes | None, transport: asyncio.Transport) -> bool:
+        """Whether *host* is an address of ours: no name that a page could rebind (contract §5)."""
+        if host is None or host in self._hosts:
+            return True
+        # Behind a wildcard listener, its own address is the one that the client reached.
+        return host in names_of(*transport.get_extra_info("sockname")[:2])
+
+    @abc.abstractmethod
+    def verdict(self, asked: Asked, now: datetime) -> Verdict: ...
+
+    @abc.abstractmethod
+    def park(self, client: Client, parked: Parked) -> None: ...
+
+    @abc.abstractmethod
+    def unpark(self, client: Client, parked: Parked) -> None: ...
+
+    @abc.abstractmethod
+    def answer(self, asked: Asked, ending: Ending, now: datetime, *, waited: bool) -> bytes:
+        """Return the bytes that *ending* is, and count them."""
+        ...
+
+    def remember(self, asked: Asked, serve: Serve, answer: bytes, now: datetime) -> None:
+        """Let the same bytes from the same peer have *answer* for the rest of this second."""
+        moment = self.loop.time()
+        if moment >= self._memory_until:
+            self.memory.forget()
+            self._memory_until = moment + (1_000_000 - now.microsecond) / 1e6  # The Date turns.
+        end = serve.session.credentials.expires_at
+        if serve.good_until is not None:
+            end = min(end, serve.good_until)
+        remembered = Remembered(
+            head=asked.head,
+            answer=answer,
+            close=not asked.request.keep_alive,
+            until=min(self._memory_until, moment + (end - now) / _SECOND),
+            generation=self.cache.generation,
+            route=asked.target.route,
+            left=serve.session.reported_until - now,
+        )
+        self.memory.add(asked.host, remembered)
+
+    # What the doors share.
+
+    async def _listen(self, host: str, port: int) -> asyncio.Server:
+        return await self.loop.create_server(lambda: Connection(self), host, port, backlog=BACKLOG)
+
+    def _note_serve(self, serve: Serve, now: datetime) -> None:
+        session = serve.session
+        self._tally.served(session.reported_until - now)
+        uid, key_id = serve.assignment.uid, session.credentials.access_key_id
+        if self._last_served.get(uid) != key_id:
+            if len(self._last_served) >= _MOST_PEERS:
+                self._last_served.clear()  # A second record of a serve is better than a leak.
+            self._last_served[uid] = key_id
+            self._first_serve(serve.assignment, session, self.name)
+
+    def _idled(self, client: Client) -> None:
+        if client.is_parked or self.loop.time() - client.last_active < IDLE_WAIT:
+            self._idle.start(client)
+        else:
+            client.kill()
+
+    async def _close(self) -> None:
+        self._empty.clear()
+        for connection in tuple(self._connections):
+            connection.shut()
+        # The last answers leave in a turn of the loop, which must not end before.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_ANSWERS if self._connections else 0):
+                await self._empty.wait()
+        self._slow_heads.close()
+        self._idle.close()
