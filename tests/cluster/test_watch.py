@@ -1,0 +1,160 @@
+"""The watch on real API servers: what the fake of tests/fakes/kube.py was held against."""
+
+import asyncio
+import contextlib
+import random
+import secrets
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+
+import pytest
+
+from rolecall_common.clock import SystemClock
+from rolecall_server.annotations import AnnotationKeys
+from rolecall_server.kube.access import Access
+from rolecall_server.kube.kinds import pods
+from rolecall_server.kube.reflector import Reflector
+from rolecall_server.kube.transport import Transport
+from rolecall_server.pods import Pod
+from rolecall_server.source import Change, PodChanged, PodGone, PodsListed, WatchState
+from testcluster.client import Client, Manifest
+from testcluster.cluster import Cluster
+
+pytestmark = pytest.mark.every_kubernetes
+
+KIND = pods(AnnotationKeys())
+
+
+@dataclass
+class Watch:
+    """What a reflector tells of the pods of one namespace."""
+
+    space: str
+    reflector: Reflector[Pod]
+    names: dict[str, str] = field(default_factory=dict)  # By uid.
+    told: list[tuple[str, str]] = field(default_factory=list)
+    grown: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def follow(self) -> None:
+        async with contextlib.aclosing(self.reflector.changes()) as changes:
+            async for change in changes:
+                async with self.grown:
+                    self._note(change)
+                    self.grown.notify_all()
+
+    def _note(self, change: Change) -> None:
+        match change:
+            case PodsListed(listed):
+                here = [pod for pod in listed if pod.namespace == self.space]
+                self.names |= {pod.uid: pod.name for pod in here}
+                self.told.append(("listed", " ".join(sorted(pod.name for pod in here))))
+            case PodChanged(pod) if pod.namespace == self.space:
+                self.names[pod.uid] = pod.name
+                self.told.append(("changed", pod.name))
+            case PodGone(uid) if uid in self.names:
+                self.told.append(("gone", self.names[uid]))
+            case WatchState(fresh):
+                self.told.append(("fresh", str(fresh)))
+
+    async def until(self, *what: str) -> None:
+        async with asyncio.timeout(30), self.grown:
+            await self.grown.wait_for(lambda: what in self.told)
+
+
+@contextlib.asynccontextmanager
+async def watching(api: Transport, space: str) -> AsyncGenerator[Watch]:
+    dice = random.Random(5)  # noqa: S311 - only jitter
+    watch = Watch(space, Reflector(KIND, api, SystemClock(), dice))
+    async with asyncio.TaskGroup() as tasks:
+        following = tasks.create_task(watch.follow(), name="follow")
+        yield watch
+        following.cancel()
+
+
+@pytest.fixture
+async def api(bare_cluster: Cluster) -> AsyncGenerator[Transport]:
+    async with Transport(Access(bare_cluster.kubeconfig)) as transport:
+        yield transport
+
+
+@pytest.fixture
+async def owner(bare_cluster: Cluster) -> AsyncGenerator[Client]:
+    async with bare_cluster.admin() as client:
+        yield client
+
+
+@pytest.fixture
+async def space(owner: Client) -> str:
+    name = f"watch-{secrets.token_hex(4)}"
+    await owner.create_namespace(name)
+    return name
+
+
+def pod(space: str, name: str, value: str = "") -> Manifest:
+    environment = [{"name": "VALUE", "value": value}]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": space},
+        "spec": {
+            "nodeName": "node-a",
+            "containers": [{"name": "main", "image": "main", "env": environment}],
+        },
+    }
+
+
+async def test_both_ways_to_list_tell_the_same(
+    api: Transport, owner: Client, space: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a watch, and by pages that are smaller than the list."""
+    for number in range(7):
+        await owner.create(pod(space, f"pod-{number}"))
+    monkeypatch.setattr("rolecall_server.kube.reflector._PAGE", "3")
+    everything = " ".join(f"pod-{number}" for number in range(7))
+    for streams in (True, False):
+        async with watching(api, space) as watch:
+            watch.reflector._streams = streams  # noqa: SLF001 - as after a refusal
+            await watch.until("listed", everything)
+
+        assert watch.reflector.statistics.listings == {"stream" if streams else "pages": 1}
+
+
+async def test_changes_come_as_they_happen(api: Transport, owner: Client, space: str) -> None:
+    """A pod that is made, annotated, finished; another that is deleted."""
+    async with watching(api, space) as watch:
+        await watch.until("fresh", "True")
+        await owner.create(pod(space, "web"))
+        await owner.create(pod(space, "job"))
+        await watch.until("changed", "job")
+        await owner.patch(
+            "Pod", "job", {"status": {"phase": "Succeeded"}}, space, subresource="status"
+        )
+        await watch.until("gone", "job")
+        await owner.delete("Pod", "web", space, grace=0)
+        await watch.until("gone", "web")
+
+
+@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")  # By the test's client.
+async def test_a_pod_of_a_megabyte(api: Transport, owner: Client, space: str) -> None:
+    """As large as etcd takes: in a listing, and as one line of a watch."""
+    await owner.create(pod(space, "heavy", "x" * 1_000_000))
+    async with watching(api, space) as watch:
+        await watch.until("listed", "heavy")
+        await owner.create(pod(space, "heavier", "x" * 1_200_000))
+        await watch.until("changed", "heavier")
+
+
+async def test_a_listing_does_not_wait_for_one_that_is_away(
+    bare_cluster: Cluster, api: Transport, owner: Client, space: str
+) -> None:
+    """An API server that was stopped and started: the watch goes on, whatever it has to list."""
+    await owner.create(pod(space, "web"))
+    async with watching(api, space) as watch:
+        await watch.until("listed", "web")
+        async with bare_cluster.outage():
+            await watch.until("fresh", "False")
+        await owner.create(pod(space, "late"))
+        async with asyncio.timeout(40), watch.grown:
+            await watch.grown.wait_for(
+                lambda: ("changed", "late") in watch.told or ("listed", "late web") in watch.told
+            )
