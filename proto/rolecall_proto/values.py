@@ -131,6 +131,15 @@ class SessionRenewed:
 
 
 @dataclass(frozen=True, slots=True)
+class PodTokenRules:
+    """What makes a pod's ServiceAccount token good, besides its times and its pod."""
+
+    issuer: str
+    audiences: tuple[str, ...]  # Of which it must name one.
+    keys: tuple[str, ...]  # Public ones, each a JSON Web Key with its `kid`.
+
+
+@dataclass(frozen=True, slots=True)
 class DoorKeys(NotPickled):
     """What the doors of this node need to check proofs by themselves."""
 
@@ -142,6 +151,8 @@ class DoorKeys(NotPickled):
     imdsv2_required: bool = False
     # The node that the server takes this agent for; for audit records.
     node: NodeName = NodeName("")
+    # None where no cluster signs tokens, or its keys are not known (yet).
+    pod_tokens: PodTokenRules | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from rolecall_common.secret import NotPickled
-from rolecall_proto.values import Address, DoorKeys, Hello, NodeName, PodUid, Resolution
+from rolecall_proto.values import (
+    Address,
+    DoorKeys,
+    Hello,
+    NodeName,
+    PodTokenRules,
+    PodUid,
+    Resolution,
+)
 from rolecall_server.assignments import Assignments
 from rolecall_server.authority import Agent
 from rolecall_server.budget import Budget, BudgetRules
@@ -53,6 +61,7 @@ class Broker:
         # Called when `due` or `next_moment` may say something new. Set by who runs the schedule.
         self.wake_scheduler: Callable[[], None] = lambda: None
         self._rules = rules
+        self._pod_tokens: PodTokenRules | None = None
         self._index = Index()
         self._stock = Stock(Budget(rules.budget), rules.reported_early, dice, journal, self._wake)
         self._register = Register(policy, self._index, self._stock, journal)
@@ -121,6 +130,13 @@ class Broker:
                 self._stock.need(entry.decision.identity, uid, connection, now, new=False)
             self._register.report(entry)
         return connection
+
+    def check_pod_tokens(self, rules: PodTokenRules) -> None:
+        """Have the tokens of pods checked by *rules* from now on, at every node that is here."""
+        self._pod_tokens = rules
+        for node, connections in self._register.connections.items():
+            for connection in connections:
+                connection.change_keys(self._keys_of(node))
 
     def disconnect(self, connection: Connection, now: datetime) -> None:
         """Forget *connection*; its `take` returns nothing from now on. Twice is as once."""
@@ -194,4 +210,5 @@ class Broker:
 
     def _keys_of(self, node: NodeName) -> DoorKeys:
         key = hmac.digest(self._rules.token_secret, node.encode(), hashlib.sha256)
-        return DoorKeys(key, self._rules.base_arn, self._rules.imdsv2_required, node)
+        rules = self._rules
+        return DoorKeys(key, rules.base_arn, rules.imdsv2_required, node, self._pod_tokens)

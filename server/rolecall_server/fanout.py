@@ -95,6 +95,7 @@ class Connection:
         self._wake = wake
         self._view = view
         self._keys = opening.keys
+        self._keys_changed = False
         self._agent_pod = opening.agent_pod
         self._copies = Copies()
         self._pods: dict[PodUid, None] = {}
@@ -114,11 +115,12 @@ class Connection:
         """
         if not self._open:
             return []
-        pods, sessions = self._pods, self._sessions
-        self._pods, self._sessions = {}, {}
+        pods, sessions, keys = self._pods, self._sessions, self._keys_changed
+        self._pods, self._sessions, self._keys_changed = {}, {}, False
         if self.claims is not None:
             return self._snapshot()
-        return [*self._renewed(sessions), *self._changed(pods)]
+        told = [self._keys] if keys else []
+        return [*told, *self._renewed(sessions), *self._changed(pods)]
 
     def touch_pod(self, uid: PodUid) -> None:
         """Note that something about the pod has changed.
@@ -127,6 +129,12 @@ class Connection:
         """
         self._touch(always=uid == self._agent_pod)
         self._pods[uid] = None
+
+    def change_keys(self, keys: DoorKeys) -> None:
+        """Note what the doors of the node get from now on."""
+        self._touch()
+        self._keys = keys
+        self._keys_changed = True
 
     def touch_session(self, session_id: SessionId, *, state: bool) -> None:
         """Note a newer session, or, with *state*, that what its pods get has changed."""
@@ -146,7 +154,7 @@ class Connection:
 
     def _touch(self, *, always: bool = False) -> None:
         # The first change since the last `take` wakes; the others find it awake.
-        if self._open and (always or not (self._pods or self._sessions)):
+        if self._open and (always or not (self._pods or self._sessions or self._keys_changed)):
             self._wake()
 
     def _snapshot(self) -> list[Update]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol
 
 from rolecall_common.clock import Clock
-from rolecall_proto.values import NodeName
+from rolecall_proto.values import NodeName, PodTokenRules
 from rolecall_server import configured
 from rolecall_server.authority import Authority, LoopbackAuthority
 from rolecall_server.broker import Broker
@@ -19,6 +19,7 @@ from rolecall_server.kube.api import Api
 from rolecall_server.kube.authority import TokenReviewAuthority
 from rolecall_server.kube.events import Events, Reporter
 from rolecall_server.kube.guard import GuardState, NodeGuard
+from rolecall_server.kube.keys import KeySet, SigningKeys
 from rolecall_server.kube.look import LiveLook
 from rolecall_server.kube.reflector import Reflector
 from rolecall_server.kube.tokens import AgentRules
@@ -120,13 +121,14 @@ class Cluster:
             broker.apply(PodChanged(pod), self._clock.now())
 
         look = LiveLook(self._api, self._pods, broker, found, self._clock)
+        keys = self._signing_keys(broker)
         if self._settings.authority is AuthorityKind.LOOPBACK:
             taken = LoopbackAuthority(self._settings.listening.listen.host)
-            return Attached(taken, look.look, lambda: self._run(None))
+            return Attached(taken, look.look, lambda: self._run(keys.run()))
         review = TokenReviewAuthority(
-            self._api, self._clock, self._rules, broker.pod, self._metrics, dice=self._dice
+            self._api, self._clock, self._rules, broker.pod, self._metrics, keys=keys
         )
-        return Attached(review, look.look, lambda: self._run(review))
+        return Attached(review, look.look, lambda: self._run(review.run()))
 
     def levels(self) -> SourceLevels:
         all_of = [(each.name, each.statistics) for each in self._reflectors]
@@ -136,13 +138,25 @@ class Cluster:
             node_guard=_GUARD[self._guard.finding.state],
         )
 
-    async def _run(self, review: TokenReviewAuthority | None) -> NoReturn:
+    def _signing_keys(self, broker: Broker) -> SigningKeys:
+        """Return the keeper of the cluster's keys, which has agents told of each change."""
+        audiences = self._settings.kubernetes.container_audience
+
+        def changed(keys: KeySet) -> None:
+            broker.check_pod_tokens(PodTokenRules(keys.issuer, audiences, keys.texts))
+
+        audience = self._rules.audience
+        return SigningKeys(
+            self._api, audience, self._clock, self._metrics, self._dice, changed=changed
+        )
+
+    async def _run(self, keys: Coroutine[Any, Any, NoReturn]) -> NoReturn:
+        """Run what a cluster needs; *keys* keeps its keys, and vouches for agents where it can."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._guard.run(), name="look for the node guard")
             if self.journals:
                 tasks.create_task(self._events.run(), name="write Events")
-            if review is not None:
-                tasks.create_task(review.run(), name="vouch for agents")
+            tasks.create_task(keys, name="know tokens and their keys")
         raise AssertionError("what runs above has no end")
 
 

@@ -237,6 +237,15 @@ def test_keys_that_cannot_be_used_are_left_out() -> None:
     found = read_keys(*documents(good, *twice, *odd))
 
     assert (found.issuer, list(found.keys)) == (ISSUER, ["key-1"])
+    assert [json.loads(text) for text in found.texts] == [good]
+
+
+def test_the_same_keys_in_another_order_are_the_same() -> None:
+    """Nobody is told of a change that is none."""
+    one, two = public("key-1"), public("key-2")
+
+    assert read_keys(*documents(one, two)) == read_keys(*documents(two, one))
+    assert read_keys(*documents(one, two)) != read_keys(*documents(one))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The engine's promises: who is told what, and what STS is asked."""
 
+from dataclasses import replace
 from datetime import timedelta
 from itertools import product
 
@@ -19,6 +20,7 @@ from fakes.engine import (
 )
 from rolecall_proto.values import (
     DoorKeys,
+    PodTokenRules,
     PodUid,
     Reason,
     Resolution,
@@ -193,6 +195,25 @@ def test_the_key_of_tokens_is_the_nodes_own() -> None:
     assert len(first.token_key) == 32
     assert first.token_key != other.token_key
     assert repr(first.token_key) not in repr(first)
+
+
+def test_new_keys_of_the_cluster_reach_every_node_once() -> None:
+    """With the snapshot where they are known by then, and else as a change of their own."""
+    engine = Engine()
+    early, late = engine.connect(), engine.connect(OTHER_NODE)
+    [first] = (each for each in early.hear(engine.now) if isinstance(each, DoorKeys))
+    for key in ("old", "new"):
+        engine.broker.check_pod_tokens(PodTokenRules("issuer", ("pods",), (key,)))
+    newest = PodTokenRules("issuer", ("pods",), ("new",))
+
+    assert first.pod_tokens is None
+    assert early.wakes == 1
+    assert early.hear(engine.now) == [replace(first, pod_tokens=newest)]
+    assert early.hear(engine.now) == []
+    for agent in (late, engine.connect()):
+        [keys] = (each for each in agent.hear(engine.now) if isinstance(each, DoorKeys))
+        assert keys.pod_tokens == newest
+        assert agent.hear(engine.now) == []
 
 
 # --- changes ---

@@ -34,6 +34,7 @@ from rolecall_proto.values import (
     Held,
     Hello,
     PodRemoved,
+    PodTokenRules,
     PodUid,
     Reason,
     Resolution,
@@ -82,12 +83,14 @@ SESSION = Session(
     ),
     reported_until=NOON + timedelta(minutes=55),
 )
+POD_TOKENS = PodTokenRules("https://issuer", ("one", "two"), ('{"kid":"a"}', '{"kid":"b"}'))
 UPDATES: list[Update] = [
     AssignmentUpserted(GRANTED),
     AssignmentUpserted(FAILED),
     PodRemoved(PodUid("7d1f")),
     SessionRenewed(SESSION),
     DoorKeys(token_key=bytes(range(32)), base_arn="arn:aws:iam::1:role/", imdsv2_required=True),
+    DoorKeys(token_key=bytes(32), pod_tokens=POD_TOKENS),
     SnapshotEnd(),
     Heartbeat(NOON),
 ]
@@ -110,7 +113,16 @@ def read_assignment(message: pb.NodeUpdate) -> Assignment:
 @pytest.mark.parametrize(
     "update",
     UPDATES,
-    ids=["granted", "failed", "removed", "session", "keys", "end of snapshot", "heartbeat"],
+    ids=[
+        "granted",
+        "failed",
+        "removed",
+        "session",
+        "keys",
+        "pods' keys",
+        "end of snapshot",
+        "heartbeat",
+    ],
 )
 def test_an_update_arrives_as_it_was_sent(update: Update) -> None:
     """Every kind of update survives the bytes of the wire unchanged."""
@@ -253,6 +265,15 @@ def test_a_session_with_a_time_that_is_none_is_malformed(
 def test_an_update_without_its_key_is_malformed(message: pb.NodeUpdate) -> None:
     """What names nobody concerns nobody."""
     assert isinstance(decode_update(message), Malformed)
+
+
+@pytest.mark.parametrize("missing", ["issuer", "audiences", "keys"])
+def test_rules_for_tokens_that_lack_something_are_none(missing: str) -> None:
+    """No token could be good by them, so nothing is checked by them; the other keys stay."""
+    message = encode_update(DoorKeys(bytes(32), pod_tokens=POD_TOKENS))
+    message.door_keys.pod_tokens.ClearField(missing)
+
+    assert decode_update(message) == DoorKeys(bytes(32))
 
 
 def test_a_strange_name_does_not_end_the_stream() -> None:

@@ -18,6 +18,7 @@ from rolecall_common.secret import Secret
 from rolecall_proto.values import NodeName, PodUid
 from rolecall_server.kube.api import NO_QUERY, ApiError, Query
 from rolecall_server.kube.authority import TokenReviewAuthority
+from rolecall_server.kube.keys import SigningKeys
 from rolecall_server.kube.tokens import AgentRules
 from rolecall_server.metrics import Metrics
 from rolecall_server.pods import Pod
@@ -179,13 +180,15 @@ class Vouching:
         self.metrics = Metrics()
         self.watched: dict[PodUid, Pod] = {}
         self.find_pod: Callable[[PodUid], Pod | None] = self.watched.get
+        dice = random.Random(1)  # noqa: S311 - jitter
+        keys = SigningKeys(self.api, RULES.audience, self.clock, self.metrics, dice)
         self.authority = TokenReviewAuthority(
             self.api,
             self.clock,
             RULES,
             lambda uid: self.find_pod(uid),  # noqa: PLW0108 - it may be set later
             self.metrics,
-            dice=random.Random(1),  # noqa: S311 - jitter
+            keys=keys,
         )
 
     def run_pod(self, pod: Pod) -> None:

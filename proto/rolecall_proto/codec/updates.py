@@ -20,6 +20,7 @@ from rolecall_proto.values import (
     Heartbeat,
     NodeName,
     PodRemoved,
+    PodTokenRules,
     PodUid,
     Reason,
     Session,
@@ -164,6 +165,15 @@ def _keys_message(keys: DoorKeys) -> pb.DoorKeys:
         base_arn=encode_text(keys.base_arn),
         imdsv2_required=keys.imdsv2_required,
         node=encode_text(keys.node),
+        pod_tokens=None if keys.pod_tokens is None else _pod_tokens_message(keys.pod_tokens),
+    )
+
+
+def _pod_tokens_message(rules: PodTokenRules) -> pb.PodTokenRules:
+    return pb.PodTokenRules(
+        issuer=encode_text(rules.issuer),
+        audiences=[encode_text(each) for each in rules.audiences],
+        keys=[encode_text(each) for each in rules.keys],
     )
 
 
@@ -171,7 +181,15 @@ def _keys(message: pb.DoorKeys) -> DoorKeys | Malformed:
     if len(message.token_key) != _TOKEN_KEY_LENGTH:
         return Malformed("a token key that is not of 32 bytes")
     node = NodeName(message.node)
-    return DoorKeys(message.token_key, message.base_arn, message.imdsv2_required, node)
+    tokens = _pod_tokens(message.pod_tokens)
+    return DoorKeys(message.token_key, message.base_arn, message.imdsv2_required, node, tokens)
+
+
+def _pod_tokens(message: pb.PodTokenRules) -> PodTokenRules | None:
+    # Where one of them is missing no token could be good, as where nothing was sent.
+    if not (message.issuer and message.audiences and message.keys):
+        return None
+    return PodTokenRules(message.issuer, tuple(message.audiences), tuple(message.keys))
 
 
 def _heartbeat(message: pb.Heartbeat) -> Heartbeat | Malformed:

@@ -351,6 +351,7 @@ class DoorKeys(_message.Message):
     BASE_ARN_FIELD_NUMBER: _builtins.int
     IMDSV2_REQUIRED_FIELD_NUMBER: _builtins.int
     NODE_FIELD_NUMBER: _builtins.int
+    POD_TOKENS_FIELD_NUMBER: _builtins.int
     token_key: _builtins.bytes
     """32 bytes, derived for this node: the key of metadata tokens."""
     base_arn: _builtins.str
@@ -359,6 +360,12 @@ class DoorKeys(_message.Message):
     """Whether an address that no pod is known for needs a token."""
     node: _builtins.str
     """The node that the server takes this agent for; the agent writes it into audit records."""
+    @_builtins.property
+    def pod_tokens(self) -> Global___PodTokenRules:
+        """How tokens of pods are checked. Not set where no cluster signs any, and while its keys are not
+        known: DoorKeys are sent again when they are, and whenever they change.
+        """
+
     def __init__(
         self,
         *,
@@ -366,14 +373,48 @@ class DoorKeys(_message.Message):
         base_arn: _builtins.str = ...,
         imdsv2_required: _builtins.bool = ...,
         node: _builtins.str = ...,
+        pod_tokens: Global___PodTokenRules | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["pod_tokens", b"pod_tokens"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_arn", b"base_arn", "imdsv2_required", b"imdsv2_required", "node", b"node", "token_key", b"token_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_arn", b"base_arn", "imdsv2_required", b"imdsv2_required", "node", b"node", "pod_tokens", b"pod_tokens", "token_key", b"token_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DoorKeys: _TypeAlias = DoorKeys  # noqa: Y015
+
+@_typing.final
+class PodTokenRules(_message.Message):
+    """What makes a ServiceAccount token good at the container door, besides its times and its pod."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ISSUER_FIELD_NUMBER: _builtins.int
+    AUDIENCES_FIELD_NUMBER: _builtins.int
+    KEYS_FIELD_NUMBER: _builtins.int
+    issuer: _builtins.str
+    @_builtins.property
+    def audiences(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """A token must be made for one of them."""
+
+    @_builtins.property
+    def keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The cluster's public keys, each a JSON Web Key with its `kid`. A reader leaves out what it cannot use."""
+
+    def __init__(
+        self,
+        *,
+        issuer: _builtins.str = ...,
+        audiences: _abc.Iterable[_builtins.str] | None = ...,
+        keys: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audiences", b"audiences", "issuer", b"issuer", "keys", b"keys"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PodTokenRules: _TypeAlias = PodTokenRules  # noqa: Y015
 
 @_typing.final
 class SnapshotEnd(_message.Message):

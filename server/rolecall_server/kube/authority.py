@@ -8,7 +8,6 @@ most; whether the pod is there is looked up each time.
 import asyncio
 import hashlib
 import logging
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -70,13 +69,13 @@ class TokenReviewAuthority:
         find_pod: Callable[[PodUid], Pod | None],
         metrics: Metrics,
         *,
-        dice: random.Random,
+        keys: SigningKeys,
     ) -> None:
         self._clock = clock
         self._rules = rules
         self._find_pod = find_pod
         self._metrics = metrics
-        self._keys = SigningKeys(api, rules.audience, clock, metrics, dice)
+        self._keys = keys
         self._line = ReviewLine(Reviews(api, rules).review, self._take_in)
         self._outage = Outage()
         self._vouched: Remembered[bytes, Vouched] = Remembered(_MOST_VOUCHED)

@@ -8,8 +8,8 @@ import asyncio
 import enum
 import logging
 import random
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NoReturn
 
@@ -28,7 +28,8 @@ log = logging.getLogger(__name__)
 
 _DISCOVERY, _KEYS = "/.well-known/openid-configuration", "/openid/v1/jwks"
 
-REFRESH = Backoff(timedelta(hours=1), timedelta(hours=1), jitter=0.1)
+# A pod's token with a new key waits at its door for that long, where no agent has shown one before.
+REFRESH = Backoff(timedelta(minutes=5), timedelta(minutes=5), jitter=0.1)
 RETRY = Backoff(timedelta(seconds=5), timedelta(minutes=5))
 # A token with an unknown key may be anybody's: however many there are, so often and no oftener.
 AT_MOST_EVERY = timedelta(minutes=1)
@@ -69,7 +70,8 @@ class KeySet:
     """Who signs, and the keys by their ids."""
 
     issuer: str
-    keys: Mapping[str, jwt.PyJWK]
+    keys: Mapping[str, jwt.PyJWK] = field(compare=False)
+    texts: tuple[str, ...]  # The same keys as JSON, for others.
 
 
 class KeysUnusableError(Exception):
@@ -88,7 +90,8 @@ def read_keys(discovery: bytes, keys: bytes) -> KeySet:
     found = {each.kid: key for each in listed if ids.count(each.kid) == 1 and (key := _key(each))}
     if not issuer or not found:
         raise KeysUnusableError("no issuer, or no key that could be used")
-    return KeySet(issuer, found)
+    texts = (msgspec.json.encode(each).decode() for each in listed if each.kid in found)
+    return KeySet(issuer, found, tuple(sorted(texts)))
 
 
 def _key(listed: _Key) -> jwt.PyJWK | None:
@@ -101,12 +104,24 @@ def _key(listed: _Key) -> jwt.PyJWK | None:
     return key if key.algorithm_name in ALGORITHMS else None
 
 
+def _ignore(keys: KeySet) -> None: ...
+
+
 class SigningKeys:
     """The keys as they were when the API server last told them; kept however long it is away."""
 
-    def __init__(
-        self, api: Api, audience: str, clock: Clock, metrics: Metrics, dice: random.Random
+    def __init__(  # noqa: PLR0913 - what it is made of
+        self,
+        api: Api,
+        audience: str,
+        clock: Clock,
+        metrics: Metrics,
+        dice: random.Random,
+        *,
+        changed: Callable[[KeySet], None] = _ignore,
     ) -> None:
+        """*audience* is that of the tokens to prove. *changed* hears of each new set of keys."""
+        self._changed = changed
         self._api = api
         self._audience = audience
         self._clock = clock
@@ -162,7 +177,7 @@ class SigningKeys:
     async def _refresh(self) -> bool:
         try:
             fetched = await self._api.get(_DISCOVERY), await self._api.get(_KEYS)
-            self._known = read_keys(*fetched)
+            self._take_in(read_keys(*fetched))
         except UnavailableError as error:
             return self._stay("unavailable", str(error))
         except RejectedError as error:
@@ -174,6 +189,11 @@ class SigningKeys:
             log.info("the cluster's public keys are known again")
         self._problem = None
         return True
+
+    def _take_in(self, keys: KeySet) -> None:
+        if keys != self._known:
+            self._known = keys
+            self._changed(keys)
 
     def _stay(self, result: str, reason: str) -> bool:
         self._metrics.key_fetches.add(result)

@@ -1,11 +1,12 @@
 """Settings: the Kubernetes API, and which of its pods are agents."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from rolecall_common import forms
-from rolecall_common.settings import setting
+from rolecall_common.settings import Conflict, setting
 
 _LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _NAMESPACE = forms.matching(_LABEL, "the name of a namespace", "NAMESPACE")
@@ -54,6 +55,11 @@ class KubernetesSettings:
     agent_audience: str = setting(
         _AUDIENCE, "The audience of the agents' tokens.", default="rolecall"
     )
+    container_audience: tuple[str, ...] = setting(
+        forms.several(_AUDIENCE, least=1),
+        "The audiences of tokens that pods show at the container door; one of them is enough.",
+        default=("rolecall-credentials",),
+    )
     node_guard: str = setting(
         _OBJECT,
         "The ValidatingAdmissionPolicy that keeps nodes from writing role annotations, and its "
@@ -68,3 +74,11 @@ class KubernetesSettings:
         "What these Events are called. kiam: as kiam calls them.",
         default=EventReasons.ROLECALL,
     )
+
+    def conflicts(self) -> Iterator[Conflict]:
+        if self.agent_audience in self.container_audience:
+            yield Conflict(
+                "container_audience",
+                "agentAudience is the same, and a token that pods show to a node must not be one "
+                "that a server takes",
+            )
