@@ -19,8 +19,10 @@ from rolecall_proto.values import (
     Heartbeat,
     Held,
     PodRemoved,
+    PodUid,
     Reason,
     Session,
+    SessionId,
     SessionRenewed,
     SnapshotEnd,
     State,
@@ -138,6 +140,18 @@ class Cache:
         if len(claimants) > 1:
             return UNKNOWN
         return self._standing_of(assignment, now)
+
+    def standing_of_pod(self, uid: PodUid, now: datetime) -> Standing:
+        """Return what the pod *uid* gets at *now*, where something else than its address proves it.
+
+        The pods of the node's own network are pods like others then.
+        """
+        assignment = self._live.assignments.get(uid)
+        return UNKNOWN if assignment is None else self._standing_of(assignment, now)
+
+    def users_of(self, session_id: SessionId) -> frozenset[PodUid]:
+        """Return the pods that this session is for."""
+        return frozenset(self._live.users.get(session_id, ()))
 
     def statistics(self, now: datetime) -> Statistics:
         """Count what is held. Walks everything: for a scrape, not for a request."""

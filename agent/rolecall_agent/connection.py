@@ -9,7 +9,7 @@ from rolecall_agent.desk import Asked, Desk, Parked
 from rolecall_agent.framing import Framing
 from rolecall_agent.memory import Remembered
 from rolecall_agent.requests import Request, parse
-from rolecall_agent.routes import Route, Target, find
+from rolecall_agent.routes import Route, Target
 from rolecall_agent.verdicts import (
     MALFORMED,
     TIMED_OUT,
@@ -204,7 +204,7 @@ class Connection(asyncio.Protocol):
         if request is None or not self._desk.is_own_host(request.host, self._transport):
             self._refuse(self._malformed(head, at))
             return
-        asked = Asked(request, find(request.path), head, self._peer, self._host, at)
+        asked = Asked(request, self._desk.find(request.path), head, self._peer, self._host, at)
         if asked.target.route is Route.MALFORMED:
             self._refuse(asked)
             return

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import ip_address
 
+from rolecall_agent import routes
 from rolecall_agent.cache import Cache
 from rolecall_agent.connection import Connection
 from rolecall_agent.deadlines import Deadlines
@@ -19,6 +20,7 @@ from rolecall_agent.desk import Asked, Client, Parked
 from rolecall_agent.hosts import names_of
 from rolecall_agent.memory import Memory, Remembered
 from rolecall_agent.renderer import Renderer
+from rolecall_agent.routes import Target
 from rolecall_agent.tally import Tally
 from rolecall_agent.turns import Turns
 from rolecall_agent.verdicts import Ending, Serve, Verdict
@@ -151,6 +153,10 @@ class Hall(abc.ABC):
             return True
         # Behind a wildcard listener, its own address is the one that the client reached.
         return host in names_of(*transport.get_extra_info("sockname")[:2])
+
+    def find(self, path: bytes) -> Target:
+        """Return where *path* leads."""
+        return routes.find(path)
 
     @abc.abstractmethod
     def verdict(self, asked: Asked, now: datetime) -> Verdict: ...

@@ -36,6 +36,8 @@ class Request(NotPickled):
     ttl: bytes | None  # What was asked of a token's life, as it was written.
     forwarded: bool  # Whether X-Forwarded-For was there, with whatever value.
     keep_alive: bool
+    # Every Authorization that was sent; of use at the container door only.
+    authorizations: tuple[bytes, ...] = field(default=(), repr=False)
 
 
 def parse(head: bytes) -> Request | None:
@@ -63,6 +65,7 @@ def parse(head: bytes) -> Request | None:
         ttl=reading.ttl,
         forwarded=reading.forwarded,
         keep_alive=minor == b"1" and not reading.close,
+        authorizations=reading.authorizations,
     )
 
 
@@ -89,11 +92,15 @@ def _is_well_formed(head: bytes) -> bool:
 class _Reading:
     """Collects what llhttp calls out. One per head: a parser that has failed is not used again."""
 
-    __slots__ = ("close", "forwarded", "host", "length", "tokens", "ttl", "well_formed")
+    __slots__ = (
+        *("authorizations", "close", "forwarded", "host", "length"),
+        *("tokens", "ttl", "well_formed"),
+    )
 
     def __init__(self) -> None:
         self.host: bytes | None = None
         self.tokens: tuple[bytes, ...] = ()
+        self.authorizations: tuple[bytes, ...] = ()
         self.ttl: bytes | None = None
         self.length: bytes | None = None
         self.forwarded = self.close = False
@@ -110,6 +117,9 @@ class _Reading:
 
     def take_token(self, value: bytes) -> None:
         self.tokens += (value,)
+
+    def take_authorization(self, value: bytes) -> None:
+        self.authorizations += (value,)
 
     def take_ttl(self, value: bytes) -> None:
         self.well_formed &= self.ttl is None
@@ -131,6 +141,7 @@ class _Reading:
 
 _TAKERS = {
     b"host": _Reading.take_host,
+    b"authorization": _Reading.take_authorization,
     b"x-aws-ec2-metadata-token": _Reading.take_token,
     b"x-aws-ec2-metadata-token-ttl-seconds": _Reading.take_ttl,
     b"x-forwarded-for": _Reading.take_forwarded,

@@ -1,12 +1,13 @@
 """Counts of a door, as plain numbers: `metrics.py` shows them to Prometheus."""
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import product
 
 from rolecall_agent.routes import Route
-from rolecall_agent.verdicts import REFUSALS, SERVED_ROUTES, Missing, Outcome
+from rolecall_agent.verdicts import REFUSALS, SERVED_ROUTES, Missing, Outcome, Refuse
 from rolecall_common.metrics import Distribution
 
 # Seconds. The edges at 0.9 and 1.0 are where we stop holding and where SDKs stop waiting.
@@ -21,14 +22,18 @@ _SECOND = timedelta(seconds=1)
 _End = tuple[Route, int, Outcome]
 
 
-def _ends() -> Counter[_End]:
+def ends_of(
+    refusals: Mapping[Route, Iterable[Refuse]], served_routes: Iterable[Route]
+) -> Counter[_End]:
     """Return every end that a request can have, so that its series begins at zero."""
-    refused = [(route, each.status, each.outcome) for route in Route for each in REFUSALS[route]]
-    served = product(SERVED_ROUTES, [200], [Outcome.SERVED, Outcome.HELD_SERVED])
+    refused = [
+        (route, each.status, each.outcome) for route, some in refusals.items() for each in some
+    ]
+    served = product(served_routes, [200], [Outcome.SERVED, Outcome.HELD_SERVED])
     return Counter(dict.fromkeys([*refused, *served], 0))
 
 
-def _durations() -> Distribution:
+def durations() -> Distribution:
     return Distribution(DURATIONS, [0] * (len(DURATIONS) + 1))
 
 
@@ -44,12 +49,12 @@ class Tally:
     that is given within the turn that brought its head counts as zero.
     """
 
-    requests: Counter[_End] = field(default_factory=_ends)
+    requests: Counter[_End] = field(default_factory=lambda: ends_of(REFUSALS, SERVED_ROUTES))
     durations: dict[Route, Distribution] = field(
-        default_factory=lambda: {route: _durations() for route in Route}
+        default_factory=lambda: {route: durations() for route in REFUSALS}
     )
     holds: dict[Missing, Distribution] = field(
-        default_factory=lambda: {missing: _durations() for missing in Missing}
+        default_factory=lambda: {missing: durations() for missing in Missing}
     )
     remaining: Distribution = field(default_factory=_remaining)
 
