@@ -51,6 +51,11 @@ def credentials(body: bytes) -> Answer:
     return Answer(HTTPStatus.OK, _PLAIN + _NO_STORE, body)
 
 
+def plain(body: bytes) -> Answer:
+    """Return the answer that carries something of the node's, or a listing."""
+    return Answer(HTTPStatus.OK, _PLAIN, body)
+
+
 def token(text: bytes, ttl: timedelta) -> Answer:
     """Return the answer to a PUT. The TTL is echoed, or Go and Rust do not take the token."""
     return Answer(

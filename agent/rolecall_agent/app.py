@@ -12,12 +12,15 @@ from rolecall_agent.cache import Cache
 from rolecall_agent.channel import Access
 from rolecall_agent.door import Door, DoorRules
 from rolecall_agent.follow import Follower
+from rolecall_agent.imds import Imds
 from rolecall_agent.metrics import AgentCollector
 from rolecall_agent.node import Node
-from rolecall_agent.settings import Settings
+from rolecall_agent.settings import DoorSettings, Settings
+from rolecall_agent.shelf import Shelf
 from rolecall_agent.trust import Trust, TrustError
+from rolecall_agent.upstream import Upstream
 from rolecall_common.audit import auditing
-from rolecall_common.clock import SystemClock
+from rolecall_common.clock import Clock, SystemClock
 from rolecall_common.lifecycle import refusing
 from rolecall_common.probes import Readiness, probing
 from rolecall_common.process import Process
@@ -37,6 +40,7 @@ async def run(settings: Settings) -> None:
         recorder = Recorder(audit, cache, clock)
         node = Node(cache, clock)
         follower = Follower(_access(settings), trust, node, clock, dice)
+        upstream = _upstream(settings.door, clock)
         door = Door(
             cache,
             clock,
@@ -45,6 +49,8 @@ async def run(settings: Settings) -> None:
             first_serve=recorder.first_serve,
         )
         node.wakes(door)
+        door.offers(upstream.shelf, upstream.want)
+        upstream.wakes(door.items_told)
         registry, process = CollectorRegistry(), Process(audit)
         process.register(registry)
         registry.register(AgentCollector(door, cache, follower.statistics, trust, clock.now))
@@ -64,7 +70,12 @@ async def run(settings: Settings) -> None:
         log.info("answering pods", extra=fields)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(follower.run(), name="follow a server")
+            tasks.create_task(upstream.run(), name="read the node's own metadata")
             tasks.create_task(process.watch_loop(), name="watch the loop")
+
+
+def _upstream(settings: DoorSettings, clock: Clock) -> Upstream:
+    return Upstream(Imds(settings.metadata_service, clock), Shelf(settings.offered), clock)
 
 
 def _access(settings: Settings) -> Access:

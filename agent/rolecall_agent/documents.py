@@ -1,9 +1,11 @@
 """The role document, and times as AWS and HTTP write them."""
 
+import base64
+import hashlib
 import json
 from datetime import datetime
 
-from rolecall_proto.values import Session
+from rolecall_proto.values import Assignment, Session
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = (
@@ -24,6 +26,27 @@ def role_document(session: Session) -> bytes:
         "Token": credentials.session_token.reveal(),
         "Expiration": aws_time(session.reported_until),
     }
+    return _written(fields)
+
+
+def role_info(assignment: Assignment, session: Session) -> bytes:
+    """Return what EC2 tells of an instance profile, with the pod's role in its place.
+
+    Tools take account and partition from the ARN. There is no profile, so its id is one that no
+    other role has and that stays the same.
+    """
+    arn = assignment.role_arn
+    digest = base64.b32encode(hashlib.sha256(arn.encode()).digest()).decode()
+    fields = {
+        "Code": "Success",
+        "LastUpdated": aws_time(session.credentials.issued_at),
+        "InstanceProfileArn": arn.replace(":role/", ":instance-profile/", 1),
+        "InstanceProfileId": f"AIPA{digest[:17]}",
+    }
+    return _written(fields)
+
+
+def _written(fields: dict[str, str]) -> bytes:
     # Line by line, because json's own indentation is done in Python and takes ten times as long.
     lines = (f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in fields.items())
     return "{{\n{}\n}}".format(",\n".join(lines)).encode("ascii")

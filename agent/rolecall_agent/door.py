@@ -15,13 +15,17 @@ from rolecall_agent.cache import Cache
 from rolecall_agent.desk import Asked, Client, Parked
 from rolecall_agent.hall import DoorRules, FirstServe, Hall
 from rolecall_agent.hosts import METADATA_HOSTS
+from rolecall_agent.items import Item
 from rolecall_agent.routes import Route
+from rolecall_agent.shelf import Shelf
 from rolecall_agent.tally import Tally
 from rolecall_agent.verdicts import (
     Ending,
     GiveToken,
     Refuse,
     Serve,
+    Stores,
+    Tell,
     Verdict,
     decide,
     ending_of,
@@ -36,6 +40,7 @@ NAME = "metadata"
 
 
 def _ignore_unknown(address: Address) -> None: ...
+def _ignore_item(item: Item) -> None: ...
 def _ignore_serve(assignment: Assignment, session: Session, door: str) -> None: ...
 
 
@@ -63,7 +68,9 @@ class Door(Hall):
         first_serve: FirstServe = _ignore_serve,
     ) -> None:
         super().__init__(cache, clock, rules or DoorRules(), Tally(), first_serve)
+        self.stores = Stores(cache, Shelf())
         self._on_unknown = on_unknown
+        self._on_item: Callable[[Item], None] = _ignore_item
         self._hosts |= METADATA_HOSTS
         self._keys: DoorKeys | None = None
         self._waiting: WaitingRoom[Address] = WaitingRoom()
@@ -84,13 +91,32 @@ class Door(Hall):
             self._keys = self.cache.keys
             self._waiting.wake_all()
 
+    def offers(self, shelf: Shelf, on_item: Callable[[Item], None]) -> None:
+        """Tell the node's own items from *shelf*; before that there are none.
+
+        *on_item* is called with each that a pod asks for, at hand or not: it must be cheap, too.
+        """
+        self.stores = Stores(self.cache, shelf)
+        self._on_item = on_item
+
+    def items_told(self) -> None:
+        """Answer those who wait for an item of the node's; call it after each change of the shelf.
+
+        Everybody is asked again: that is so seldom that telling them apart would cost more.
+        """
+        self._waiting.wake_all()
+
     def verdict(self, asked: Asked, now: datetime) -> Verdict:
-        return decide(asked.request, asked.target, asked.peer, self.cache, now)
+        verdict = decide(asked.request, asked.target, asked.peer, self.stores, now)
+        item = asked.target.item
+        if item is not None and not isinstance(verdict, Refuse) and self.cache.synced:
+            self._on_item(item)
+        return verdict
 
     def park(self, client: Client, parked: Parked) -> None:
         peer = parked.asked.peer
         self._waiting.enter(client, peer)
-        if self.cache.synced:
+        if self.cache.synced and parked.asked.target.item is None:
             self._on_unknown(peer)
 
     def unpark(self, client: Client, parked: Parked) -> None:
@@ -111,12 +137,16 @@ class Door(Hall):
         answer = self._small_answer(asked, ending, now)
         return self._renderer.render(answer, close=close, with_body=with_body)
 
-    def _small_answer(self, asked: Asked, ending: GiveToken | Refuse, now: datetime) -> Answer:
+    def _small_answer(
+        self, asked: Asked, ending: GiveToken | Tell | Refuse, now: datetime
+    ) -> Answer:
         match ending:
             case GiveToken(keys, ttl):
                 nonce = os.urandom(tokens.NONCE_SIZE)
                 text = tokens.issue(keys.token_key, asked.peer, ttl, now, nonce)
                 return answers.token(text, ttl)
+            case Tell(body):
+                return answers.plain(body)
             case Refuse(status):
                 return answers.error(status, asked.target.route)
             case _:

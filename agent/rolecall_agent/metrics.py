@@ -10,6 +10,7 @@ from rolecall_agent.door import NAME, Door
 from rolecall_agent.endings import Ending
 from rolecall_agent.follow import Statistics as StreamStatistics
 from rolecall_agent.routes import Route
+from rolecall_agent.shelf import Result
 from rolecall_agent.tally import DURATIONS, REMAINING
 from rolecall_agent.trust import Trust
 from rolecall_agent.verdicts import Missing, Outcome
@@ -128,6 +129,13 @@ CA_UNUSABLE = Metric(
     "Whether the CA file cannot be used as it is now: what was read before stays in use.",
 )
 
+ITEMS_ASKED = Metric(
+    "rolecall_agent_metadata_items_asked_total",
+    Kind.COUNTER,
+    "Questions for single items to the node's own metadata service, by how they ended.",
+    (Label("result", tuple(Result)),),
+)
+
 METRICS = (
     REQUESTS,
     REQUEST_DURATION,
@@ -148,6 +156,7 @@ METRICS = (
     CLOCK_SKEW,
     CA_END,
     CA_UNUSABLE,
+    ITEMS_ASKED,
 )
 
 
@@ -195,6 +204,7 @@ def _of_door(door: Door) -> Iterator[Family]:
     yield histogram_family(REMAINING_LIFE, {(): tally.remaining})
     yield gauge_family(CONNECTIONS, {(NAME,): door.open_connections})
     yield gauge_family(HELD, {(NAME,): door.held_requests})
+    yield counter_family(ITEMS_ASKED, {(r,): n for r, n in door.stores.shelf.results.items()})
 
 
 def _of_cache(statistics: Statistics, now: datetime) -> Iterator[Family]:

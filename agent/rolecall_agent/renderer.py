@@ -4,7 +4,7 @@ from datetime import datetime
 
 from rolecall_agent import answers
 from rolecall_agent.answers import Answer
-from rolecall_agent.documents import http_date, role_document
+from rolecall_agent.documents import http_date, role_document, role_info
 from rolecall_agent.routes import Route
 from rolecall_agent.verdicts import Serve
 
@@ -38,7 +38,7 @@ class Renderer:
         return answer.rendered(self._date_line, close=close, with_body=with_body)
 
     def render_role(self, serve: Serve, route: Route, *, close: bool, with_body: bool) -> bytes:
-        """Return the bytes of the role's name or document."""
+        """Return the bytes of the role's name, its document, or what it is instead of."""
         subject = serve.assignment.role if route is Route.ROLE_LIST else serve.session.id
         key = (route, subject, close, with_body)
         rendered = self._rendered.get(key)
@@ -51,6 +51,8 @@ class Renderer:
     def _answer(self, serve: Serve, route: Route) -> Answer:
         if route is Route.ROLE_LIST:
             return answers.credentials(serve.assignment.role.encode())
+        if route is Route.ROLE_INFO:
+            return answers.credentials(role_info(serve.assignment, serve.session))
         document = self._documents.get(serve.session.id)
         if document is None:
             document = answers.credentials(role_document(serve.session))

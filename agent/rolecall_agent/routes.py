@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from datetime import date
 
+from rolecall_agent.items import FOLDERS, ROOT, Item
 from rolecall_proto.values import Assignment
 
 
@@ -16,11 +17,14 @@ class Route(enum.StrEnum):
     TOKEN_SLASH = "token_slash"  # noqa: S105 - as above; no path of EC2's
     ROLE_LIST = "role_list"
     ROLE_DOCUMENT = "role_document"
+    ROLE_INFO = "role_info"
+    ITEM = "item"
+    LISTING = "listing"
     OTHER = "other"
     MALFORMED = "malformed"
 
 
-CREDENTIAL_ROUTES = frozenset({Route.ROLE_LIST, Route.ROLE_DOCUMENT})
+CREDENTIAL_ROUTES = frozenset({Route.ROLE_LIST, Route.ROLE_DOCUMENT, Route.ROLE_INFO})
 PUT_ROUTES = frozenset({Route.TOKEN, Route.DATED_TOKEN, Route.TOKEN_SLASH})
 
 
@@ -30,21 +34,37 @@ class Target:
 
     route: Route
     role: bytes = b""
+    item: Item | None = None
+    folder: str = ""
 
 
 _OTHER = Target(Route.OTHER)
 # A path among the credentials that no pod's role can have.
 NO_DOCUMENT = Target(Route.ROLE_DOCUMENT)
 _MALFORMED = Target(Route.MALFORMED)
-_VERSIONED = re.compile(rb"//?(latest|1\.0|[0-9]{4}-[0-9]{2}-[0-9]{2})(/.*)")
+_VERSIONED = re.compile(rb"//?(latest|1\.0|[0-9]{4}-[0-9]{2}-[0-9]{2})((?:/.*)?)")
 _ROLES = b"/meta-data/iam/security-credentials"
-# What follows /{version}, where it is one constant path. The node's own items will stand here too.
-_CONSTANT = {
-    b"/api/token": Target(Route.TOKEN),
-    b"/api/token/": Target(Route.TOKEN_SLASH),
-    _ROLES: Target(Route.ROLE_LIST),
-    _ROLES + b"/": Target(Route.ROLE_LIST),
-}
+_ROOT = Target(Route.LISTING, folder=ROOT)
+
+
+def _both(path: str, target: Target) -> dict[bytes, Target]:
+    """Lead to *target* with a slash at the end and without: some SDKs write it, some do not."""
+    plain = path.encode()
+    return {plain: target, plain + b"/": target}
+
+
+def _constant() -> dict[bytes, Target]:
+    """Return what follows /{version}, where it is one constant path: whole, in this case only."""
+    paths = {b"/api/token": Target(Route.TOKEN), b"/api/token/": Target(Route.TOKEN_SLASH)}
+    for folder in FOLDERS - {ROOT}:
+        paths |= _both(f"/{folder}" if folder else "", Target(Route.LISTING, folder=folder))
+    for item in Item:
+        paths |= _both(f"/{item}", Target(Route.ITEM, item=item))
+    paths |= _both("/meta-data/iam/info", Target(Route.ROLE_INFO))
+    return paths | _both(_ROLES.decode(), Target(Route.ROLE_LIST))
+
+
+_CONSTANT = _constant()
 _ENCODED = re.compile(rb"%([0-9A-Fa-f]{2})")
 
 
@@ -53,6 +73,8 @@ def find(path: bytes) -> Target:
 
     A doubled first slash, which SDKs send when their endpoint ends in one, is read as one.
     """
+    if path in (b"/", b"//"):
+        return _ROOT
     versioned = _VERSIONED.fullmatch(path)
     if versioned is None or not _is_version(versioned[1]):
         return _MALFORMED if b"%" in path else _OTHER

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from rolecall_agent.items import COMMON_ITEMS, Item
 from rolecall_common import forms
 from rolecall_common.forms import HostPort, duration_text
 from rolecall_common.output import ADMIN_LISTEN_HELP, OutputSettings
@@ -57,6 +58,23 @@ class DoorSettings:
         "How long a request is held whose pod or credentials are not known yet.",
         default=timedelta(milliseconds=900),
     )
+    metadata_service: HostPort | None = setting(
+        forms.optional(forms.HOST_PORT),
+        "The node's own metadata service, of which single items are passed on. Without it, or "
+        "where the door itself listens there, none is.",
+        default=HostPort("169.254.169.254", 80),
+    )
+    metadata_items: tuple[Item, ...] = setting(
+        forms.several(forms.choice(Item)),
+        "What is passed on, to every pod; nothing else ever is. The identity document names the "
+        "node's account, and is passed on only where it stands here.",
+        default=COMMON_ITEMS,
+    )
+
+    @property
+    def offered(self) -> tuple[Item, ...]:
+        """What is passed on: nothing, where there is nobody to ask but the door itself."""
+        return () if self.metadata_service in (None, *self.listen) else self.metadata_items
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,3 +99,5 @@ class Settings:
         if self.door.hold > PATIENCE:
             held = duration_text(self.door.hold)
             yield f"requests are held for {held}, and some SDKs give up for good after 1s"
+        if self.door.metadata_service in self.door.listen:
+            yield "the door is in the metadata service's place: no item of the node is passed on"

@@ -21,6 +21,7 @@ from rolecall_agent.routes import (
     Target,
     is_role_of,
 )
+from rolecall_agent.shelf import Missed, Shelf
 from rolecall_proto.values import Address, Assignment, DoorKeys, Reason, Session, State
 
 
@@ -39,6 +40,7 @@ class Outcome(enum.StrEnum):
     MALFORMED = "malformed"
     METHOD = "method"
     TIMEOUT = "timeout"
+    UNAVAILABLE = "unavailable"  # The node's own metadata service.
 
 
 class Missing(enum.StrEnum):
@@ -47,6 +49,7 @@ class Missing(enum.StrEnum):
     SNAPSHOT = "snapshot"
     POD = "pod_unknown"
     CREDENTIALS = "credentials_pending"
+    ITEM = "item"  # Of the node's own metadata.
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,13 @@ class GiveToken:
 
 
 @dataclass(frozen=True, slots=True)
+class Tell:
+    """A listing, or an item of the node's own metadata: the same for every pod."""
+
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Refuse:
     status: int
     outcome: Outcome
@@ -75,7 +85,7 @@ class Hold:
     missing: Missing
 
 
-Ending = Serve | GiveToken | Refuse
+Ending = Serve | GiveToken | Tell | Refuse
 Verdict = Ending | Hold
 
 MALFORMED = Refuse(400, Outcome.MALFORMED)
@@ -88,6 +98,7 @@ _NOT_FOUND = Refuse(404, Outcome.NOT_FOUND)
 _NO_ROLE = Refuse(404, Outcome.NO_ROLE)
 _DENIED = Refuse(404, Outcome.DENIED)
 _FAILED = Refuse(404, Outcome.FAILED)
+_UNAVAILABLE = Refuse(503, Outcome.UNAVAILABLE)
 # What is asked for with GET, before its path decides.
 _ASKED = (TIMED_OUT, _UNAUTHORIZED, _METHOD)
 # Every way in which a request can be refused, by its path: so that metrics can count from zero.
@@ -98,19 +109,34 @@ REFUSALS: Mapping[Route, tuple[Refuse, ...]] = MappingProxyType(
         Route.TOKEN_SLASH: (*_ASKED, _NOT_FOUND),
         Route.ROLE_LIST: (*_ASKED, _NO_ROLE, _DENIED, _FAILED),
         Route.ROLE_DOCUMENT: (*_ASKED, _NO_ROLE, _DENIED, _FAILED, _NOT_FOUND),
+        Route.ROLE_INFO: (*_ASKED, _NO_ROLE, _DENIED, _FAILED),
+        Route.ITEM: (*_ASKED, _NOT_FOUND, _UNAVAILABLE),
+        Route.LISTING: (*_ASKED, _NOT_FOUND),
         Route.OTHER: (*_ASKED, _NOT_FOUND),
         Route.MALFORMED: (MALFORMED,),
     }
 )
 # Every path that can be answered with something.
-SERVED_ROUTES = CREDENTIAL_ROUTES | {Route.TOKEN}
+SERVED_ROUTES = CREDENTIAL_ROUTES | {Route.TOKEN, Route.ITEM, Route.LISTING}
 _NO_SNAPSHOT = Hold(Missing.SNAPSHOT)
 _NO_POD = Hold(Missing.POD)
 _NO_CREDENTIALS = Hold(Missing.CREDENTIALS)
+_NO_ITEM = Hold(Missing.ITEM)
 
 
-def decide(request: Request, target: Target, peer: Address, cache: Cache, now: datetime) -> Verdict:
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """All that an answer can come from."""
+
+    cache: Cache
+    shelf: Shelf
+
+
+def decide(
+    request: Request, target: Target, peer: Address, stores: Stores, now: datetime
+) -> Verdict:
     """Return what *request* of the pod at *peer* gets at *now*."""
+    cache = stores.cache
     if request.method == b"PUT":
         return _put(request, target, cache.keys)
     if request.method not in (b"GET", b"HEAD") or target.route is Route.TOKEN:
@@ -121,9 +147,9 @@ def decide(request: Request, target: Target, peer: Address, cache: Cache, now: d
     proof = _proof(request, standing, cache.keys, peer, now)
     if isinstance(proof, Refuse):
         return proof
-    if target.route not in CREDENTIAL_ROUTES or target == NO_DOCUMENT:
-        return _NOT_FOUND
-    return _credentials(target, standing, cache.keys, proof)
+    if target.route in CREDENTIAL_ROUTES and target != NO_DOCUMENT:
+        return _credentials(target, standing, cache.keys, proof)
+    return _of_the_node(target, stores.shelf, now)
 
 
 def ending_of(ending: Ending, *, waited: bool) -> tuple[int, Outcome]:
@@ -131,6 +157,23 @@ def ending_of(ending: Ending, *, waited: bool) -> tuple[int, Outcome]:
     if isinstance(ending, Refuse):
         return ending.status, ending.outcome
     return 200, Outcome.HELD_SERVED if waited else Outcome.SERVED
+
+
+def _of_the_node(target: Target, shelf: Shelf, now: datetime) -> Verdict:
+    if target.route is Route.LISTING:
+        body = shelf.listings.get(target.folder)
+        return _NOT_FOUND if body is None else Tell(body)
+    if target.item is None:
+        return _NOT_FOUND
+    match shelf.look(target.item, now):
+        case None:
+            return _NO_ITEM
+        case Missed.REFUSED:
+            return _NOT_FOUND
+        case Missed.UNAVAILABLE:
+            return _UNAVAILABLE
+        case bytes() as body:
+            return Tell(body)
 
 
 def _put(request: Request, target: Target, keys: DoorKeys | None) -> Verdict:

@@ -6,9 +6,11 @@ import pytest
 
 from fakes.door_rig import KEYS, ROLES, START, known, pod
 from rolecall_agent.cache import Cache
+from rolecall_agent.items import COMMON_ITEMS, Item
 from rolecall_agent.metrics import METRICS
 from rolecall_agent.requests import Request
 from rolecall_agent.routes import Route, find
+from rolecall_agent.shelf import Missed, Shelf
 from rolecall_agent.tally import Tally
 from rolecall_agent.verdicts import (
     MALFORMED,
@@ -16,12 +18,15 @@ from rolecall_agent.verdicts import (
     Hold,
     Missing,
     Outcome,
+    Stores,
     decide,
     ending_of,
 )
 from rolecall_proto.values import Reason, SnapshotEnd, State
 
-PATHS = ("/latest/api/token", "/1.0/api/token", "/latest/api/token/", ROLES, "/", "/%zz")
+PATHS = ("/latest/api/token", "/1.0/api/token", "/latest/api/token/", ROLES, "/", "/x", "/%zz")
+ITEMS = tuple(f"/latest/{item}" for item in Item)
+FOLDERS = ("/latest/dynamic", "/latest/meta-data/iam/info")
 PODS = (
     pod("10.0.0.1"),
     pod("10.0.0.2", State.DENIED, Reason.NO_ROLE),
@@ -29,6 +34,11 @@ PODS = (
     pod("10.0.0.4", State.FAILED, Reason.ACCESS_DENIED),
     pod("10.0.0.5", State.PENDING, Reason.CREDENTIALS_PENDING),
 )
+# One item is at hand, two are not to be had, of the others nothing is known yet.
+SHELF = Shelf(COMMON_ITEMS)
+SHELF.put(Item.REGION, b"eu-central-1", START)
+SHELF.put(Item.DOMAIN, Missed.REFUSED, START)
+SHELF.put(Item.PARTITION, Missed.UNAVAILABLE, START)
 WAITED = (False, True)
 End = tuple[Route, int, Outcome]
 
@@ -81,7 +91,7 @@ def ends(path: str) -> set[End]:
         return {(target.route, *ending_of(MALFORMED, waited=False))}
     found: set[End] = set()
     for request, cache, each in product(requests(path), caches(), PODS):
-        verdict = decide(request, target, each.addresses[0], cache, START)
+        verdict = decide(request, target, each.addresses[0], Stores(cache, SHELF), START)
         if isinstance(verdict, Hold):
             found.add((target.route, *ending_of(TIMED_OUT, waited=True)))
         else:
@@ -92,7 +102,7 @@ def ends(path: str) -> set[End]:
 def test_requests_are_counted_from_zero_for_every_end_that_they_can_have() -> None:
     """A rate over the first refusal is right, and no series is there that could never move."""
     possible = set[End]().union(
-        *map(ends, (*PATHS, f"{ROLES}/reader", f"{ROLES}/admin", f"{ROLES}//x"))
+        *map(ends, (*PATHS, *ITEMS, *FOLDERS, f"{ROLES}/reader", f"{ROLES}/admin", f"{ROLES}//x"))
     )
 
     assert set(Tally().requests) == possible

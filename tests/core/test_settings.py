@@ -94,11 +94,43 @@ def test_an_agent_without_anyone_to_ask_or_to_answer_does_not_start(field: str) 
 
 def test_an_agent_that_holds_longer_than_sdks_wait_says_so() -> None:
     """It works, and somebody should know."""
-    flags = {"servers": "s:1", "ca_file": "ca", "token_file": "token"}
+    flags = {
+        "servers": "s:1",
+        "ca_file": "ca",
+        "token_file": "token",
+        "metadata_service": "",
+    }
 
     for hold, cautions in (("950ms", 0), ("951ms", 1)):
         settings = read_settings(AgentSettings, {**flags, "hold": hold}, {}, None)
         assert len(list(settings.cautions())) == cautions
+
+
+@pytest.mark.parametrize(
+    ("listen", "service", "offered", "cautions"),
+    [
+        ("169.254.170.2:8181", "169.254.169.254:80", 2, 0),
+        ("169.254.170.2:8181", "", 0, 0),
+        ("169.254.169.254:80", "169.254.169.254:80", 0, 1),
+        ("[::1]:80,[fd00:ec2::254]:80", "[fd00:ec2::254]:80", 0, 1),
+    ],
+)
+def test_a_door_in_the_place_of_the_metadata_service_does_not_ask_itself(
+    listen: str, service: str, offered: int, cautions: int
+) -> None:
+    """It passes nothing on, and says so."""
+    flags = {
+        "servers": "s:1",
+        "ca_file": "ca",
+        "token_file": "token",
+        "listen": listen,
+        "metadata_service": service,
+        "metadata_items": "meta-data/placement/region,meta-data/instance-id",
+    }
+    settings = read_settings(AgentSettings, flags, {}, None)
+
+    assert len(settings.door.offered) == offered
+    assert len(list(settings.cautions())) == cautions
 
 
 def test_an_unknown_name_is_a_problem_with_a_hint(tmp_path: Path) -> None:

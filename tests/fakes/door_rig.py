@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -10,6 +10,11 @@ from ipaddress import ip_address
 from fakes.clock import FakeClock
 from rolecall_agent.cache import Cache
 from rolecall_agent.door import Door, DoorRules
+from rolecall_agent.imds import Imds
+from rolecall_agent.items import COMMON_ITEMS, Item
+from rolecall_agent.shelf import Shelf
+from rolecall_agent.upstream import Upstream
+from rolecall_common.forms import HostPort
 from rolecall_common.secret import Secret
 from rolecall_proto.values import (
     Address,
@@ -122,8 +127,14 @@ async def door_rig(
     hold: timedelta = timedelta(milliseconds=50),
     on_unknown: Callable[[Address], None] | None = None,
     port: int = 0,
+    *,
+    metadata: int | None = None,
+    items: Collection[Item] = COMMON_ITEMS,
 ) -> AsyncGenerator[Rig]:
-    """Run a door that knows nothing yet. It holds for 50 ms, so that tests of 503 are quick."""
+    """Run a door that knows nothing yet. It holds for 50 ms, so that tests of 503 are quick.
+
+    It passes on *items* of a service on the port *metadata*, or none.
+    """
     clock, cache = FakeClock(START), Cache()
 
     def note_unknown(address: Address) -> None:
@@ -132,6 +143,7 @@ async def door_rig(
         if on_unknown is not None:
             on_unknown(address)
 
+    upstream = _upstream(clock, metadata, items)
     door = Door(
         cache,
         clock,
@@ -141,10 +153,29 @@ async def door_rig(
             (assignment.uid, f"{session.credentials.access_key_id} {name}")
         ),
     )
+    door.offers(upstream.shelf, upstream.want)
+    upstream.wakes(door.items_told)
     rig = Rig(clock, cache, door)
-    async with door.serving([("127.0.0.1", port)]) as bound:
+    async with _running(upstream), door.serving([("127.0.0.1", port)]) as bound:
         rig.port = bound[0][1]
         yield rig
+
+
+@contextlib.asynccontextmanager
+async def _running(upstream: Upstream) -> AsyncGenerator[None]:
+    # Not a TaskGroup's: a fixture's set-up and its end are two tasks.
+    task = asyncio.create_task(upstream.run(), name="read the node's own metadata")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def _upstream(clock: FakeClock, metadata: int | None, items: Collection[Item]) -> Upstream:
+    address = None if metadata is None else HostPort("127.0.0.1", metadata)
+    return Upstream(Imds(address, clock), Shelf(items if address else ()), clock)
 
 
 def known(*assignments: Assignment, credentials: Session | None = None) -> list[Update]:

@@ -98,8 +98,8 @@ TABLE: list[tuple[str, bytes, str, tuple[int, ...]]] = [
     ("list, unknown address", request(), UNKNOWN, (503,)),
     ("document, unknown address", request(DOCUMENT), UNKNOWN, (503,)),
     # Other paths: nothing of the node's.
-    ("root", request("/"), OWN, (404,)),
-    ("versions", request("/latest"), OWN, (404,)),
+    ("root", request("/"), OWN, (200,)),
+    ("a version", request("/latest"), OWN, (200,)),
     ("user data", request("/latest/user-data"), OWN, (404,)),
     ("user data, trailing slash", request("/latest/user-data/"), OWN, (404,)),
     ("identity document", request("/latest/dynamic/instance-identity/document"), OWN, (404,)),
@@ -218,7 +218,7 @@ TABLE: list[tuple[str, bytes, str, tuple[int, ...]]] = [
     ("HTTP/1.0 with a bad host", raw(f"GET {ROLES}/ HTTP/1.0", "Host: x"), OWN, (400,)),
     (
         "HTTP/1.0 is closed",
-        raw("GET / HTTP/1.0", "Connection: keep-alive") * 2,
+        raw("GET /x HTTP/1.0", "Connection: keep-alive") * 2,
         OWN,
         (404,),
     ),

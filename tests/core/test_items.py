@@ -1,0 +1,110 @@
+"""Which of the node's own items pods may be told, and what is kept of them."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from rolecall_agent.items import COMMON_ITEMS, ROOT, Item, listings
+from rolecall_agent.shelf import Missed, Result, Shelf
+
+NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+LINES = {
+    ROOT: b"1.0\nlatest",
+    "": b"meta-data",
+    "meta-data": b"iam/\ninstance-id\ninstance-type\nplacement/\nservices/",
+    "meta-data/iam": b"info\nsecurity-credentials/",
+    "meta-data/placement": b"availability-zone\navailability-zone-id\nregion",
+    "meta-data/services": b"domain\npartition",
+}
+
+
+def test_listings_lead_to_what_there_is() -> None:
+    """Made by us: nothing of the node's own listings is in them."""
+    assert dict(listings(COMMON_ITEMS)) == LINES
+
+
+def test_the_identity_document_is_listed_where_it_is_told() -> None:
+    """And nothing beside it: EC2 has its signatures there."""
+    found = listings((*COMMON_ITEMS, Item.IDENTITY_DOCUMENT))
+
+    assert dict(found) == {
+        **LINES,
+        "": b"dynamic\nmeta-data",
+        "dynamic": b"instance-identity/",
+        "dynamic/instance-identity": b"document",
+    }
+
+
+def test_without_items_only_the_role_is_listed() -> None:
+    """A folder that would be empty is none."""
+    assert dict(listings(())) == {
+        ROOT: LINES[ROOT],
+        "": b"meta-data",
+        "meta-data": b"iam/",
+        "meta-data/iam": LINES["meta-data/iam"],
+    }
+
+
+def test_an_item_that_is_not_offered_is_refused_and_never_asked_for() -> None:
+    """Whatever is known of it."""
+    shelf = Shelf(COMMON_ITEMS)
+    shelf.put(Item.IDENTITY_DOCUMENT, b"{}", NOW)
+
+    assert shelf.look(Item.IDENTITY_DOCUMENT, NOW) is Missed.REFUSED
+    assert not shelf.is_due(Item.IDENTITY_DOCUMENT, NOW + timedelta(days=1))
+
+
+def test_a_value_is_served_on_while_it_is_asked_for_again() -> None:
+    """No answer waits for the network twice, and a silence takes nothing away."""
+    shelf = Shelf(COMMON_ITEMS)
+    shelf.put(Item.REGION, b"eu-central-1", NOW)
+    later = NOW + timedelta(minutes=5)
+    due = shelf.is_due(Item.REGION, later - SECOND), shelf.is_due(Item.REGION, later)
+    shelf.put(Item.REGION, Missed.UNAVAILABLE, later)
+
+    assert due == (False, True)
+    assert shelf.look(Item.REGION, later + timedelta(days=1)) == b"eu-central-1"
+    assert not shelf.is_due(Item.REGION, later)
+    assert shelf.is_due(Item.REGION, later + SECOND)
+
+
+@pytest.mark.parametrize(
+    ("missed", "rest"), [(Missed.REFUSED, 60 * SECOND), (Missed.UNAVAILABLE, SECOND)]
+)
+def test_a_miss_holds_for_a_while(missed: Missed, rest: timedelta) -> None:
+    """Nobody waits and nobody is asked meanwhile: pods that ask at once are no load there."""
+    shelf = Shelf(COMMON_ITEMS)
+    shelf.put(Item.REGION, missed, NOW)
+    last = NOW + rest - timedelta(milliseconds=1)
+
+    assert shelf.look(Item.REGION, last) is missed
+    assert not shelf.is_due(Item.REGION, last)
+    assert shelf.look(Item.REGION, NOW + rest) is None
+    assert shelf.is_due(Item.REGION, NOW + rest)
+
+
+def test_a_refusal_takes_the_value_away() -> None:
+    """What the real service does not tell any more is not told here."""
+    shelf = Shelf(COMMON_ITEMS)
+    shelf.put(Item.REGION, b"eu-central-1", NOW)
+    shelf.put(Item.REGION, Missed.REFUSED, NOW + SECOND)
+
+    assert shelf.look(Item.REGION, NOW + SECOND) is Missed.REFUSED
+
+
+def test_a_clock_that_is_set_back_delays_nothing() -> None:
+    """A second's rest is not an hour's."""
+    shelf = Shelf(COMMON_ITEMS)
+    shelf.put(Item.REGION, Missed.UNAVAILABLE, NOW)
+
+    assert shelf.is_due(Item.REGION, NOW - timedelta(hours=1))
+
+
+def test_every_question_is_counted() -> None:
+    """By how it ended."""
+    shelf = Shelf(COMMON_ITEMS)
+    for told in (b"x", Missed.REFUSED, Missed.UNAVAILABLE, Missed.UNAVAILABLE):
+        shelf.put(Item.REGION, told, NOW)
+
+    assert shelf.results == {Result.OK: 1, Result.REFUSED: 1, Result.UNAVAILABLE: 2}
