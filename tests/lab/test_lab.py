@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from lab import programs
 from lab.rig import ROLES, Rig, rig
 from rolecall_cli.lab import LabError
 from rolecall_server.pods import Pod
@@ -48,9 +49,14 @@ async def node(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Rig]:
         pytest.skip(f"no network namespaces here: {error}")
 
 
-@pytest.fixture(params=["boto3", "aws", "raw"])
+@pytest.fixture(params=["aws", "raw", *programs.PROGRAMS])
 def client(request: pytest.FixtureRequest, node: Rig) -> str:
     name: str = request.param
+    if name in programs.PROGRAMS:
+        try:
+            programs.command(name)
+        except programs.NoProgramError as error:
+            pytest.skip(str(error))
     if name == "aws" and node.aws_cli is None:
         pytest.skip("no AWS CLI here: scripts/test installs one, and names it in TEST_AWS_CLI")
     return name
