@@ -8,6 +8,8 @@ from testcluster import kept
 from testcluster.build import BuildError, build, missing
 from testcluster.cluster import NODES
 from testcluster.golang import NoGoError, fetch_go, find_go
+from testcluster.machines.addresses import MOST
+from testcluster.machines.wanted import lacking
 from testcluster.output import say
 from testcluster.processes import StartError
 from testcluster.recipes import recipes
@@ -17,12 +19,19 @@ _ROOT = Path(__file__).parents[2]
 
 
 def _build(arguments: argparse.Namespace) -> None:
-    _ensure(tuple(arguments.kubernetes or KUBERNETES), fetch=arguments.fetch_go)
+    versions = tuple(arguments.kubernetes or KUBERNETES)
+    # Tests use real nodes of the newest version alone, and where there can be some.
+    real = (NEWEST,) if NEWEST in versions and not lacking() else ()
+    _ensure(versions, real, fetch=arguments.fetch_go)
 
 
 def _up(arguments: argparse.Namespace) -> None:
-    _ensure((arguments.kubernetes,), fetch=False)
-    kept.up(_folder(), arguments.kubernetes, arguments.nodes)
+    version, real_nodes = arguments.kubernetes, arguments.real_nodes
+    if real_nodes and (reason := lacking()):
+        raise StartError(reason)
+    _ensure((version,), (version,) if real_nodes else (), fetch=False)
+    played = NODES if arguments.nodes is None and not real_nodes else arguments.nodes or 0
+    kept.up(_folder(), version, played, real_nodes)
 
 
 def _down(_: argparse.Namespace) -> None:
@@ -33,8 +42,8 @@ def _status(_: argparse.Namespace) -> int:
     return kept.status(_folder())
 
 
-def _ensure(versions: tuple[str, ...], *, fetch: bool) -> None:
-    wanted = recipes(versions)
+def _ensure(versions: tuple[str, ...], real: tuple[str, ...], *, fetch: bool) -> None:
+    wanted = recipes(versions, real)
     if missing(wanted):
         build(wanted, fetch_go() if fetch else find_go())
 
@@ -52,7 +61,9 @@ def _parse() -> argparse.Namespace:
     command.set_defaults(run=_build)
     command = commands.add_parser("up", help="start a cluster that stays")
     command.add_argument("--kubernetes", default=NEWEST, choices=KUBERNETES, help="a version")
-    command.add_argument("--nodes", type=int, default=NODES, help="how many, up to 32767")
+    command.add_argument("--nodes", type=int, help="how many that are played, up to 32767")
+    count = {"type": int, "choices": range(MOST + 1), "metavar": "N", "default": 0}
+    command.add_argument("--real-nodes", **count, help=f"with a kubelet, as root, up to {MOST}")
     command.set_defaults(run=_up)
     commands.add_parser("down", help="end it and remove it").set_defaults(run=_down)
     commands.add_parser("status", help="say what runs").set_defaults(run=_status)

@@ -4,7 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testcluster.cache import cache_folder
-from testcluster.recipes import ETCD_RECIPE, HELM_RECIPE, KWOK_RECIPE, Recipe, kubernetes
+from testcluster.recipes import (
+    ETCD_RECIPE,
+    HELM_RECIPE,
+    KWOK_RECIPE,
+    Recipe,
+    kubernetes,
+    real_node,
+)
 
 # Nodes that keep their lease alive; pods that run once they are bound, and go once deleted.
 _STAGES = ("node/fast", "node/heartbeat-with-lease", "pod/fast")
@@ -20,6 +27,11 @@ class Binaries:
     def kubernetes(self) -> Path:
         """The folder of the control plane's binaries."""
         return _folder(kubernetes(self.version))
+
+    @property
+    def node(self) -> Path:
+        """The folder of what real nodes run; it is there if they were asked for."""
+        return _folder(real_node(self.version))
 
     @property
     def kubectl(self) -> Path:

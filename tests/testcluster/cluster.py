@@ -124,13 +124,14 @@ def running(
     parts: tuple[str, ...] = WHOLE,
     nodes: int = NODES,
     api_arguments: tuple[str, ...] = (),
+    real_nodes: int = 0,
 ) -> Iterator[Cluster]:
     """Run a cluster in a temporary folder; nothing of it is left afterwards."""
     sweep()
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     try:
         record(owner_file(folder), [Process.of("owner", os.getpid())])
-        control_plane = ControlPlane(folder, binaries, api_arguments)
+        control_plane = ControlPlane(folder, binaries, api_arguments, real_nodes)
         control_plane.start(parts, nodes if parts != BARE else 0)
         try:
             yield Cluster(control_plane, binaries)

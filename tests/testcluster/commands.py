@@ -5,6 +5,7 @@ from pathlib import Path
 
 from testcluster.authority import Authority, KeyPair
 from testcluster.binaries import Binaries
+from testcluster.machines.addresses import SITE
 
 ISSUER = "https://kubernetes.default.svc"
 # Nodes with this annotation are played by kwok; others are nobody's until a test is one.
@@ -33,8 +34,10 @@ class Layout:
     # etcd has its own, or whoever has a certificate of the cluster could read all of it.
     etcd_authority: Authority
     token_key: KeyPair
-    # More arguments for the API server.
+    # More arguments for the API server; they win.
     api_arguments: tuple[str, ...] = ()
+    # What each command begins with: it leads into the network of real nodes, if there are some.
+    inside: tuple[str | Path, ...] = ()
 
     @property
     def url(self) -> str:
@@ -72,7 +75,7 @@ def etcd(layout: Layout) -> Command:
 
 def api_server(layout: Layout) -> Command:
     serving = layout.authority.server(
-        "kube-apiserver", "127.0.0.1", "localhost", "kubernetes.default.svc", "10.96.0.1"
+        "kube-apiserver", *("127.0.0.1", "localhost", "kubernetes.default.svc", "10.96.0.1", SITE)
     )
     client = layout.etcd_authority.client("kube-apiserver", "etcd")
     return [
@@ -111,6 +114,8 @@ def controller_manager(layout: Layout) -> Command:
         f"--service-account-private-key-file={layout.token_key.key}",
         "--leader-elect=false",
         "--secure-port=0",
+        # It makes this folder, below /usr where it is not told.
+        f"--flex-volume-plugin-dir={layout.folder}/volume-plugins",
         *_FAST,
     ]
 

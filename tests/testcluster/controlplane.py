@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,8 @@ from testcluster.authority import Authority, KeyPair, write_token_key
 from testcluster.binaries import Binaries
 from testcluster.commands import Command, Layout, Ports
 from testcluster.kubeconfig import write_kubeconfig
+from testcluster.machines.cgroups import group_of, remove_group
+from testcluster.machines.fleet import Fleet
 from testcluster.nodes import node
 from testcluster.ports import free_ports
 from testcluster.processes import Process, check, record, recorded, start, stop
@@ -37,7 +40,11 @@ class ControlPlane:
     """The parts of one cluster, and what each needs to be started."""
 
     def __init__(
-        self, folder: Path, binaries: Binaries, api_arguments: tuple[str, ...] = ()
+        self,
+        folder: Path,
+        binaries: Binaries,
+        api_arguments: tuple[str, ...] = (),
+        real_nodes: int = 0,
     ) -> None:
         """Make keys and configurations below *folder*, which must be empty."""
         self._folder = folder
@@ -52,6 +59,7 @@ class ControlPlane:
             write_token_key(folder / "pki"),
             api_arguments,
         )
+        self.fleet = Fleet(folder, binaries, self.authority, real_nodes) if real_nodes else None
         for name, group in _USERS.items():
             self._write_kubeconfig(name, f"system:{name}", group)
         self._startup = Startup(self._layout.ports.api, self.authority, self.administrator)
@@ -83,7 +91,8 @@ class ControlPlane:
     @property
     def processes(self) -> list[Process]:
         """What was started and not stopped."""
-        return list(self._processes.values())
+        nodes = self.fleet.processes if self.fleet else []
+        return [*self._processes.values(), *nodes]
 
     def log(self, part: str) -> Path:
         return self._logs / f"{part}.log"
@@ -91,19 +100,29 @@ class ControlPlane:
     def start(self, parts: tuple[str, ...], nodes: int) -> None:
         """Start *parts*, and return when the API answers and pods can be made."""
         with self._stopped_on_error():
+            if self.fleet:
+                self._start_network(self.fleet)
             for part in BARE:
                 self._start(part)
             self.wait_ready()
             for part in parts[len(BARE) :]:
                 self._start(part)
+            if self.fleet:
+                self._start_nodes(self.fleet)
             self._startup.create("/api/v1/nodes", map(node, range(1, nodes + 1)))
             if parts == WHOLE:
                 self._wait("/api/v1/namespaces/default/serviceaccounts/default")
+            if self.fleet:
+                self.wait_nodes()
 
     def stop(self) -> None:
         """End all that was started; returns when nothing is left."""
-        _stop_all(self.processes)
+        if self.fleet:
+            self.fleet.stop_nodes()
+        _stop_all(list(self._processes.values()))
         self._processes.clear()
+        if self.fleet:
+            self.fleet.stop_network()
         self._record()
 
     def stop_api_server(self) -> None:
@@ -120,8 +139,33 @@ class ControlPlane:
         """Return once the API server is ready."""
         self._wait("/readyz")
 
+    def reboot(self, number: int) -> None:
+        """Take real node *number*'s power and give it back; returns before it is ready."""
+        assert self.fleet is not None
+        self.fleet.reboot(number)
+        self._record()
+
+    def wait_nodes(self) -> None:
+        """Return once all real nodes are ready."""
+        assert self.fleet is not None
+        self._startup.wait_nodes(self.fleet.names, self._check)
+
+    def _start_network(self, fleet: Fleet) -> None:
+        """Make the network of real nodes, in which everything else is then started."""
+        fleet.site.start()
+        fleet.site.relay(self._layout.ports.api)
+        arguments = (*fleet.api_arguments(), *self._layout.api_arguments)
+        inside = tuple(fleet.site.inside())
+        self._layout = replace(self._layout, api_arguments=arguments, inside=inside)
+        self._record()
+
+    def _start_nodes(self, fleet: Fleet) -> None:
+        for machine in fleet.machines:
+            fleet.start(machine, self._layout.ports.api)
+            self._record()
+
     def _start(self, part: str) -> None:
-        command = _PARTS[part](self._layout)
+        command = [*self._layout.inside, *_PARTS[part](self._layout)]
         self._processes[part] = start(part, command, self.log(part))
         self._record()
 
@@ -129,8 +173,10 @@ class ControlPlane:
         self._startup.wait(path, self._check)
 
     def _check(self) -> None:
-        for process in self.processes:
+        for process in self._processes.values():
             check(process, self.log(process.name))
+        if self.fleet:
+            self.fleet.check()
 
     def _record(self) -> None:
         record(process_file(self._folder), self.processes)
@@ -162,6 +208,7 @@ def remove(folder: Path) -> list[Process]:
     """End the cluster in *folder*, whoever started it, and remove it; returns what was running."""
     running = [process for process in recorded(process_file(folder)) if process.is_running]
     _stop_all(running)
+    remove_group(group_of(folder))
     shutil.rmtree(folder, ignore_errors=True)
     return running
 

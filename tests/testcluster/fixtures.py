@@ -17,8 +17,9 @@ from testcluster.client import Client, RefusedError
 from testcluster.cluster import Cluster, running
 from testcluster.controlplane import BARE
 from testcluster.golang import NoGoError, find_go
+from testcluster.machines.wanted import lacking
 from testcluster.output import say
-from testcluster.recipes import HELM_RECIPE, Recipe, recipes
+from testcluster.recipes import HELM_RECIPE, Recipe, real_node, recipes
 from testcluster.versions import KUBERNETES, NEWEST
 
 
@@ -58,7 +59,9 @@ def _needed_by(items: list[pytest.Item]) -> list[Recipe]:
     clusters = [item for item in functions if "kubernetes" in item.fixturenames]
     chosen = {item.callspec.params["kubernetes"] for item in clusters}
     if chosen:
-        return recipes(tuple(version for version in KUBERNETES if version in chosen))
+        real = any("real_cluster" in item.fixturenames for item in functions) and not lacking()
+        versions = tuple(version for version in KUBERNETES if version in chosen)
+        return recipes(versions, (NEWEST,) if real else ())
     helm = any("helm_program" in item.fixturenames for item in functions)
     return [HELM_RECIPE] if helm else []
 
@@ -106,6 +109,16 @@ def cluster(binaries: Binaries) -> Iterator[Cluster]:
 def bare_cluster(binaries: Binaries) -> Iterator[Cluster]:
     """Run an API server with its etcd, where nothing happens by itself."""
     with running(binaries, BARE) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def real_cluster(binaries: Binaries) -> Iterator[Cluster]:
+    """Run a whole cluster with two real nodes, `real-1` and `real-2`, and none that is played."""
+    if reason := lacking():
+        pytest.skip(reason)
+    _skip_without([real_node(binaries.version)])
+    with running(binaries, nodes=0, real_nodes=2) as cluster:
         yield cluster
 
 

@@ -8,7 +8,7 @@ from testcluster.output import say
 from testcluster.processes import Process, recorded
 
 
-def up(folder: Path, version: str, nodes: int) -> None:
+def up(folder: Path, version: str, nodes: int, real_nodes: int = 0) -> None:
     """Start a cluster in *folder* and say how to use it; does nothing where one runs."""
     if _running(folder):
         say("A cluster runs already; `scripts/cluster down` ends it.")
@@ -18,8 +18,8 @@ def up(folder: Path, version: str, nodes: int) -> None:
         binaries = Binaries(version)
         _link(folder / "bin", binaries.kubectl, binaries.helm)
         say(f"==> Starting Kubernetes {version}")
-        ControlPlane(folder, binaries).start(WHOLE, nodes)
-        say(f"Kubernetes {version} is up; its nodes and pods are played by kwok. Go on with:")
+        ControlPlane(folder, binaries, real_nodes=real_nodes).start(WHOLE, nodes)
+        say(f"Kubernetes {version} is up; {_nodes(nodes, real_nodes)}. Go on with:")
     say(f"    export KUBECONFIG={_kubeconfig(folder)} PATH={folder / 'bin'}:$PATH")
     say("    kubectl get nodes")
     say("    scripts/cluster down")
@@ -42,6 +42,11 @@ def status(folder: Path) -> int:
         say(f"{process.name}: {state}; {folder / 'logs' / process.name}.log")
     say(f"KUBECONFIG={_kubeconfig(folder)}")
     return 0 if running == known else 1
+
+
+def _nodes(played: int, real: int) -> str:
+    kwok = "kwok plays its nodes and pods" if not real else f"kwok plays {played} more"
+    return f"{real} nodes run containers; {kwok}" if real else kwok
 
 
 def _running(folder: Path) -> list[Process]:

@@ -30,11 +30,20 @@ class Recipe:
 
 def kubernetes(version: str) -> Recipe:
     """Return the control plane and kubectl of *version*."""
+    commands = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
+    return _kubernetes("kubernetes", version, commands)
+
+
+def real_node(version: str) -> Recipe:
+    """Return what a node that is not played runs, besides what Debian has for it."""
+    return _kubernetes("kubernetes-node", version, ("kubelet", "kube-proxy"))
+
+
+def _kubernetes(name: str, version: str, commands: tuple[str, ...]) -> Recipe:
     major, minor, _ = version.split(".")
     facts = {"gitVersion": f"v{version}", "gitMajor": major, "gitMinor": minor}
-    commands = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
     return Recipe(
-        "kubernetes",
+        name,
         version,
         "k8s.io/kubernetes",
         {command: f"k8s.io/kubernetes/cmd/{command}" for command in commands},
@@ -63,7 +72,8 @@ HELM_RECIPE = Recipe(
 )
 
 
-def recipes(versions: tuple[str, ...]) -> list[Recipe]:
-    """Return all that clusters of these *versions* of Kubernetes need."""
+def recipes(versions: tuple[str, ...], real: tuple[str, ...] = ()) -> list[Recipe]:
+    """Return all that clusters of these *versions* need, and the nodes of those that are *real*."""
     first, *others = map(kubernetes, versions)
-    return [first, ETCD_RECIPE, KWOK_RECIPE, HELM_RECIPE, *others]
+    nodes = map(real_node, real)
+    return [first, *nodes, ETCD_RECIPE, KWOK_RECIPE, HELM_RECIPE, *others]

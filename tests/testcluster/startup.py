@@ -42,6 +42,21 @@ class Startup:
                 if status != http.HTTPStatus.CREATED:
                     raise StartError(f"{path} answered {status} to a new {manifest['kind']}")
 
+    def wait_nodes(self, names: Iterable[str], check: Callable[[], None]) -> None:
+        """Return once all nodes are ready; where one is not in time, *check* may say why."""
+        waiting = set(names)
+        with contextlib.closing(self._connection()) as connection:
+            path = f"/api/v1/nodes?watch=1&timeoutSeconds={_DEADLINE:.0f}"
+            connection.request("GET", path)
+            for line in connection.getresponse():
+                found = json.loads(line)["object"]
+                if _is_ready(found):
+                    waiting.discard(found["metadata"]["name"])
+                if not waiting:
+                    return
+        check()
+        raise StartError(f"{', '.join(sorted(waiting))} not ready in {_DEADLINE:.0f} s")
+
     def _is_answered(self, path: str) -> bool:
         with contextlib.closing(self._connection()) as connection:
             try:
@@ -50,7 +65,14 @@ class Startup:
                 return False
 
     def _connection(self) -> http.client.HTTPSConnection:
-        return http.client.HTTPSConnection("127.0.0.1", self._port, context=self._tls, timeout=10)
+        return http.client.HTTPSConnection(
+            "127.0.0.1", self._port, context=self._tls, timeout=_DEADLINE
+        )
+
+
+def _is_ready(node: dict[str, Any]) -> bool:
+    conditions = node["status"].get("conditions", [])
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
 def _answered(

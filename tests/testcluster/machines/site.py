@@ -1,0 +1,82 @@
+"""The network that real nodes and the control plane share: a bridge in a namespace of its own."""
+
+import socket
+import sys
+from pathlib import Path
+
+from testcluster.machines.addresses import SITE, address_of, pods_of
+from testcluster.machines.holder import Holder
+from testcluster.processes import Process, start, stop
+from testcluster.tools import run, script, tool
+
+_BRIDGE = "kbr0"
+_RELAY = Path(__file__).with_name("relay.py")
+
+
+class Site:
+    """A network without a link to this computer's own."""
+
+    def __init__(self, logs: Path) -> None:
+        self._logs = logs
+        self._holder = Holder("site", logs / "site.log", ("net",))
+        self._relays: list[Process] = []
+
+    @property
+    def processes(self) -> list[Process]:
+        return [*self._relays, *self._holder.processes]
+
+    def start(self) -> None:
+        """Make the network, with nobody in it."""
+        self._holder.start()
+        self._holder.run(
+            *script(
+                ("ip", "link", "set", "lo", "up"),
+                ("ip", "link", "add", _BRIDGE, "type", "bridge"),
+                ("ip", "address", "add", f"{SITE}/24", "dev", _BRIDGE),
+                ("ip", "link", "set", _BRIDGE, "up"),
+                ("sysctl", "-q", "-w", "net.ipv4.ip_forward=1"),
+            )
+        )
+        self._holder.go()
+
+    def inside(self) -> list[str | Path]:
+        """Return what a command begins with that runs in the network; it stays one process."""
+        return self._holder.inside()
+
+    def run(self, *command: str | Path) -> str:
+        return self._holder.run(*command)
+
+    def relay(self, port: int) -> None:
+        """Lead connections to *port* of this computer's loopback to the same port in the site."""
+        # A socket belongs to the network that it was made in, whoever has it.
+        with socket.create_server(("127.0.0.1", port), backlog=1024) as outside:
+            outside.set_inheritable(True)
+            command = [sys.executable, "-I", _RELAY, str(outside.fileno()), str(port)]
+            log = self._logs / f"relay-{port}.log"
+            self._relays.append(start("relay", [*self.inside(), *command], log))
+
+    def plug(self, number: int, pid: int) -> None:
+        """Give node *number*, whose namespaces process *pid* holds, its link and address."""
+        name, address = f"n{number}", address_of(number)
+        peer = ("peer", "name", "eth0", "netns", str(pid))
+        self.run(
+            *script(
+                ("ip", "link", "add", name, "type", "veth", *peer),
+                ("ip", "link", "set", name, "master", _BRIDGE, "up"),
+                ("ip", "route", "replace", pods_of(number), "via", address),
+            )
+        )
+        run(
+            *(tool("nsenter"), f"--target={pid}", "--net", "--"),
+            *script(
+                ("ip", "link", "set", "lo", "up"),
+                ("ip", "address", "add", f"{address}/24", "dev", "eth0"),
+                ("ip", "link", "set", "eth0", "up"),
+                ("ip", "route", "add", "default", "via", SITE),
+                ("sysctl", "-q", "-w", "net.ipv4.ip_forward=1"),
+            ),
+        )
+
+    def stop(self) -> None:
+        stop(self.processes)
+        self._relays.clear()
