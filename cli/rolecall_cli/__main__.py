@@ -27,6 +27,11 @@ COMMANDS = {
         "add_server",
     ),
     "agent": Command("answer the pods of this node from memory", "rolecall_cli.sides", "add_agent"),
+    "warden": Command(
+        "keep pods away from the node's own credentials, and send them to the agent",
+        "rolecall_cli.warden",
+        "add_arguments",
+    ),
     "demo": Command(
         "run all of it on this machine, and show what it does",
         "rolecall_cli.demo.command",

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 # Whose level the setting is. All others say warnings at most: botocore logs whole answers of STS,
 # secrets included, when it is let.
-_OURS = ("agent", "cli", "common", "proto", "server")
+_OURS = ("agent", "cli", "common", "proto", "server", "warden")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 # Container runtimes part a line at 16 KiB, and each half would be no JSON. An annotation can be of
 # 256 KiB; this much of it will be recognised.

@@ -27,8 +27,8 @@ class LogLevel(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OutputSettings:
-    """Log, audit records, health and metrics."""
+class LogSettings:
+    """The log, which every process has."""
 
     log_format: LogFormat = setting(
         forms.choice(LogFormat),
@@ -40,6 +40,12 @@ class OutputSettings:
         "The least severity that is logged. Libraries log warnings only, whatever this says.",
         default=LogLevel.INFO,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputSettings(LogSettings):
+    """Log, audit records, health and metrics."""
+
     audit_file: Path | None = setting(
         forms.optional(forms.PATH),
         "Where audit records go, one JSON object a line; - is stdout, nothing writes none.",

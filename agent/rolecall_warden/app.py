@@ -1,0 +1,96 @@
+"""The warden, put together, and the two other things that its command can do."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import timedelta
+
+from rolecall_common.clock import SystemClock
+from rolecall_common.lifecycle import StartError, refusing
+from rolecall_common.pulse import PulseTakenError, beating
+from rolecall_common.version import VERSION
+from rolecall_warden import routing, rules
+from rolecall_warden.changes import Changes
+from rolecall_warden.kernel import Kernel, has_ipv6
+from rolecall_warden.routing import Family
+from rolecall_warden.settings import ForeignRules, Settings
+from rolecall_warden.tools import RefusedError, SystemTools
+from rolecall_warden.uninstall import MEANING, uninstall
+from rolecall_warden.warden import Warden
+
+log = logging.getLogger(__name__)
+
+# A warden that still runs has put back what was removed long before this.
+_RETURNS_WITHIN = timedelta(seconds=2)
+
+
+async def run(settings: Settings, *, once: bool = False) -> None:
+    """Put the rules in place and keep them until cancelled; leave them there.
+
+    Raises StartError where they cannot be had, or where somebody else's are in the way.
+    """
+    kernel = Kernel(SystemTools())
+    with refusing("", RefusedError):
+        await kernel.require_nftables()
+        await _see_foreign(settings, kernel)
+    warden = Warden(settings, kernel, ipv6=has_ipv6())
+    # The file is the agent's; a run that does not stay has nothing to tell it.
+    if once:
+        with refusing("", RefusedError):
+            await warden.look()
+        return
+    with ExitStack() as stack:
+        with refusing("", OSError):
+            changes = stack.enter_context(Changes.opened())
+        with refusing("healthFile", OSError, PulseTakenError):
+            pulse = stack.enter_context(beating(settings.keeping.health_file))
+        with refusing("", RefusedError):
+            condition = await warden.look()
+        fields = {"condition": condition, "version": VERSION, "ipv6": has_ipv6()}
+        log.info("the rules are looked after", extra=fields)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(changes.follow(), name="follow the kernel's changes")
+            kept = warden.keep(changes.changed, SystemClock(), pulse, time.monotonic)
+            tasks.create_task(kept, name="keep the rules")
+
+
+async def remove(settings: Settings, say: Callable[[str], None]) -> None:
+    """Remove what a warden has made. Raises StartError where that fails, or where it comes back."""
+    kernel, clock = Kernel(SystemTools()), SystemClock()
+    with refusing("", RefusedError, OSError), Changes.opened() as changes:
+        await uninstall(settings, kernel, say, ipv6=has_ipv6())
+        async with asyncio.TaskGroup() as tasks:
+            following = tasks.create_task(changes.follow(), name="follow the kernel's changes")
+            end = clock.now() + _RETURNS_WITHIN
+            while await kernel.table() is None and clock.now() < end:
+                changes.changed.clear()
+                await clock.wait_until(changes.changed, end)
+            following.cancel()
+        if await kernel.table() is not None:
+            raise StartError("a warden still runs on this node, and has put the rules back")
+    say(MEANING)
+
+
+def preview(settings: Settings) -> str:
+    """Return all that a warden of these *settings* would do, without asking the node anything."""
+    door = settings.redirecting
+    lines = ["# Packet rules, as for nft -f:", rules.render(settings).text]
+    lines += ["# The door's addresses and the routing rules, as for ip -batch:"]
+    for address in (door.door_ipv4, door.door_ipv6):
+        lines.append(f"-{routing.family_of(address)} {routing.address_line(address)}")
+    for family in Family:
+        for rule in routing.wanted_rules(settings, family):
+            lines.append(f"-{family} rule add {rule.words}")
+    return "\n".join(lines) + "\n"
+
+
+async def _see_foreign(settings: Settings, kernel: Kernel) -> None:
+    found = await kernel.foreign_redirects()
+    if found and settings.keeping.foreign_rules is ForeignRules.REFUSE:
+        lines = [f"foreignRules: refuse, and this node has: {each}" for each in found]
+        way = "foreignRules: adopt comes before them and leaves them; or delete them"
+        raise StartError("\n".join([*lines, way]))
+    for each in found:
+        log.warning("somebody else's redirect is left behind ours", extra={"rule": each})

@@ -1,0 +1,209 @@
+"""The packet rules as text for `nft -f`: a pure function of the settings.
+
+All is in one table of our own, and is replaced as a whole in one transaction, so that no packet
+meets half of it. No rule names an interface of a pod: a wrong prefix could open nothing. The host's
+own requests pass none of these chains, because none is at the output hook.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rolecall_warden.settings import METADATA_IPV4, METADATA_IPV6, METADATA_PORT, Settings
+
+FAMILY, TABLE = "inet", "rolecall"
+_MARK = re.compile(r'"rolecall generation=([0-9]{1,9}) digest=([0-9a-f]{16})"')
+# As many as pods have addresses on any node, and some to spare. A full set caps nobody else.
+_SOURCES = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Which installation a table is of, and of which contents. It stands in a comment there."""
+
+    generation: int
+    digest: str
+
+    def __str__(self) -> str:
+        return f"rolecall generation={self.generation} digest={self.digest}"
+
+
+@dataclass(frozen=True, slots=True)
+class Ruleset:
+    """The rules of one warden: their *text* puts them in place of any that were there."""
+
+    mark: Mark
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Family:
+    """One of the two IP families, as nft spells it."""
+
+    suffix: str
+    ip: str
+    address_type: str
+    metadata: str
+    door: str
+    redirected: bool
+
+    @property
+    def target(self) -> str:
+        return f"[{self.door}]" if ":" in self.door else self.door
+
+
+def render(settings: Settings, *, redirect: bool = True) -> Ruleset:
+    """Return the whole ruleset; the guards alone without *redirect*."""
+    chains = "\n".join(_chains(settings, redirect=redirect))
+    digest = hashlib.sha256(chains.encode()).hexdigest()[:16]
+    mark = Mark(settings.keeping.generation, digest)
+    text = (
+        # Declared first, so that deleting it fails nowhere; then made anew. One transaction.
+        f"table {FAMILY} {TABLE}\n"
+        f"delete table {FAMILY} {TABLE}\n"
+        f"table {FAMILY} {TABLE} {{\n"
+        f'\tchain about {{\n\t\treturn comment "{mark}"\n\t}}\n\n'
+        f"{chains}"
+        "}\n"
+    )
+    return Ruleset(mark, text)
+
+
+def removal() -> str:
+    """Return what removes the table, whether it is there or not."""
+    return f"table {FAMILY} {TABLE}\ndelete table {FAMILY} {TABLE}\n"
+
+
+def mark_of(text: str) -> Mark | None:
+    """Return the mark in a table's listing; None where there is none that can be read."""
+    found = _MARK.search(text)
+    return Mark(int(found[1]), found[2]) if found else None
+
+
+def shape(text: str) -> dict[str, int]:
+    """Return how many lines each chain of a table's text holds, whoever has written it.
+
+    A listing spells rules as its own version of nft does; their number it does not change.
+    """
+    counts: dict[str, int] = {}
+    chain = ""
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith("chain "):
+            chain = line.split()[1]
+            counts[chain] = 0
+        elif line == "}":
+            chain = ""
+        elif chain and line:
+            counts[chain] += 1
+    return counts
+
+
+def _chains(settings: Settings, *, redirect: bool) -> Iterator[str]:
+    door = settings.redirecting
+    families = (
+        _Family("4", "ip", "ipv4_addr", str(METADATA_IPV4), str(door.door_ipv4), door.ipv4),
+        _Family("6", "ip6", "ipv6_addr", str(METADATA_IPV6), str(door.door_ipv6), door.ipv6),
+    )
+    for each in families:
+        yield _set(each)
+    yield from _origin(families)
+    if redirect:
+        yield from _redirect(families, door.door_port)
+    yield from _passing(families)
+    yield from _arriving(families)
+    for each in families:
+        yield from _door(each)
+        yield from _admitted(each, door.connections_per_source)
+
+
+def _set(family: _Family) -> str:
+    return (
+        f"\tset sources{family.suffix} {{\n\t\ttype {family.address_type}\n"
+        f"\t\tsize {_SOURCES}\n\t\tflags dynamic\n\t}}\n"
+    )
+
+
+def _chain(name: str, *lines: str) -> str:
+    return f"\tchain {name} {{\n" + "".join(f"\t\t{line}\n" for line in lines) + "\t}\n"
+
+
+def _origin(families: tuple[_Family, ...]) -> Iterator[str]:
+    """Drop what is forged: a source must be routed back to where its packet came from."""
+    yield _chain(
+        "origin",
+        # After conntrack and before any redirect, which takes the metadata address away.
+        "type filter hook prerouting priority mangle - 5; policy accept;",
+        *(
+            f"{each.ip} daddr {each.metadata} fib saddr . iif oif missing counter drop"
+            for each in families
+        ),
+    )
+
+
+def _redirect(families: tuple[_Family, ...], port: int) -> Iterator[str]:
+    """Send what SDKs ask to the agent. Only what others send passes here, never the host's own."""
+    yield _chain(
+        "to_door",
+        # Before kube-proxy's, and before what kiam or kube2iam have left.
+        "type nat hook prerouting priority dstnat - 5; policy accept;",
+        *(
+            f"{each.ip} daddr {each.metadata} tcp dport {METADATA_PORT} counter "
+            f"dnat {each.ip} to {each.target}:{port}"
+            for each in families
+            if each.redirected
+        ),
+    )
+
+
+def _passing(families: tuple[_Family, ...]) -> Iterator[str]:
+    """Yield the first guard: nothing is forwarded to a metadata address, nor was meant for one."""
+    lines = []
+    for each in families:
+        lines += [
+            f"{each.ip} daddr {each.metadata} counter drop",
+            f"ct original {each.ip} daddr {each.metadata} counter drop",
+        ]
+    yield _chain(
+        "passing",
+        # Before any chain that accepts what is established: old connections end here too.
+        "type filter hook forward priority filter - 5; policy accept;",
+        *lines,
+    )
+
+
+def _arriving(families: tuple[_Family, ...]) -> Iterator[str]:
+    """Keep the door for redirected requests, and every other way to the node closed to them."""
+    doors = [f"{each.ip} daddr {each.door} jump door{each.suffix}" for each in families]
+    others = [
+        # Somebody else's redirect. Answers to the host's own requests are of the other direction.
+        f'iif != "lo" ct direction original ct original {each.ip} daddr {each.metadata} '
+        "counter drop"
+        for each in families
+    ]
+    yield _chain(
+        "arriving",
+        "type filter hook input priority filter - 5; policy accept;",
+        *doors,
+        *others,
+    )
+
+
+def _door(family: _Family) -> Iterator[str]:
+    yield _chain(
+        f"door{family.suffix}",
+        'iif "lo" accept',
+        # Whatever the port: connections to an agent that is being replaced may end there.
+        f"meta l4proto tcp ct status dnat ct original {family.ip} daddr {family.metadata} "
+        f"ct original proto-dst {METADATA_PORT} goto admitted{family.suffix}",
+        "counter drop",
+    )
+
+
+def _admitted(family: _Family, most: int) -> Iterator[str]:
+    yield _chain(
+        f"admitted{family.suffix}",
+        f"ct state new add @sources{family.suffix} "
+        f"{{ {family.ip} saddr ct count over {most} }} counter drop",
+        "accept",
+    )

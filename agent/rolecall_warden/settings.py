@@ -1,0 +1,133 @@
+"""What an operator may set of the warden."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
+from pathlib import Path
+
+from rolecall_common import forms
+from rolecall_common.output import LogSettings
+from rolecall_common.settings import Conflict, group, setting
+
+# Where every SDK asks, and where the node's own credentials are. Nobody can move them.
+METADATA_IPV4 = IPv4Address("169.254.169.254")
+METADATA_IPV6 = IPv6Address("fd00:ec2::254")
+METADATA_PORT = 80
+
+# Link-local addresses that somebody else listens on: EC2's DNS, time and licence services, the
+# containers' credentials of ECS and EKS, the DNS cache of the nodes, and Calico's gateway.
+_TAKEN = frozenset(
+    IPv4Address(f"169.254.{each}")
+    for each in (
+        *("169.250", "169.251", "169.252", "169.253", "169.254", "169.123"),
+        *("170.2", "170.23", "20.10", "25.10", "1.1"),
+    )
+)
+_EC2_IPV6 = IPv6Network("fd00:ec2::/32")
+
+
+class Redirected(StrEnum):
+    """Which metadata addresses lead to the agent. Guarded are always both."""
+
+    BOTH = "both"
+    IPV4 = "ipv4"
+    IPV6 = "ipv6"
+
+
+class ForeignRules(StrEnum):
+    REFUSE = "refuse"
+    ADOPT = "adopt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedirectSettings:
+    """Where requests of pods go, and how many at once."""
+
+    door_ipv4: IPv4Address = setting(
+        forms.of_text(IPv4Address, "a link-local IPv4 address that nobody uses", "ADDRESS"),
+        "Where the agent listens for pods. The warden makes this address, on the loopback link.",
+        default=IPv4Address("169.254.170.169"),
+    )
+    door_ipv6: IPv6Address = setting(
+        forms.of_text(IPv6Address, "a unique local IPv6 address that nobody uses", "ADDRESS"),
+        "The same in IPv6.",
+        default=IPv6Address("fd72:6f6c:6563:616c::1"),
+    )
+    door_port: int = setting(
+        forms.whole(1, 65_535), "The TCP port on which the agent listens there.", default=9803
+    )
+    redirect: Redirected = setting(
+        forms.choice(Redirected),
+        "Which metadata addresses lead to the agent; pods cannot reach the others at all. In a "
+        "cluster of IPv6 pods, ipv6: their IPv4 addresses are in no pod's status.",
+        default=Redirected.BOTH,
+    )
+    connections_per_source: int = setting(
+        forms.whole(1, 65_535),
+        "How many connections one address may have to the agent; more are dropped.",
+        default=1024,
+    )
+
+    def conflicts(self) -> Iterator[Conflict]:
+        if not self.door_ipv4.is_link_local:
+            yield Conflict(
+                "door_ipv4", "it is not in 169.254.0.0/16, so that others could reach it"
+            )
+        if self.door_ipv4 in _TAKEN:
+            yield Conflict("door_ipv4", "somebody else listens there on many nodes")
+        local = IPv6Network("fd00::/8")
+        if self.door_ipv6 not in local or self.door_ipv6 in _EC2_IPV6:
+            yield Conflict("door_ipv6", "it is not in fd00::/8, or is one of EC2's own")
+
+    @property
+    def ipv4(self) -> bool:
+        return self.redirect is not Redirected.IPV6
+
+    @property
+    def ipv6(self) -> bool:
+        return self.redirect is not Redirected.IPV4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeepingSettings:
+    """How the rules are kept in place."""
+
+    generation: int = setting(
+        forms.whole(0, 999_999_999),
+        "The number of this installation. Rules of a higher one are left alone, those of a lower "
+        "or the same one are taken over.",
+        default=0,
+    )
+    routing_priority: int = setting(
+        forms.whole(1, 32_000),
+        "The first of three priorities of routing rules that the second guard takes.",
+        # Below 9 and 10, where Cilium and the AWS VPC CNI have rules that decide for themselves.
+        default=5,
+    )
+    check_period: timedelta = setting(
+        forms.duration(timedelta(seconds=1), timedelta(minutes=5)),
+        "How often the rules are looked at, besides whenever the kernel tells of a change.",
+        default=timedelta(seconds=10),
+    )
+    health_file: Path = setting(
+        forms.PATH,
+        "The file whose lock tells the agent that the warden lives; a stamp is kept beside it.",
+        default=Path("/run/rolecall/warden"),
+    )
+    foreign_rules: ForeignRules = setting(
+        forms.choice(ForeignRules),
+        "What happens where rules of kiam or kube2iam are found. adopt leaves them where they are "
+        "and comes before them.",
+        default=ForeignRules.REFUSE,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that `rolecall warden` is told."""
+
+    redirecting: RedirectSettings = group(RedirectSettings, "Redirect")
+    keeping: KeepingSettings = group(KeepingSettings, "Keeping")
+    output: LogSettings = group(LogSettings, "Log")

@@ -1,0 +1,172 @@
+"""Keeps the rules in place: looks, compares, repairs, and says how it is.
+
+One look reads all that the node has of ours, and changes what is not as it should be. Looks follow
+one another: each period, and whenever the kernel tells of a change. On its way out a warden leaves
+everything as it is.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from enum import StrEnum
+from typing import NoReturn
+
+from rolecall_common.clock import Clock
+from rolecall_common.pulse import Beat, Condition, Pulse
+from rolecall_warden import routing, rules
+from rolecall_warden.kernel import Address, Kernel
+from rolecall_warden.routing import Family
+from rolecall_warden.rules import Mark, Ruleset
+from rolecall_warden.settings import Settings
+from rolecall_warden.tools import RefusedError
+
+log = logging.getLogger(__name__)
+
+# Between two looks at the least, whatever the kernel tells: a storm of changes costs little.
+_PAUSE = timedelta(milliseconds=500)
+
+
+class Finding(StrEnum):
+    """What a table's listing means to this warden."""
+
+    IN_PLACE = "in_place"
+    MISSING = "missing"  # Not there, or not as it was put there.
+    NEWER = "newer"  # Another warden's, which has the right of way.
+
+
+def judge(listing: str | None, mine: Mark, expected: str | None) -> Finding:
+    """Compare the table with what this warden has put there, which is None before it has.
+
+    A table of a higher generation is left alone. So is another one of the same generation, once
+    this warden has begun: whoever came later was told something later.
+    """
+    if listing is None:
+        return Finding.MISSING
+    if expected is not None and listing == expected:
+        return Finding.IN_PLACE
+    there = rules.mark_of(listing)
+    if there is None:
+        return Finding.MISSING
+    if there.generation > mine.generation:
+        return Finding.NEWER
+    later = there.generation == mine.generation and there.digest != mine.digest
+    return Finding.NEWER if expected is not None and later else Finding.MISSING
+
+
+class Warden:
+    """Owns the rules of one node."""
+
+    def __init__(self, settings: Settings, kernel: Kernel, *, ipv6: bool) -> None:
+        self._settings = settings
+        self._kernel = kernel
+        self._families = (Family.IPV4, Family.IPV6) if ipv6 else (Family.IPV4,)
+        door = settings.redirecting
+        doors: set[Address] = {door.door_ipv4}
+        self._doors = frozenset(doors | {door.door_ipv6} if ipv6 else doors)
+        self._ruleset: Ruleset = rules.render(settings)
+        self._expected: str | None = None
+        self._newer = ""
+        self._begun = False
+        self.repairs = 0
+
+    async def look(self) -> Condition:
+        """Read what there is, and put right what is not. Raises RefusedError.
+
+        The guards come before the redirect, and old connections are forgotten after both.
+        """
+        listing = await self._kernel.table()
+        finding = judge(listing, self._ruleset.mark, self._expected)
+        if finding is Finding.NEWER:
+            self._see_newer(rules.mark_of(listing or ""))
+            return Condition.SUPERSEDED
+        self._newer = ""
+        changed = await self._keep(finding)
+        if changed and self._begun:
+            self.repairs += 1
+            log.warning("repaired", extra={"what": changed, "repairs": self.repairs})
+        self._begun = True
+        return Condition.IN_PLACE
+
+    async def keep(
+        self, changed: asyncio.Event, clock: Clock, pulse: Pulse, monotonic: Callable[[], float]
+    ) -> NoReturn:
+        """Look again and again, and tell the agent after each look."""
+        period = self._settings.keeping.check_period
+        while True:
+            changed.clear()
+            moment = clock.now()
+            condition, text = await self._tried()
+            try:
+                pulse.beat(self._beat(condition, text, monotonic()))
+            except OSError as error:
+                # The agent will see a stamp that grows old; the rules are kept all the same.
+                log.error("the stamp cannot be written", extra={"reason": error.strerror})  # noqa: TRY400 - the reason is a field
+            await clock.sleep(min(_PAUSE, period))
+            await clock.wait_until(changed, moment + period)
+
+    async def _tried(self) -> tuple[Condition, str]:
+        try:
+            condition = await self.look()
+        except RefusedError as error:
+            log.error("the rules cannot be kept", extra={"reason": str(error)})  # noqa: TRY400 - the reason is a field
+            return Condition.FAILING, str(error)
+        return condition, self._newer
+
+    def _beat(self, condition: Condition, text: str, at: float) -> Beat:
+        return Beat(
+            at=at,
+            period=self._settings.keeping.check_period.total_seconds(),
+            condition=condition,
+            generation=self._ruleset.mark.generation,
+            repairs=self.repairs,
+            text=text,
+        )
+
+    def _see_newer(self, there: Mark | None) -> None:
+        number = there.generation if there else "?"
+        text = f"rules of generation {number} are in place, and are not this warden's to touch"
+        if text != self._newer:
+            log.warning("another warden has the rules", extra={"found": str(there)})
+        self._newer = text
+
+    async def _keep(self, finding: Finding) -> list[str]:
+        """Take every step, also after one that fails: one guard never depends on the other."""
+        steps = [self._keep_routing(family) for family in self._families]
+        steps.append(self._keep_addresses())
+        if finding is Finding.MISSING:
+            steps.append(self._put())
+        changed: list[str] = []
+        refusals: list[str] = []
+        for step in steps:
+            try:
+                changed += await step
+            except RefusedError as error:
+                refusals.append(str(error))
+        if refusals:
+            raise RefusedError("; ".join(refusals))
+        return changed
+
+    async def _keep_addresses(self) -> list[str]:
+        missing = sorted(self._doors - await self._kernel.addresses("lo"), key=str)
+        for each in missing:
+            await self._kernel.batch([routing.address_line(each)], routing.family_of(each))
+        return [f"address {each}" for each in missing]
+
+    async def _keep_routing(self, family: Family) -> list[str]:
+        wanted = routing.wanted_rules(self._settings, family)
+        lines = list(routing.changes(wanted, await self._kernel.rules(family)))
+        await self._kernel.batch(lines, family)
+        return lines
+
+    async def _put(self) -> list[str]:
+        """Put the table there, and remember how the kernel lists it."""
+        await self._kernel.apply(self._ruleset)
+        listing = await self._kernel.table()
+        # Between the two somebody else may have been at it: then the next look puts it right.
+        intact = listing is not None and rules.shape(listing) == rules.shape(self._ruleset.text)
+        self._expected = listing if intact else ""
+        forgotten = await self._kernel.forget_old_flows(self._doors)
+        if forgotten:
+            log.info("old connections are forgotten", extra={"count": forgotten})
+        return ["packet rules"]

@@ -1,0 +1,150 @@
+"""A sign of life from one process of a pod to another: a held lock, and a stamp beside it.
+
+The lock says that somebody is there, and cannot outlive its holder. The stamp says when that
+somebody last did its work, by the machine's monotonic clock, which all containers share; a process
+that hangs keeps the lock and not the stamp. No port is opened for it, and no secret is in it.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import struct
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+
+_LARGEST = 4096
+# `struct flock` of fcntl(2) where `off_t` has 64 bits: type, whence, start, length, process id.
+_LOCK = struct.Struct("@hhqqi4x")
+_WHOLE_FILE = (os.SEEK_SET, 0, 0, 0)
+
+
+class Condition(StrEnum):
+    """What the beating process says of its work."""
+
+    IN_PLACE = "in_place"
+    SUPERSEDED = "superseded"  # A newer one does the work; there is nothing to repair.
+    FAILING = "failing"
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """One stamp."""
+
+    at: float  # Of the monotonic clock, in seconds.
+    period: float  # Within how many seconds the next one comes.
+    condition: Condition
+    generation: int = 0
+    repairs: int = 0
+    text: str = ""  # For a person, where something is to be said.
+
+
+@dataclass(frozen=True, slots=True)
+class Vital:
+    """What a reader may conclude: whether all is well, and a line that says why not."""
+
+    well: bool
+    reason: str = ""
+    beat: Beat | None = None
+
+
+class PulseTakenError(Exception):
+    """Somebody else holds the lock."""
+
+
+class Pulse:
+    """The side that beats. See `beating`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def beat(self, beat: Beat) -> None:
+        """Replace the stamp as a whole, so that nobody reads half of one. Raises OSError."""
+        draft = self._path.with_suffix(".draft")
+        draft.write_text(json.dumps(asdict(beat)))
+        draft.chmod(0o644)  # The reader is another user.
+        draft.replace(stamp_path(self._path))
+
+
+@contextlib.contextmanager
+def beating(path: Path) -> Iterator[Pulse]:
+    """Hold the lock at *path* while the block runs. Raises OSError and PulseTakenError."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            # Of the open file and not of the process: it can be asked for without being taken.
+            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _LOCK.pack(fcntl.F_WRLCK, *_WHOLE_FILE))
+        except (BlockingIOError, PermissionError) as error:
+            raise PulseTakenError(f"{path} is held by another process") from error
+        # A stamp of an earlier boot may lie ahead of this one's clock.
+        stamp_path(path).unlink(missing_ok=True)
+        yield Pulse(path)
+    finally:
+        os.close(descriptor)
+
+
+def stamp_path(path: Path) -> Path:
+    """Return where the stamp is of whoever holds the lock at *path*."""
+    return path.with_suffix(".json")
+
+
+def feel(path: Path, now: float | None = None) -> Vital:
+    """Look at the pulse at *path*; never raises, and never keeps anybody from the lock."""
+    try:
+        held = _is_held(path)
+        with stamp_path(path).open("rb") as stream:
+            text = stream.read(_LARGEST)
+    except FileNotFoundError:
+        return Vital(well=False, reason="it has not shown itself yet")
+    except OSError as error:
+        return Vital(well=False, reason=f"{path}: {error.strerror}")
+    return judge(text, held=held, now=time.monotonic() if now is None else now)
+
+
+def judge(text: bytes, *, held: bool, now: float) -> Vital:
+    """Return what follows from the stamp's *text* and the lock. Whatever is written, no raise."""
+    beat = parse(text)
+    if beat is None:
+        return Vital(well=False, reason="its stamp cannot be read")
+    if not held:
+        return Vital(well=False, reason="it is gone", beat=beat)
+    age = now - beat.at
+    # A stamp from the future is of another boot, or of another machine.
+    if not 0 <= age <= 2 * beat.period:
+        old = f"it has not been heard for {timedelta(seconds=round(age))}"
+        return Vital(well=False, reason=old if age > 0 else "its stamp is not of now", beat=beat)
+    if beat.condition is not Condition.IN_PLACE:
+        return Vital(well=False, reason=beat.text or beat.condition, beat=beat)
+    return Vital(well=True, beat=beat)
+
+
+def parse(text: bytes) -> Beat | None:
+    """Read a stamp; None where it is none."""
+    try:
+        fields = json.loads(text)
+        beat = Beat(
+            at=float(fields["at"]),
+            period=float(fields["period"]),
+            condition=Condition(fields["condition"]),
+            generation=int(fields["generation"]),
+            repairs=int(fields["repairs"]),
+            text=str(fields["text"]),
+        )
+    except (ValueError, TypeError, LookupError, OverflowError, RecursionError):
+        return None
+    # A day is longer than any period, and what is not a number is in no range.
+    return beat if abs(beat.at) < 2**53 and 0 < beat.period <= 86_400 else None  # noqa: PLR2004
+
+
+def _is_held(path: Path) -> bool:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        question = _LOCK.pack(fcntl.F_WRLCK, *_WHOLE_FILE)
+        answer = fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, question)
+    finally:
+        os.close(descriptor)
+    return bool(_LOCK.unpack(answer)[0] != fcntl.F_UNLCK)

@@ -1,0 +1,139 @@
+"""The sign of life between two processes of a pod."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rolecall_common.pulse import (
+    Beat,
+    Condition,
+    PulseTakenError,
+    beating,
+    feel,
+    judge,
+    parse,
+    stamp_path,
+)
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from rolecall_common.pulse import Beat, Condition, beating
+with beating(Path(sys.argv[1])) as pulse:
+    pulse.beat(Beat(100.0, 10.0, Condition.IN_PLACE))
+    print("beating", flush=True)
+    time.sleep(60)
+"""
+
+
+def beat(at: float = 100.0, condition: Condition = Condition.IN_PLACE) -> Beat:
+    return Beat(at, 10.0, condition, generation=3, repairs=2, text="")
+
+
+def stamp(each: Beat) -> bytes:
+    return json.dumps({name: getattr(each, name) for name in Beat.__slots__}).encode()
+
+
+def test_a_held_lock_and_a_fresh_stamp_are_well(tmp_path: Path) -> None:
+    """Both sides of it: what is beaten is felt."""
+    with beating(tmp_path / "warden") as pulse:
+        pulse.beat(beat())
+        vital = feel(tmp_path / "warden", now=120.0)
+
+    assert vital.well
+    assert vital.beat == beat()
+
+
+def test_a_stamp_older_than_two_periods_is_not_well(tmp_path: Path) -> None:
+    """Somebody who hangs keeps the lock and not the stamp."""
+    with beating(tmp_path / "warden") as pulse:
+        pulse.beat(beat())
+        vital = feel(tmp_path / "warden", now=120.1)
+
+    assert not vital.well
+    assert vital.reason == "it has not been heard for 0:00:20"
+
+
+def test_a_lock_that_nobody_holds_is_not_well(tmp_path: Path) -> None:
+    """However fresh the stamp: its writer is gone."""
+    with beating(tmp_path / "warden") as pulse:
+        pulse.beat(beat())
+
+    assert feel(tmp_path / "warden", now=100.0).reason == "it is gone"
+
+
+def test_a_killed_holder_is_seen_at_once(tmp_path: Path) -> None:
+    """The kernel lets the lock go with its process, and not before."""
+    path = tmp_path / "warden"
+    command = [sys.executable, "-c", HOLDER, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:  # noqa: S603 - our own
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        alive = feel(path, now=101.0)
+        with pytest.raises(PulseTakenError), beating(path):
+            pass
+        os.kill(holder.pid, signal.SIGKILL)
+        holder.wait()
+
+    assert alive.well
+    assert not feel(path, now=101.0).well
+
+
+def test_feeling_takes_the_lock_from_nobody(tmp_path: Path) -> None:
+    """Whoever asks holds nothing meanwhile: a warden that starts is never refused by its agent."""
+    path = tmp_path / "warden"
+    with beating(path):
+        pass
+    reader = os.open(path, os.O_RDONLY)
+    feel(path)
+
+    with beating(path):
+        os.close(reader)
+
+
+def test_a_stamp_of_an_earlier_holder_counts_no_more(tmp_path: Path) -> None:
+    """A new holder shows itself by a stamp of its own."""
+    path = tmp_path / "warden"
+    stamp_path(path).write_bytes(stamp(beat()))
+    with beating(path):
+        assert feel(path, now=101.0).reason == "it has not shown itself yet"
+
+
+def test_nothing_there_is_not_well(tmp_path: Path) -> None:
+    """Neither the file nor its folder has to be there."""
+    assert feel(tmp_path / "none" / "warden").reason == "it has not shown itself yet"
+
+
+@pytest.mark.parametrize("condition", [Condition.SUPERSEDED, Condition.FAILING])
+def test_what_its_writer_says_counts(condition: Condition) -> None:
+    """A warden that lives and cannot do its work is not well."""
+    vital = judge(stamp(beat(condition=condition)), held=True, now=100.0)
+
+    assert not vital.well
+    assert vital.reason == condition
+
+
+def test_a_stamp_from_the_future_is_of_another_boot() -> None:
+    """The monotonic clock begins anew with the machine."""
+    assert judge(stamp(beat()), held=True, now=99.0).reason == "its stamp is not of now"
+
+
+@given(st.binary(max_size=100) | st.text(max_size=50).map(str.encode))
+def test_any_bytes_are_a_stamp_or_none(text: bytes) -> None:
+    """Whatever stands in the file, a reader goes on."""
+    assert judge(text, held=True, now=0.0).well is False or parse(text) is not None
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "1e400", "null", "[]", '"x"'])
+def test_a_moment_that_is_none_is_no_stamp(value: str) -> None:
+    """A comparison with such a number could say anything."""
+    text = stamp(beat()).replace(b"100.0", value.encode())
+
+    assert parse(text) is None

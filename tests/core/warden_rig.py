@@ -1,0 +1,14 @@
+"""Settings of a warden, and texts as the tools write them."""
+
+from pathlib import Path
+
+from rolecall_common.forms import Raw
+from rolecall_common.reading import read_settings
+from rolecall_warden.settings import Settings
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def settings(**flags: Raw) -> Settings:
+    """Return a warden's settings, with those that *flags* name by their fields."""
+    return read_settings(Settings, flags, {}, None)
