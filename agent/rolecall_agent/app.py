@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import socket
 from contextlib import AsyncExitStack
 
 from prometheus_client import CollectorRegistry
@@ -10,12 +11,14 @@ from prometheus_client import CollectorRegistry
 from rolecall_agent.audit import Recorder
 from rolecall_agent.cache import Cache
 from rolecall_agent.channel import Access
+from rolecall_agent.container import ContainerDoor, need_library
 from rolecall_agent.door import Door, DoorRules
 from rolecall_agent.follow import Follower
+from rolecall_agent.freebind import listeners
 from rolecall_agent.imds import Imds
 from rolecall_agent.metrics import AgentCollector
 from rolecall_agent.node import Node
-from rolecall_agent.settings import DoorSettings, Settings
+from rolecall_agent.settings import ContainerSettings, DoorSettings, Settings
 from rolecall_agent.shelf import Shelf
 from rolecall_agent.trust import Trust, TrustError
 from rolecall_agent.upstream import Upstream
@@ -53,7 +56,18 @@ async def run(settings: Settings) -> None:
         upstream.wakes(door.items_told)
         registry, process = CollectorRegistry(), Process(audit)
         process.register(registry)
-        registry.register(AgentCollector(door, cache, follower.statistics, trust, clock.now))
+        container = ContainerDoor(
+            cache,
+            clock,
+            DoorRules(settings.door.allowed_hosts, settings.door.hold),
+            on_unknown=follower.resolve,
+            first_serve=recorder.first_serve,
+            beside=door,
+        )
+        node.tells(container)
+        registry.register(
+            AgentCollector(door, cache, follower.statistics, trust, clock.now, container=container)
+        )
 
         def readiness() -> Readiness:
             connected = follower.statistics().connected
@@ -63,6 +77,9 @@ async def run(settings: Settings) -> None:
         listen = [(each.host, each.port) for each in settings.door.listen]
         with refusing("listen", OSError):
             await stack.enter_async_context(door.serving(listen))
+        with refusing("containerListen", OSError, ImportError):
+            sockets = _container_sockets(settings.container)
+            await stack.enter_async_context(container.serving(sockets))
         with refusing("adminListen", OSError):
             probes = probing(settings.output.admin_listen, readiness, registry)
             await stack.enter_async_context(probes)
@@ -71,7 +88,14 @@ async def run(settings: Settings) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(follower.run(), name="follow a server")
             tasks.create_task(upstream.run(), name="read the node's own metadata")
+            tasks.create_task(container.run(), name="load what verifies tokens")
             tasks.create_task(process.watch_loop(), name="watch the loop")
+
+
+def _container_sockets(settings: ContainerSettings) -> list[socket.socket]:
+    if settings.container_listen:
+        need_library()
+    return listeners((each.host, each.port) for each in settings.container_listen)
 
 
 def _upstream(settings: DoorSettings, clock: Clock) -> Upstream:

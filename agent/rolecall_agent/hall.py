@@ -7,6 +7,7 @@ door's own: `door.py` for the metadata door.
 import abc
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -44,6 +45,8 @@ class DoorRules:
     hold: timedelta = HOLD
 
 
+# An address, or a socket that is bound to one already, and may have connections waiting.
+Where = tuple[str, int] | socket.socket
 FirstServe = Callable[[Assignment, Session, str], None]
 
 
@@ -98,9 +101,7 @@ class Hall(abc.ABC):
     def held_requests(self) -> int: ...
 
     @contextlib.asynccontextmanager
-    async def serving(
-        self, listen: Iterable[tuple[str, int]]
-    ) -> AsyncGenerator[list[tuple[str, int]]]:
+    async def serving(self, listen: Iterable[Where]) -> AsyncGenerator[list[tuple[str, int]]]:
         """Listen on each of *listen* while the block runs; give the addresses as they came out.
 
         At the end what is held is answered 503, and every connection is closed. Raises OSError
@@ -109,8 +110,8 @@ class Hall(abc.ABC):
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self._close)
             bound = []
-            for host, port in listen:
-                server = await self._listen(host, port)
+            for where in listen:
+                server = await self._serve_at(where)
                 stack.callback(server.close)
                 bound += [each.getsockname()[:2] for each in server.sockets]
             self._hosts |= {name for address in bound for name in names_of(*address)}
@@ -194,8 +195,12 @@ class Hall(abc.ABC):
 
     # What the doors share.
 
-    async def _listen(self, host: str, port: int) -> asyncio.Server:
-        return await self.loop.create_server(lambda: Connection(self), host, port, backlog=BACKLOG)
+    async def _serve_at(self, where: Where) -> asyncio.Server:
+        if isinstance(where, socket.socket):
+            return await self.loop.create_server(
+                lambda: Connection(self), sock=where, backlog=BACKLOG
+            )
+        return await self.loop.create_server(lambda: Connection(self), *where, backlog=BACKLOG)
 
     def _note_serve(self, serve: Serve, now: datetime) -> None:
         session = serve.session

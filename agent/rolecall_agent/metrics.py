@@ -1,14 +1,16 @@
 """Every metric of the agent: the table that declares them, and what they are read from."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from prometheus_client.metrics_core import Metric as Family
 
 from rolecall_agent.cache import NEAR_ENDS, Cache, Statistics
+from rolecall_agent.container import NAME as CONTAINER
 from rolecall_agent.door import NAME, Door
 from rolecall_agent.endings import Ending
 from rolecall_agent.follow import Statistics as StreamStatistics
+from rolecall_agent.hall import Hall
 from rolecall_agent.routes import Route
 from rolecall_agent.shelf import Result
 from rolecall_agent.tally import DURATIONS, REMAINING
@@ -16,6 +18,7 @@ from rolecall_agent.trust import Trust
 from rolecall_agent.verdicts import Missing, Outcome
 from rolecall_common.metrics import (
     UNKNOWN,
+    Distribution,
     Kind,
     Label,
     Metric,
@@ -25,7 +28,7 @@ from rolecall_common.metrics import (
 )
 from rolecall_proto.values import Reason, State
 
-_DOOR = Label("door", (NAME,))
+_DOOR = Label("door", (NAME, CONTAINER))
 _ROUTE = Label("route", tuple(Route))
 _WITHIN = Label("within", tuple(f"{near // timedelta(minutes=1)}m" for near in NEAR_ENDS))
 
@@ -163,15 +166,18 @@ METRICS = (
 class AgentCollector:
     """What `prometheus_client` asks at a scrape: reads the agent's parts as they are then."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that is read
         self,
         door: Door,
         cache: Cache,
         stream: Callable[[], StreamStatistics],
         trust: Trust,
         now: Callable[[], datetime],
+        *,
+        container: Hall | None = None,
     ) -> None:
         self._door = door
+        self._doors = [door] if container is None else [door, container]
         self._cache = cache
         self._stream = stream
         self._trust = trust
@@ -180,7 +186,8 @@ class AgentCollector:
     def collect(self) -> Iterator[Family]:
         """Yield every metric of METRICS."""
         now = self._now()
-        yield from _of_door(self._door)
+        yield from _of_doors(self._doors)
+        yield from _of_all_doors(self._door)
         yield from _of_cache(self._cache.statistics(now), now)
         yield from _of_stream(self._stream())
         end = self._trust.bundle.not_after
@@ -188,22 +195,28 @@ class AgentCollector:
         yield gauge_family(CA_UNUSABLE, {(): self._trust.problem is not None})
 
 
-def _of_door(door: Door) -> Iterator[Family]:
-    tally = door.tally
+def _of_doors(doors: Sequence[Hall]) -> Iterator[Family]:
     requests: dict[tuple[str, ...], float] = {
-        (NAME, route, str(status), outcome): count
-        for (route, status, outcome), count in tally.requests.items()
+        (door.name, route, str(status), outcome): count
+        for door in doors
+        for (route, status, outcome), count in door.tally.requests.items()
+    }
+    durations: dict[tuple[str, ...], Distribution] = {
+        (door.name, route): each for door in doors for route, each in door.tally.durations.items()
     }
     yield counter_family(REQUESTS, requests)
-    yield histogram_family(
-        REQUEST_DURATION, {(NAME, route): each for route, each in tally.durations.items()}
-    )
+    yield histogram_family(REQUEST_DURATION, durations)
+    yield gauge_family(CONNECTIONS, {(door.name,): door.open_connections for door in doors})
+    yield gauge_family(HELD, {(door.name,): door.held_requests for door in doors})
+
+
+def _of_all_doors(door: Door) -> Iterator[Family]:
+    """Read what the doors count together, and what there is at the metadata door only."""
+    tally = door.tally
     yield histogram_family(
         HOLD_DURATION, {(missing,): each for missing, each in tally.holds.items()}
     )
     yield histogram_family(REMAINING_LIFE, {(): tally.remaining})
-    yield gauge_family(CONNECTIONS, {(NAME,): door.open_connections})
-    yield gauge_family(HELD, {(NAME,): door.held_requests})
     yield counter_family(ITEMS_ASKED, {(r,): n for r, n in door.stores.shelf.results.items()})
 
 

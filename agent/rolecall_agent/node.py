@@ -1,6 +1,7 @@
 """The node as the agent sees it: what the stream tells is kept, and whoever waits is woken."""
 
 from rolecall_agent.cache import Cache
+from rolecall_agent.container import ContainerDoor
 from rolecall_agent.door import Door
 from rolecall_common.clock import Clock
 from rolecall_common.version import VERSION
@@ -14,10 +15,15 @@ class Node:
         self._cache = cache
         self._clock = clock
         self._door: Door | None = None
+        self._container: ContainerDoor | None = None
 
     def wakes(self, door: Door) -> None:
         """Have *door* woken from now on. The door, too, wants to know whom to ask."""
         self._door = door
+
+    def tells(self, door: ContainerDoor) -> None:
+        """Have *door* told of every update from now on."""
+        self._container = door
 
     def hello(self) -> Hello:
         """Open with what is held: a server that knows it need not ask STS again."""
@@ -30,3 +36,5 @@ class Node:
         changed = self._cache.apply(update, self._clock.now())
         if self._door is not None:
             self._door.wake(changed)
+        if self._container is not None:
+            self._container.told(update)

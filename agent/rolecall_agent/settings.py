@@ -78,6 +78,19 @@ class DoorSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerSettings:
+    """Where pods ask for credentials by a token."""
+
+    container_listen: tuple[HostPort, ...] = setting(
+        forms.several(forms.HOST_PORT),
+        "Where the container door listens, such as 169.254.170.23:9804 or [fd00:ec2::23]:9804: "
+        "over plain HTTP SDKs accept these addresses and loopback. The machine may come to have "
+        "them later. Without any there is no such door.",
+        default=(),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgentOutputSettings(OutputSettings):
     """As the server's, on a port beside it, so that both can run on one machine."""
 
@@ -92,6 +105,7 @@ class Settings:
 
     server: ServerSettings = group(ServerSettings, "Servers")
     door: DoorSettings = group(DoorSettings, "Metadata door")
+    container: ContainerSettings = group(ContainerSettings, "Container door")
     output: AgentOutputSettings = group(AgentOutputSettings, "Log, audit and health")
 
     def cautions(self) -> Iterator[str]:

@@ -22,7 +22,7 @@ _SECOND = timedelta(seconds=1)
 _End = tuple[Route, int, Outcome]
 
 
-def ends_of(
+def _ends(
     refusals: Mapping[Route, Iterable[Refuse]], served_routes: Iterable[Route]
 ) -> Counter[_End]:
     """Return every end that a request can have, so that its series begins at zero."""
@@ -33,7 +33,7 @@ def ends_of(
     return Counter(dict.fromkeys([*refused, *served], 0))
 
 
-def durations() -> Distribution:
+def _durations() -> Distribution:
     return Distribution(DURATIONS, [0] * (len(DURATIONS) + 1))
 
 
@@ -49,14 +49,25 @@ class Tally:
     that is given within the turn that brought its head counts as zero.
     """
 
-    requests: Counter[_End] = field(default_factory=lambda: ends_of(REFUSALS, SERVED_ROUTES))
+    requests: Counter[_End] = field(default_factory=lambda: _ends(REFUSALS, SERVED_ROUTES))
     durations: dict[Route, Distribution] = field(
-        default_factory=lambda: {route: durations() for route in REFUSALS}
+        default_factory=lambda: {route: _durations() for route in REFUSALS}
     )
     holds: dict[Missing, Distribution] = field(
-        default_factory=lambda: {missing: durations() for missing in Missing}
+        default_factory=lambda: {missing: _durations() for missing in Missing}
     )
     remaining: Distribution = field(default_factory=_remaining)
+
+    def beside(
+        self, refusals: Mapping[Route, Iterable[Refuse]], served_routes: Iterable[Route]
+    ) -> "Tally":
+        """Return the tally of another door, with which this one shares what no door is told by."""
+        return Tally(
+            requests=_ends(refusals, served_routes),
+            durations={route: _durations() for route in refusals},
+            holds=self.holds,
+            remaining=self.remaining,
+        )
 
     def answered(self, route: Route, status: int, outcome: Outcome, seconds: float) -> None:
         self.requests[route, status, outcome] += 1

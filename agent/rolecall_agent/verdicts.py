@@ -49,6 +49,7 @@ class Missing(enum.StrEnum):
     SNAPSHOT = "snapshot"
     POD = "pod_unknown"
     CREDENTIALS = "credentials_pending"
+    KEYS = "keys_unknown"  # Those of the cluster, by which tokens of pods are checked.
     ITEM = "item"  # Of the node's own metadata.
 
 
@@ -215,7 +216,7 @@ def _credentials(
                 return _NOT_FOUND
             return Serve(assignment, session, good_until)
         case Refused(assignment):
-            return _refusal(assignment)
+            return refusal_of(assignment)
         case Waiting(assignment):
             if assignment.role_arn and _asks_for_another(target, assignment, keys):
                 return _NOT_FOUND
@@ -232,7 +233,8 @@ def _asks_for_another(target: Target, assignment: Assignment, keys: DoorKeys) ->
     )
 
 
-def _refusal(assignment: Assignment) -> Refuse:
+def refusal_of(assignment: Assignment) -> Refuse:
+    """Return how a pod that gets nothing is refused: the same at every door."""
     if assignment.state is State.FAILED:
         return _FAILED
     return _NO_ROLE if assignment.reason is Reason.NO_ROLE else _DENIED

@@ -1,0 +1,212 @@
+"""ServiceAccount tokens: which pod one is for, decided offline by the rules of the snapshot.
+
+What a token says is read first, so that garbage costs little; its signature is checked last, by a
+library (`signatures.py`), and remembered. Where the token's pod is, is not for a token to say.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol, TypeVar
+
+from rolecall_proto.values import DoorKeys, NodeName, PodTokenRules, PodUid
+
+# What API servers sign with (RSA and ECDSA), and PSS for those whose keys are in a vault. Pinned
+# here: a token never chooses how it is verified.
+ALGORITHMS = frozenset({"RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "ES512"})
+# Between the API server's clock and ours. A token's end is not stretched by it.
+SKEW = timedelta(seconds=30)
+# Tokens that are remembered. A node has some hundred pods, and a kubelet renews theirs by the hour.
+MOST_GOOD = 1024
+MOST_BAD = 1024  # Apart, so that a flood of bad tokens drives no good one out.
+
+_PART = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+_END_OF_TIME = 253_402_300_799  # The last second that a datetime can hold.
+_SCHEME = "bearer "
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a token says. Nobody has vouched for it yet."""
+
+    key_id: str
+    algorithm: str
+    issuer: str
+    audiences: frozenset[str]
+    ends: datetime
+    begins: datetime  # The later one of "not before" and "issued at".
+    pod: PodUid
+    pod_name: str
+    namespace: str
+    service_account: str
+    node: NodeName | None  # API servers before 1.30 do not say.
+
+
+class Verifier(Protocol):
+    """The cluster's keys, for as long as they are the same."""
+
+    @property
+    def key_ids(self) -> Collection[str]: ...
+
+    def has_signed(self, token: str, key_id: str) -> bool:
+        """Tell whether that key's owner has signed *token*. Never raises."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """Nobody can tell yet: the keys are not here, or not the one that the token names."""
+
+
+Judgement = Claims | Undecided | None
+UNDECIDED = Undecided()
+
+
+class PodTokens:
+    """Judges tokens by the newest rules, and remembers which were signed by the cluster.
+
+    Args:
+        wanted: Called, again and again, where a token could be judged if there were a verifier.
+    """
+
+    def __init__(self, wanted: Callable[[], None]) -> None:
+        self._wanted = wanted
+        self._make_verifier: Callable[[PodTokenRules], Verifier] | None = None
+        self._rules: PodTokenRules | None = None
+        self._verifier: Verifier | None = None
+        self._good: dict[bytes, Claims] = {}
+        self._bad: dict[bytes, None] = {}
+
+    def verify_with(self, make_verifier: Callable[[PodTokenRules], Verifier]) -> None:
+        self._make_verifier = make_verifier
+
+    def judge(self, token: str, keys: DoorKeys, now: datetime) -> Judgement:
+        """Return what *token* says where it is good at *now*; None where it is not."""
+        rules = keys.pod_tokens
+        if rules is None:
+            return UNDECIDED
+        if rules != self._rules:
+            self._begin_anew(rules)
+        digest = hashlib.sha256(token.encode()).digest()
+        if digest in self._bad:
+            return None
+        known = self._good.get(digest)
+        claims = known or read(token)
+        if claims is None or not _is_for_us(claims, rules, keys.node, now):
+            return None
+        return known or self._verified(token, digest, claims, rules)
+
+    def _verified(
+        self, token: str, digest: bytes, claims: Claims, rules: PodTokenRules
+    ) -> Judgement:
+        if self._verifier is None:
+            if self._make_verifier is None:
+                self._wanted()
+                return UNDECIDED
+            self._verifier = self._make_verifier(rules)
+        if claims.key_id not in self._verifier.key_ids:
+            return UNDECIDED  # The cluster may have a new key, which the server is about to tell.
+        if self._verifier.has_signed(token, claims.key_id):
+            _keep(self._good, digest, claims, MOST_GOOD)
+            return claims
+        _keep(self._bad, digest, None, MOST_BAD)
+        return None
+
+    def _begin_anew(self, rules: PodTokenRules) -> None:
+        self._rules, self._verifier = rules, None
+        self._good.clear()
+        self._bad.clear()
+
+
+def token_of(authorizations: tuple[bytes, ...]) -> str:
+    """Return the token of a request; "" where it has none, or two.
+
+    SDKs send what their file holds, without a scheme.
+    """
+    if len(authorizations) != 1:
+        return ""
+    text = authorizations[0].decode("latin-1")
+    if text[: len(_SCHEME)].lower() == _SCHEME:
+        text = text[len(_SCHEME) :].strip()
+    return text
+
+
+def read(token: str) -> Claims | None:
+    """Return what *token* says; None where it is no token of a pod. Never raises."""
+    parts = token.split(".", 3)
+    if len(parts) != 3 or not all(map(_PART.fullmatch, parts)):  # noqa: PLR2004 - of a JWT
+        return None
+    header, payload = _object(parts[0]), _object(parts[1])
+    bound = _under(payload, "kubernetes.io")
+    account, pod, node = (_under(bound, name) for name in ("serviceaccount", "pod", "node"))
+    ends, issued = _moment(payload.get("exp")), _moment(payload.get("iat"))
+    not_before, uid = _moment(payload.get("nbf")), _text(pod, "uid")
+    if ends is None or issued is None or not_before is None or not uid:
+        return None
+    return Claims(
+        key_id=_text(header, "kid"),
+        algorithm=_text(header, "alg"),
+        issuer=_text(payload, "iss"),
+        audiences=_audiences(payload.get("aud")),
+        ends=ends,
+        begins=max(issued, not_before),
+        pod=PodUid(uid),
+        pod_name=_text(pod, "name"),
+        namespace=_text(bound, "namespace"),
+        service_account=_text(account, "name"),
+        node=NodeName(_text(node, "name")) if node else None,
+    )
+
+
+def _is_for_us(claims: Claims, rules: PodTokenRules, node: NodeName, now: datetime) -> bool:
+    return (
+        claims.algorithm in ALGORITHMS
+        and claims.issuer == rules.issuer
+        and not claims.audiences.isdisjoint(rules.audiences)
+        and claims.begins <= now + SKEW
+        and now < claims.ends
+        and claims.node in (None, node)
+    )
+
+
+def _object(part: str) -> Mapping[str, object]:
+    try:
+        found = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    # json's own error and UnicodeDecodeError are ValueErrors, and so is what a too long number is.
+    except (ValueError, binascii.Error, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _under(holder: Mapping[str, object], name: str) -> Mapping[str, object]:
+    found = holder.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _text(holder: Mapping[str, object], name: str) -> str:
+    found = holder.get(name)
+    return found if isinstance(found, str) else ""
+
+
+def _audiences(found: object) -> frozenset[str]:
+    some = found if isinstance(found, list) else [found]
+    return frozenset(each for each in some if isinstance(each, str))
+
+
+def _moment(found: object) -> datetime | None:
+    # True is a number to Python, and NaN is one to JSON.
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        return None
+    return datetime.fromtimestamp(found, UTC) if 0 <= found <= _END_OF_TIME else None
+
+
+def _keep(kept: dict[bytes, Value], key: bytes, value: Value, most: int) -> None:
+    if len(kept) >= most:
+        del kept[next(iter(kept))]  # The oldest one.
+    kept[key] = value

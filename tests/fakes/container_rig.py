@@ -1,0 +1,146 @@
+"""A container door on loopback, told what to hold, and tokens that a cluster has signed."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from fakes.clock import FakeClock
+from fakes.door_rig import BASE, KEYS, LIMIT, START, Answer, Client, pod, request
+from fakes.vouching import ISSUER, claims, public, signed
+from rolecall_agent.cache import Cache
+from rolecall_agent.container import ContainerDoor
+from rolecall_agent.freebind import listeners
+from rolecall_agent.hall import DoorRules
+from rolecall_proto.values import (
+    Address,
+    DoorKeys,
+    NodeName,
+    PodTokenRules,
+    SnapshotEnd,
+    Update,
+)
+
+AUDIENCE = "rolecall-credentials"
+NODE = NodeName("node-1")
+PATH = "/v1/credentials"
+
+
+def rules(*names: str) -> PodTokenRules:
+    """Return the rules of a cluster whose signing keys go by *names*."""
+    texts = tuple(json.dumps(public(name)) for name in names or ("key-1",))
+    return PodTokenRules(ISSUER, ("other", AUDIENCE), texts)
+
+
+def door_keys(pod_tokens: PodTokenRules | None = None) -> DoorKeys:
+    return DoorKeys(KEYS.token_key, BASE, node=NODE, pod_tokens=pod_tokens or rules())
+
+
+def said(uid: str = "uid-a", name: str = "pod-10.0.0.1", **other: object) -> dict[str, Any]:
+    """Return what the token of a pod says; *other* replaces it, None leaves it out."""
+    bound = {
+        "namespace": "shop",
+        "serviceaccount": {"name": "default", "uid": "sa-uid"},
+        "pod": {"name": name, "uid": uid},
+        "node": {"name": NODE, "uid": "node-uid"},
+    }
+    own = {"aud": [AUDIENCE], "sub": "system:serviceaccount:shop:default", "kubernetes.io": bound}
+    return claims(START, **{**own, **other})
+
+
+def token(uid: str = "uid-a", name: str = "pod-10.0.0.1", **other: object) -> str:
+    return signed(said(uid, name, **other)).reveal()
+
+
+def asking(
+    authorization: str | None, path: str = PATH, *, method: str = "GET", host: str = "127.0.0.1"
+) -> bytes:
+    headers = [] if authorization is None else [f"Authorization: {authorization}"]
+    return request(path, *headers, method=method, host=host)
+
+
+@dataclass
+class ContainerRig:
+    """The door, its cache and clock, and what it called."""
+
+    clock: FakeClock
+    cache: Cache
+    door: ContainerDoor
+    host: str = ""
+    port: int = 0
+    asked: list[Address] = field(default_factory=list)
+    parked: asyncio.Event = field(default_factory=asyncio.Event)
+    served: list[tuple[str, str]] = field(default_factory=list)
+
+    def tell(self, *updates: Update) -> None:
+        for update in updates:
+            self.cache.apply(update, self.clock.now())
+            self.door.told(update)
+
+    def snapshot(self, *updates: Update, keys: DoorKeys | None = None) -> None:
+        self.cache.begin()
+        self.tell(keys or door_keys(), *updates, SnapshotEnd())
+
+    @contextlib.asynccontextmanager
+    async def client(self) -> AsyncGenerator[Client]:
+        async with asyncio.timeout(LIMIT):
+            reader, writer = await asyncio.open_connection(self.host, self.port)
+        try:
+            yield Client(reader, writer)
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async def ask(self, authorization: str | None, path: str = PATH, method: str = "GET") -> Answer:
+        """Ask once, and return the answer."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        async with self.client() as client:
+            named = f"{host}:{self.port}"
+            client.send(asking(authorization, path, method=method, host=named))
+            [answer] = await client.rest(has_body=method != "HEAD")
+            return answer
+
+
+@contextlib.asynccontextmanager
+async def container_rig(
+    hold: timedelta = timedelta(milliseconds=50), host: str = "127.0.0.1"
+) -> AsyncGenerator[ContainerRig]:
+    """Run a door that knows nothing yet. It holds for 50 ms, so that tests of 503 are quick."""
+    clock, cache = FakeClock(START), Cache()
+
+    def note_unknown(address: Address) -> None:
+        rig.asked.append(address)
+        rig.parked.set()
+
+    door = ContainerDoor(
+        cache,
+        clock,
+        DoorRules(hold=hold),
+        on_unknown=note_unknown,
+        first_serve=lambda assignment, session, name: rig.served.append(
+            (assignment.uid, f"{session.credentials.access_key_id} {name}")
+        ),
+    )
+    rig = ContainerRig(clock, cache, door, host)
+    async with door.serving(listeners([(host, 0)])) as bound, asyncio.TaskGroup() as tasks:
+        loading = tasks.create_task(door.run(), name="load what verifies tokens")
+        rig.port = bound[0][1]
+        yield rig
+        loading.cancel()
+
+
+__all__ = [
+    "AUDIENCE",
+    "NODE",
+    "ContainerRig",
+    "container_rig",
+    "door_keys",
+    "pod",
+    "rules",
+    "said",
+    "token",
+]
