@@ -12,6 +12,7 @@ from rolecall_agent.audit import Recorder
 from rolecall_agent.cache import Cache
 from rolecall_agent.channel import Access
 from rolecall_agent.container import ContainerDoor, need_library
+from rolecall_agent.descriptors import room_for
 from rolecall_agent.door import Door, DoorRules
 from rolecall_agent.follow import Follower
 from rolecall_agent.freebind import listeners
@@ -21,6 +22,7 @@ from rolecall_agent.node import Node
 from rolecall_agent.settings import ContainerSettings, DoorSettings, Settings
 from rolecall_agent.shelf import Shelf
 from rolecall_agent.trust import Trust, TrustError
+from rolecall_agent.turns import MOST_IN_ALL
 from rolecall_agent.upstream import Upstream
 from rolecall_common.audit import auditing
 from rolecall_common.clock import Clock, SystemClock
@@ -44,10 +46,12 @@ async def run(settings: Settings) -> None:
         node = Node(cache, clock)
         follower = Follower(_access(settings), trust, node, clock, dice)
         upstream = _upstream(settings.door, clock)
+        each = room_for(2 * MOST_IN_ALL) // 2  # There are two doors.
+        rules = DoorRules(settings.door.allowed_hosts, settings.door.hold, each)
         door = Door(
             cache,
             clock,
-            DoorRules(settings.door.allowed_hosts, settings.door.hold),
+            rules,
             on_unknown=follower.resolve,
             first_serve=recorder.first_serve,
         )
@@ -59,7 +63,7 @@ async def run(settings: Settings) -> None:
         container = ContainerDoor(
             cache,
             clock,
-            DoorRules(settings.door.allowed_hosts, settings.door.hold),
+            rules,
             on_unknown=follower.resolve,
             first_serve=recorder.first_serve,
             beside=door,

@@ -1,50 +1,47 @@
-"""Many things that each wait equally long, and one timer for all: the first in is the first due."""
+"""Drops clients by whose deadline nothing has come, with one timer for all of them."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Generic, TypeVar
+import math
+from collections.abc import Iterable
 
-T = TypeVar("T")
+from rolecall_agent.desk import Client
+
+SPACING = 0.05  # seconds between two looks: nobody is dropped too early, and nobody later than that
 
 
-class Deadlines(Generic[T]):
-    """Calls *expired* with each item that was started and not stopped within *after* seconds.
+class Deadlines:
+    """Looks at *clients* when the next deadline has come.
 
-    A timer for each connection would cost more than all else at its opening.
+    A timer for each connection would cost more than all else at its opening. A client may put its
+    deadline off by itself; `watch` must be told of one that may come before all others.
     """
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, after: float, expired: Callable[[T], None]
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, clients: Iterable[Client]) -> None:
         self._loop = loop
-        self._after = after
-        self._expired = expired
-        self._due: dict[T, float] = {}  # In the order of their moments.
+        self._clients = clients
+        self._next = math.inf
         self._timer: asyncio.TimerHandle | None = None
 
-    def start(self, item: T) -> None:
-        """Begin to wait for *item*; where it waits already, its moment stays."""
-        if item in self._due:
-            return
-        moment = self._loop.time() + self._after
-        self._due[item] = moment
-        if self._timer is None:
-            self._timer = self._loop.call_at(moment, self._fire)
-
-    def stop(self, item: T) -> None:
-        self._due.pop(item, None)
+    def watch(self, moment: float) -> None:
+        """See to it that there is a look at *moment*, or before."""
+        if moment < self._next:
+            self.close()
+            self._next = moment
+            self._timer = self._loop.call_at(moment, self._look)
 
     def close(self) -> None:
-        self._due.clear()
+        self._next = math.inf
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def _fire(self) -> None:
-        self._timer = None
-        now = self._loop.time()
-        for item in [each for each, moment in self._due.items() if moment <= now]:
-            self._due.pop(item, None)
-            self._expired(item)
-        if self._due and self._timer is None:
-            self._timer = self._loop.call_at(next(iter(self._due.values())), self._fire)
+    def _look(self) -> None:
+        self.close()
+        now, nearest = self._loop.time(), math.inf
+        for client in tuple(self._clients):
+            if client.due > now:
+                nearest = min(nearest, client.due)
+            else:
+                client.kill()
+        if nearest < math.inf:
+            self.watch(max(nearest, now + SPACING))

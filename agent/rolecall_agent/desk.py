@@ -37,21 +37,24 @@ class Parked:
 class Client(Protocol):
     """A connection, as its door sees it."""
 
-    last_active: float  # On the loop's clock.
+    __slots__ = ()
 
-    @property
-    def is_parked(self) -> bool: ...
+    due: float  # When it is dropped, on the loop's clock; infinity while it waits for us.
 
     def retry(self) -> None:
         """Ask again for the parked request: something about its pod has changed."""
         ...
 
     def wait_turn(self) -> None:
-        """Answer nothing until `take_turn`: this pod has too many connections at once."""
+        """Read and answer nothing until `take_turn`: its pod has too many connections at once."""
         ...
 
     def take_turn(self) -> None:
         """Go on with what has come meanwhile."""
+        ...
+
+    def go_on(self) -> None:
+        """Take up what was left so that other pods had their turn."""
         ...
 
     def shut(self) -> None:
@@ -59,8 +62,25 @@ class Client(Protocol):
         ...
 
     def kill(self) -> None:
-        """Drop the connection: its head is too slow, or it has been idle for too long."""
+        """Drop the connection: its deadline has passed, or others need its place."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a client may take, in seconds."""
+
+    head: float  # For a request's head, from its first byte or from the connection's beginning.
+    idle: float  # Without a request.
+    reader: float  # Without reading answers that are written.
+    line: float  # Until its turn has come. Who has waited that long is gone, and cannot be seen.
+
+
+class Pacing(Protocol):
+    """Who may have another request answered in this turn of the loop."""
+
+    def may_go(self, client: Client, address: Address) -> bool: ...
+    def leave(self, client: Client, address: Address) -> None: ...
 
 
 class Desk(Protocol):
@@ -68,13 +88,14 @@ class Desk(Protocol):
 
     loop: asyncio.AbstractEventLoop
     hold: float  # seconds
+    patience: Patience
+    pace: Pacing
     cache: Cache
     memory: Memory
 
-    def opened(self, client: Client, host: str) -> Address: ...
+    def opened(self, client: Client, host: str) -> Address | None: ...
     def closed(self, client: Client, peer: Address) -> None: ...
-    def head_awaited(self, client: Client, *, partial: bool) -> None: ...
-    def idles(self, client: Client) -> None: ...
+    def watch(self, moment: float) -> None: ...
     def find(self, path: bytes) -> Target: ...
     def is_own_host(self, host: bytes | None, transport: asyncio.Transport) -> bool: ...
     def now(self) -> datetime: ...

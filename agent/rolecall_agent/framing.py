@@ -7,43 +7,43 @@ HOPELESS = b""
 
 
 class Framing:
-    """Keeps what no whole head has been found in yet."""
+    """Keeps what was read and not taken yet: a read's worth, and the part of a head before it."""
 
-    __slots__ = ("_rest",)
+    __slots__ = ("_start", "_text")
 
     def __init__(self) -> None:
-        self._rest = b""
-
-    def cut(self, data: bytes, most: int) -> list[bytes]:
-        """Add *data*; return up to *most* whole heads, in order."""
-        text = self._rest + data if self._rest else data
-        heads: list[bytes] = []
-        start = 0
-        while len(heads) < most:
-            end = text.find(HEAD_END, start)
-            if end < 0:
-                start = self._refuse_hopeless(text, start, heads)
-                break
-            heads.append(text[start : end + len(HEAD_END)])
-            start = end + len(HEAD_END)
-        self._rest = text[start:]
-        return heads
-
-    def clear(self) -> None:
-        self._rest = b""
+        self._text = b""
+        self._start = 0  # What is before it was taken.
 
     @property
     def is_empty(self) -> bool:
-        return not self._rest
+        return not self._text
 
     @property
     def has_whole(self) -> bool:
-        """Whether a whole head is there that *most* has left behind."""
-        return HEAD_END in self._rest
+        """Whether `take` would return a head."""
+        return HEAD_END in self._text[self._start :]
 
-    @staticmethod
-    def _refuse_hopeless(text: bytes, start: int, heads: list[bytes]) -> int:
-        if start < len(text) and is_hopeless(text[start:]):
-            heads.append(HOPELESS)
-            return len(text)
-        return start
+    def feed(self, data: bytes) -> None:
+        self._text = self._text[self._start :] + data if self._text else data
+        self._start = 0
+
+    def take(self) -> bytes | None:
+        """Return the next head; None where more must come first, and HOPELESS where none can."""
+        text, start = self._text, self._start
+        end = text.find(HEAD_END, start)
+        if end < 0:
+            if start < len(text) and is_hopeless(text[start:]):
+                self.clear()
+                return HOPELESS
+            return None
+        stop = end + len(HEAD_END)
+        if stop == len(text):
+            self.clear()
+        else:
+            self._start = stop
+        return text[start:stop]
+
+    def clear(self) -> None:
+        self._text = b""
+        self._start = 0

@@ -17,41 +17,46 @@ from rolecall_agent import routes
 from rolecall_agent.cache import Cache
 from rolecall_agent.connection import Connection
 from rolecall_agent.deadlines import Deadlines
-from rolecall_agent.desk import Asked, Client, Parked
+from rolecall_agent.desk import Asked, Client, Pacing, Parked, Patience
 from rolecall_agent.hosts import names_of
 from rolecall_agent.memory import Memory, Remembered
+from rolecall_agent.pace import Pace
 from rolecall_agent.renderer import Renderer
 from rolecall_agent.routes import Target
 from rolecall_agent.tally import Tally
-from rolecall_agent.turns import Turns
+from rolecall_agent.turns import MOST_IN_ALL, Turns
 from rolecall_agent.verdicts import Ending, Serve, Verdict
 from rolecall_common.clock import Clock
 from rolecall_proto.values import Address, Assignment, PodUid, Session, plain
 
 HOLD = timedelta(milliseconds=900)  # SDKs give up after a second.
-HEAD_WAIT = 5.0  # seconds for a request's head; contract §5
-IDLE_WAIT = 75.0  # seconds without a request: as long as nginx waits
+# A head: contract §5. Without a request: as long as nginx waits. No SDK waits for ten seconds.
+PATIENCE = Patience(head=5.0, idle=75.0, reader=10.0, line=10.0)
 LAST_ANSWERS = 1.0  # seconds that clients have, at the end, to take what is written
 BACKLOG = 4096  # connections that the kernel keeps for us while the agent restarts or is busy
+# Bytes of one connection that the kernel takes in and keeps for us: a head is 8 KiB at the most,
+# and a read brings no more than half as much again. Bytes of answers that it keeps for its client.
+_INCOMING, _OUTGOING = 8 * 1024, 32 * 1024
 _MOST_PEERS = 4096  # addresses whose parsed form is remembered; a node has some hundred pods
 _SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class DoorRules:
-    """How a door behaves: *hosts* are those that are allowed besides its well-known addresses."""
+    """How a door behaves.
+
+    *hosts* are those that are allowed besides its well-known addresses, *connections* how many it
+    may have open at once.
+    """
 
     hosts: Collection[str] = ()
     hold: timedelta = HOLD
+    connections: int = MOST_IN_ALL
 
 
+FirstServe = Callable[[Assignment, Session, str], None]
 # An address, or a socket that is bound to one already, and may have connections waiting.
 Where = tuple[str, int] | socket.socket
-FirstServe = Callable[[Assignment, Session, str], None]
-
-
-def _kill(client: Client) -> None:
-    client.kill()
 
 
 class Hall(abc.ABC):
@@ -79,12 +84,13 @@ class Hall(abc.ABC):
         self._memory_until = 0.0  # On the loop's clock: where this second ends.
         self._renderer = Renderer()
         self._peers: dict[str, Address] = {}
-        self._connections: set[Client] = set()
         self._empty = asyncio.Event()
-        self._turns = Turns()
+        self._turns = Turns(in_all=rules.connections)
+        self.pace: Pacing = Pace(self.loop)
+        self.patience = PATIENCE
         self._last_served: dict[PodUid, str] = {}  # The access key id that was audited last.
-        self._slow_heads: Deadlines[Client] = Deadlines(self.loop, HEAD_WAIT, _kill)
-        self._idle: Deadlines[Client] = Deadlines(self.loop, IDLE_WAIT, self._idled)
+        self._deadlines = Deadlines(self.loop, self._turns)
+        self.watch = self._deadlines.watch
 
     @property
     def tally(self) -> Tally:
@@ -94,7 +100,7 @@ class Hall(abc.ABC):
 
     @property
     def open_connections(self) -> int:
-        return len(self._connections)
+        return len(self._turns)
 
     @property
     @abc.abstractmethod
@@ -110,43 +116,32 @@ class Hall(abc.ABC):
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self._close)
             bound = []
-            for where in listen:
-                server = await self._serve_at(where)
+            for server in await self._listen(listen):
                 stack.callback(server.close)
+                for each in server.sockets:
+                    each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _INCOMING)
+                    each.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _OUTGOING)
                 bound += [each.getsockname()[:2] for each in server.sockets]
             self._hosts |= {name for address in bound for name in names_of(*address)}
             yield bound
 
     # What connections need of the door (`desk.Desk`).
 
-    def opened(self, client: Client, host: str) -> Address:
-        self._connections.add(client)
-        self._slow_heads.start(client)
+    def opened(self, client: Client, host: str) -> Address | None:
+        """Return who *client* is; None where there is no place for it."""
         address = self._peers.get(host)
         if address is None:
             if len(self._peers) >= _MOST_PEERS:
                 self._peers.clear()
             # A link-local peer comes with its link's name, which is no part of who it is.
             address = self._peers[host] = plain(ip_address(host.partition("%")[0]))
-        self._turns.enter(client, address)
-        return address
+        return address if self._turns.enter(client, address) else None
 
     def closed(self, client: Client, peer: Address) -> None:
         self._turns.leave(client, peer)
-        self._connections.discard(client)
-        if not self._connections:
+        self.pace.leave(client, peer)
+        if not self._turns:
             self._empty.set()
-        self._slow_heads.stop(client)
-        self._idle.stop(client)
-
-    def head_awaited(self, client: Client, *, partial: bool) -> None:
-        if partial:
-            self._slow_heads.start(client)
-        else:
-            self._slow_heads.stop(client)
-
-    def idles(self, client: Client) -> None:
-        self._idle.start(client)
 
     def is_own_host(self, host: bytes | None, transport: asyncio.Transport) -> bool:
         """Whether *host* is an address of ours: no name that a page could rebind (contract §5)."""
@@ -195,6 +190,9 @@ class Hall(abc.ABC):
 
     # What the doors share.
 
+    async def _listen(self, listen: Iterable[Where]) -> list[asyncio.Server]:
+        return [await self._serve_at(where) for where in listen]
+
     async def _serve_at(self, where: Where) -> asyncio.Server:
         if isinstance(where, socket.socket):
             return await self.loop.create_server(
@@ -212,19 +210,12 @@ class Hall(abc.ABC):
             self._last_served[uid] = key_id
             self._first_serve(serve.assignment, session, self.name)
 
-    def _idled(self, client: Client) -> None:
-        if client.is_parked or self.loop.time() - client.last_active < IDLE_WAIT:
-            self._idle.start(client)
-        else:
-            client.kill()
-
     async def _close(self) -> None:
         self._empty.clear()
-        for connection in tuple(self._connections):
+        for connection in tuple(self._turns):
             connection.shut()
         # The last answers leave in a turn of the loop, which must not end before.
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LAST_ANSWERS if self._connections else 0):
+            async with asyncio.timeout(LAST_ANSWERS if self._turns else 0):
                 await self._empty.wait()
-        self._slow_heads.close()
-        self._idle.close()
+        self._deadlines.close()

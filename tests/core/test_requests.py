@@ -9,6 +9,13 @@ from rolecall_agent.requests import LONGEST_HEAD, parse
 HEAD = b"GET /latest HTTP/1.1\r\nHost: 169.254.169.254\r\n\r\n"
 
 
+def heads_of(data: bytes, framing: Framing | None = None) -> list[bytes]:
+    """Return every head that *framing* gives after *data*."""
+    framing = framing or Framing()
+    framing.feed(data)
+    return list(iter(framing.take, None))
+
+
 def test_a_request_is_what_the_door_looks_at() -> None:
     """The query is dropped, values are trimmed, names have no case."""
     request = parse(
@@ -42,32 +49,37 @@ def test_pieces_make_the_same_heads_as_the_whole(cuts: list[int]) -> None:
     """Where TCP cuts makes no difference."""
     text, framing, heads = HEAD * 3, Framing(), []
     for cut in cuts:
-        heads += framing.cut(text[:cut], 100)
+        heads += heads_of(text[:cut], framing)
         text = text[cut:]
-    heads += framing.cut(text, 100)
+    heads += heads_of(text, framing)
 
     assert heads == [HEAD] * 3
     assert framing.is_empty
 
 
-def test_what_is_too_many_is_left_for_later() -> None:
-    """The rest is there when it is asked for."""
+def test_what_is_not_taken_stays() -> None:
+    """It is there when it is asked for, and what comes then is behind it."""
     framing = Framing()
+    framing.feed(HEAD * 2 + HEAD[:9])
+    first = framing.take()
+    before = framing.has_whole, framing.is_empty
+    rest = heads_of(HEAD[9:], framing)
 
-    assert framing.cut(HEAD * 5, 3) == [HEAD] * 3
-    assert framing.has_whole
-    assert framing.cut(b"", 100) == [HEAD] * 2
+    assert first == HEAD
+    assert before == (True, False)
+    assert rest == [HEAD] * 2
+    assert (framing.has_whole, framing.is_empty) == (False, True)
 
 
 def test_hope_ends_as_soon_as_it_can_be_told() -> None:
     """Nobody waits five seconds for the rest of a head that can only be wrong."""
-    assert Framing().cut(b"GET /x HTTP/1.1\n", 9) == [HOPELESS]
-    assert Framing().cut(b"GET /x\r\n", 9) == [HOPELESS]
-    assert Framing().cut(b"x" * LONGEST_HEAD, 9) == [HOPELESS]
-    assert Framing().cut(HEAD + b"\x16\x03\x01\n", 9) == [HEAD, HOPELESS]
+    assert heads_of(b"GET /x HTTP/1.1\n") == [HOPELESS]
+    assert heads_of(b"GET /x\r\n") == [HOPELESS]
+    assert heads_of(b"x" * LONGEST_HEAD) == [HOPELESS]
+    assert heads_of(HEAD + b"\x16\x03\x01\n") == [HEAD, HOPELESS]
 
 
 def test_hope_remains_while_it_can_become_a_head() -> None:
     """Between a carriage return and its line feed too."""
     for end in range(1, len(HEAD)):
-        assert Framing().cut(HEAD[:end], 9) == []
+        assert heads_of(HEAD[:end]) == []

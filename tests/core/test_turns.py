@@ -1,21 +1,27 @@
-"""Whose turn it is when one pod opens more connections than it needs."""
+"""Whose turn it is when one pod opens more connections, or asks more, than it needs."""
 
+import math
+from collections.abc import Callable
+from functools import partial
 from ipaddress import ip_address
 
+from rolecall_agent.deadlines import SPACING, Deadlines
+from rolecall_agent.pace import Pace
 from rolecall_agent.turns import Turns
 
 POD = ip_address("10.0.0.1")
 OTHER = ip_address("10.0.0.2")
+THIRD = ip_address("10.0.0.3")
 
 
 class Caller:
     """A connection that only knows whether it may be answered."""
 
-    last_active = 0.0
-    is_parked = False
-
-    def __init__(self) -> None:
+    def __init__(self, due: float = math.inf) -> None:
         self.may_go = True
+        self.is_alive = True
+        self.due = due
+        self.on_turn: Callable[[], None] = lambda: None
 
     def wait_turn(self) -> None:
         self.may_go = False
@@ -23,27 +29,78 @@ class Caller:
     def take_turn(self) -> None:
         self.may_go = True
 
+    def go_on(self) -> None:
+        self.on_turn()
+
     def retry(self) -> None: ...
     def shut(self) -> None: ...
-    def kill(self) -> None: ...
+
+    def kill(self) -> None:
+        self.is_alive, self.due = False, math.inf
+
+
+class Loop:
+    """A loop that a test turns by hand."""
+
+    def __init__(self) -> None:
+        self.moment = 0.0
+        self.soon: list[Callable[[], None]] = []
+        self.timers: list[Loop.Timer] = []
+
+    class Timer:
+        def __init__(self, moment: float, call: Callable[[], None]) -> None:
+            self.moment, self.call, self.is_cancelled = moment, call, False
+
+        def cancel(self) -> None:
+            self.is_cancelled = True
+
+    def time(self) -> float:
+        return self.moment
+
+    def call_soon(self, call: Callable[[], None]) -> None:
+        self.soon.append(call)
+
+    def call_at(self, moment: float, call: Callable[[], None]) -> "Loop.Timer":
+        self.timers.append(Loop.Timer(moment, call))
+        return self.timers[-1]
+
+    def turn(self) -> None:
+        calls, self.soon = self.soon, []
+        for call in calls:
+            call()
+
+    def run_to(self, moment: float) -> None:
+        """Fire every timer that is due by *moment*, each at its own time."""
+        while due := [each for each in self.timers if each.moment <= moment]:
+            first = min(due, key=lambda timer: timer.moment)
+            self.timers.remove(first)
+            if not first.is_cancelled:
+                self.moment = max(self.moment, first.moment)
+                first.call()
+        self.moment = moment
+
+
+def entered(turns: Turns, count: int, address: object = POD) -> list[Caller]:
+    callers = [Caller() for _ in range(count)]
+    for caller in callers:
+        assert turns.enter(caller, address)
+    return callers
 
 
 def test_each_pod_has_its_own_line() -> None:
     """Beyond the limit a pod's connections wait; another pod's do not."""
-    turns, callers, other = Turns(most=2), [Caller() for _ in range(3)], Caller()
-    for caller in callers:
-        turns.enter(caller, POD)
-    turns.enter(other, OTHER)
+    turns = Turns(most=2)
+    callers, [other] = entered(turns, 3), entered(turns, 1, OTHER)
 
     assert [caller.may_go for caller in callers] == [True, True, False]
     assert other.may_go
+    assert (len(turns), set(turns)) == (4, {*callers, other})
 
 
 def test_the_first_in_line_is_the_next() -> None:
     """One goes, one comes."""
-    turns, callers = Turns(most=1), [Caller() for _ in range(3)]
-    for caller in callers:
-        turns.enter(caller, POD)
+    turns = Turns(most=1)
+    callers = entered(turns, 3)
     turns.leave(callers[0], POD)
 
     assert [caller.may_go for caller in callers[1:]] == [True, False]
@@ -51,11 +108,10 @@ def test_the_first_in_line_is_the_next() -> None:
 
 def test_who_leaves_the_line_frees_nothing() -> None:
     """A waiting connection that is closed was nobody's turn."""
-    turns, callers = Turns(most=1), [Caller() for _ in range(4)]
-    for caller in callers[:3]:
-        turns.enter(caller, POD)
+    turns = Turns(most=1)
+    callers = entered(turns, 3)
     turns.leave(callers[1], POD)
-    turns.enter(callers[3], POD)
+    callers += entered(turns, 1)
     waiting = [caller.may_go for caller in callers[2:]]
     turns.leave(callers[0], POD)
 
@@ -65,12 +121,152 @@ def test_who_leaves_the_line_frees_nothing() -> None:
 
 def test_nothing_is_kept_of_who_has_gone() -> None:
     """After the last connection a pod may open as many as before."""
-    turns = Turns(most=1)
+    turns = Turns(most=1, line=1)
     for _ in range(3):
-        one, two = Caller(), Caller()
-        turns.enter(one, POD)
-        turns.enter(two, POD)
+        one, two = entered(turns, 2)
         turns.leave(one, POD)
         turns.leave(two, POD)
 
         assert two.may_go
+        assert (len(turns), list(turns)) == (0, [])
+
+
+def test_a_line_has_an_end() -> None:
+    """There is no place for one more of that pod, and there is for others."""
+    turns = Turns(most=1, line=2)
+    callers = entered(turns, 3)
+    one_more = turns.enter(Caller(), POD)
+    entered(turns, 1, OTHER)
+    turns.leave(callers[1], POD)
+    entered(turns, 1)
+
+    assert not one_more
+    assert len(turns) == 4
+
+
+def test_who_never_had_a_place_gives_up_none() -> None:
+    """It leaves all the same, when its connection is closed."""
+    turns, stranger = Turns(most=1, line=0), Caller()
+    [caller] = entered(turns, 1)
+    turns.enter(stranger, POD)
+    turns.leave(stranger, POD)
+    turns.leave(stranger, OTHER)
+
+    assert list(turns) == [caller]
+
+
+def test_when_all_places_are_taken_who_has_most_gives_one_up() -> None:
+    """Its newest connection, of its line first; who has few never pays for who has many."""
+    turns = Turns(most=2, line=9, in_all=6)
+    many, few = entered(turns, 5), entered(turns, 1, OTHER)
+    few += entered(turns, 1, OTHER)
+    few += entered(turns, 1, THIRD)
+
+    assert [caller.is_alive for caller in many] == [True, True, True, False, False]
+    assert all(caller.is_alive for caller in few)
+    assert len(turns) == 6
+
+
+def test_who_has_most_takes_no_place_of_others() -> None:
+    """Nor do two that have the same take each other's in turn."""
+    turns = Turns(most=9, in_all=4)
+    one, two = entered(turns, 2), entered(turns, 2, OTHER)
+
+    assert not turns.enter(Caller(), POD)
+    assert not turns.enter(Caller(), OTHER)
+    assert all(caller.is_alive for caller in one + two)
+
+
+def test_a_share_is_had_in_each_turn_of_the_loop() -> None:
+    """What is more waits for the next turn, and others have a share of their own."""
+    loop, one, other = Loop(), Caller(), Caller()
+    pace = Pace(loop, share=2)
+    first = [pace.may_go(one, POD) for _ in range(3)]
+    others = pace.may_go(other, OTHER)
+    loop.turn()
+    second = [pace.may_go(one, POD) for _ in range(3)]
+
+    assert (first, others, second) == ([True, True, False], True, [True, True, False])
+
+
+def test_the_connections_of_a_pod_go_on_in_turn() -> None:
+    """Who has had a share stands at the end of its pod's line with what is left."""
+    loop, answered = Loop(), ""
+    pace, left = Pace(loop, share=2), {Caller(): name * 3 for name in "abc"}
+
+    def ask(caller: Caller) -> None:
+        nonlocal answered
+        while left[caller] and pace.may_go(caller, POD):
+            answered += left[caller][0]
+            left[caller] = left[caller][1:]
+
+    for caller in left:
+        caller.on_turn = partial(ask, caller)
+        ask(caller)
+    while loop.soon:
+        answered += "|"
+        loop.turn()
+
+    assert answered == "aa|ab|cc|bb|c|"
+
+
+def test_who_has_left_is_not_called_again() -> None:
+    """A closed connection has nothing to go on with."""
+    loop, caller, called = Loop(), Caller(), []
+    pace = Pace(loop, share=1)
+    caller.on_turn = lambda: called.append(caller)
+    for _ in range(2):
+        pace.may_go(caller, POD)
+    pace.leave(caller, POD)
+    pace.leave(caller, OTHER)
+    loop.turn()
+
+    assert called == []
+
+
+def test_a_deadline_ends_on_time() -> None:
+    """However often it was put off, and whatever the others' are."""
+    loop = Loop()
+    callers = [Caller(due=75.0), Caller(due=75.0), Caller(due=5.0)]
+    deadlines = Deadlines(loop, callers)
+    for caller in callers:
+        deadlines.watch(caller.due)
+    callers[0].due = 76.0  # It was active a second later, and told nobody.
+    dead = []
+    for moment in (4.99, 5.0 + SPACING, 74.99, 75.0 + SPACING, 75.99, 76.0 + SPACING):
+        loop.run_to(moment)
+        dead.append([not caller.is_alive for caller in callers])
+
+    assert dead == [
+        [False, False, False],
+        [False, False, True],
+        [False, False, True],
+        [False, True, True],
+        [False, True, True],
+        [True, True, True],
+    ]
+    assert [timer for timer in loop.timers if not timer.is_cancelled] == []
+
+
+def test_a_nearer_deadline_comes_first() -> None:
+    """A client that begins a head has less time than it had before."""
+    loop, caller = Loop(), Caller(due=75.0)
+    deadlines = Deadlines(loop, [caller])
+    deadlines.watch(75.0)
+    caller.due = 5.0
+    deadlines.watch(5.0)
+    loop.run_to(5.0)
+
+    assert not caller.is_alive
+
+
+def test_who_waits_for_us_has_no_deadline() -> None:
+    """And nobody looks while all do."""
+    loop, caller = Loop(), Caller(due=5.0)
+    deadlines = Deadlines(loop, [caller])
+    deadlines.watch(5.0)
+    caller.due = math.inf
+    loop.run_to(1000.0)
+
+    assert caller.is_alive
+    assert loop.timers == []

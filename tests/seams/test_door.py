@@ -1,8 +1,10 @@
 """The metadata door over real sockets: holding, waking, ending, and what it counts."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -26,6 +28,7 @@ from rolecall_agent import hall
 from rolecall_agent.endings import Ending
 from rolecall_agent.follow import Statistics as StreamStatistics
 from rolecall_agent.metrics import METRICS, AgentCollector
+from rolecall_agent.pace import SHARE
 from rolecall_agent.routes import Route
 from rolecall_agent.trust import Trust
 from rolecall_agent.turns import Turns
@@ -44,8 +47,10 @@ from rolecall_proto.values import (
 OWN = "127.0.0.2"
 LIST = request()
 DOCUMENT = request(f"{ROLES}/reader")
+LARGE = request(f"{ROLES}/", f"X: {'x' * 4000}")
 TTL = "X-aws-ec2-metadata-token-ttl-seconds: 60"
 PUT = request("/latest/api/token", TTL, method="PUT")
+PATIENCE = hall.PATIENCE
 LONG = timedelta(seconds=60)  # A hold that a test ends by an event, or loses.
 
 
@@ -287,7 +292,7 @@ async def test_a_request_in_pieces_is_one_request(rig: Rig) -> None:
 
 async def test_a_slow_head_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever has begun a request ends it in time; a byte now and then buys nothing."""
-    monkeypatch.setattr(hall, "HEAD_WAIT", 0.05)
+    monkeypatch.setattr(hall, "PATIENCE", replace(PATIENCE, head=0.05))
     async with door_rig() as rig:
         rig.snapshot(*known(pod(OWN)))
         async with rig.client() as silent, rig.client() as slow:
@@ -301,7 +306,7 @@ async def test_a_head_that_is_answered_from_memory_came_in_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A connection whose first request is a known one is as good as any, and may go on."""
-    monkeypatch.setattr(hall, "HEAD_WAIT", 0.05)
+    monkeypatch.setattr(hall, "PATIENCE", replace(PATIENCE, head=0.05))
     async with door_rig() as rig:
         rig.snapshot(*known(pod(OWN)))
         async with rig.client() as first, rig.client() as second, rig.client() as silent:
@@ -319,7 +324,7 @@ async def test_an_idle_connection_is_closed_and_a_busy_one_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The wait begins anew with each answer, one from memory included."""
-    monkeypatch.setattr(hall, "IDLE_WAIT", 0.05)
+    monkeypatch.setattr(hall, "PATIENCE", replace(PATIENCE, idle=0.05))
     async with door_rig() as rig:
         rig.snapshot(*known(pod(OWN)))
         loop = asyncio.get_running_loop()
@@ -348,7 +353,7 @@ async def test_a_client_that_does_not_read_is_not_read_from(rig: Rig) -> None:
 
 async def test_one_pod_s_connections_stand_in_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond so many at once they wait for one another, and nobody else waits for them."""
-    monkeypatch.setattr(hall, "Turns", lambda: Turns(1))
+    monkeypatch.setattr(hall, "Turns", lambda in_all: Turns(1, 1, in_all))
     async with door_rig() as rig:
         rig.snapshot(*known(pod(OWN), pod("127.0.0.3")))
         first_in_line = rig.client()
@@ -366,6 +371,182 @@ async def test_one_pod_s_connections_stand_in_line(monkeypatch: pytest.MonkeyPat
 
     assert open_before == 2
     assert (neighbour.status, again.status, late.status) == (200, 200, 200)
+
+
+async def test_who_stands_in_line_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it sends stays in the kernel, and at its sender, until its turn has come."""
+    monkeypatch.setattr(hall, "Turns", lambda in_all: Turns(1, 1, in_all))
+    async with door_rig() as rig:
+        rig.snapshot(*known(pod(OWN)))
+        first_in_line = rig.client()
+        first = await first_in_line.__aenter__()
+        async with rig.client() as second, rig.client("127.0.0.3") as neighbour:
+            await rig.until(lambda: rig.door.open_connections == 3)
+            second.send(LARGE * 1000)
+            for _ in range(50):  # Any number of turns in which it could be read.
+                neighbour.send(request("/x"))
+                await neighbour.answer()
+            [_, in_line, _] = rig.door._turns  # noqa: SLF001 - what it keeps is nobody's business
+            kept = len(in_line._framing._text)  # noqa: SLF001 - as above
+            first.send(LIST)
+            await first.answer()
+            await first_in_line.__aexit__(None, None, None)
+            answers = await second.rest()
+
+    assert kept == 0
+    assert [answer.status for answer in answers] == [200] * 1000
+
+
+async def test_what_is_behind_a_waiting_request_is_not_read() -> None:
+    """One read's worth is here at the most, however much was sent."""
+    async with door_rig(hold=LONG) as rig:
+        rig.snapshot()
+        async with rig.client() as client:
+            client.send(LIST)
+            await rig.parked.wait()
+            client.send(LARGE * 1000)
+            [connection] = rig.door._turns  # noqa: SLF001 - as above
+            await rig.until(lambda: not connection._transport.is_reading())  # noqa: SLF001 - as above
+            kept = len(connection._framing._text)  # noqa: SLF001 - as above
+            rig.tell(*known(pod(OWN)))
+            answers = await client.rest()
+
+    assert 0 < kept <= 16 * 1024
+    assert len(answers) == 1001
+
+
+async def test_too_many_connections_of_one_pod_are_dropped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Beyond its line there is no place; its neighbour has one."""
+    monkeypatch.setattr(hall, "Turns", lambda in_all: Turns(1, 1, in_all))
+    async with door_rig() as rig:
+        rig.snapshot(*known(pod(OWN), pod("127.0.0.3")))
+        async with rig.client() as first, rig.client(), rig.client() as third:
+            assert await third.until_closed() == []
+
+            first.send(LIST)
+            [neighbour] = await rig.ask(LIST, "127.0.0.3")
+            assert ((await first.answer()).status, neighbour.status) == (200, 200)
+            assert rig.door.open_connections == 2
+
+
+async def test_who_stands_in_line_for_too_long_is_dropped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No SDK waits that long, and one that has gone cannot be seen from here."""
+    monkeypatch.setattr(hall, "PATIENCE", replace(PATIENCE, line=0.05))
+    monkeypatch.setattr(hall, "Turns", lambda in_all: Turns(1, 1, in_all))
+    async with door_rig() as rig:
+        rig.snapshot(*known(pod(OWN)))
+        async with rig.client() as first, rig.client() as second:
+            second.send(LIST)
+
+            assert await second.until_closed() == []
+            first.send(LIST)
+            assert (await first.answer()).status == 200
+
+
+async def test_a_turn_begins_the_time_for_a_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who was in line for longer than a head may take has its whole time then."""
+    monkeypatch.setattr(hall, "PATIENCE", replace(PATIENCE, head=0.1))
+    monkeypatch.setattr(hall, "Turns", lambda in_all: Turns(1, 1, in_all))
+    async with door_rig() as rig:
+        rig.snapshot(*known(pod(OWN)))
+        async with rig.client() as silent, rig.client() as second:
+            second.send(LIST[:-1])
+            assert await silent.until_closed() == []
+            second.send(LIST[-1:])
+
+            assert (await second.answer()).status == 200
+
+
+async def test_a_client_that_never_reads_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not waited for beyond a deadline of its own."""
+    monkeypatch.setattr(hall, "PATIENCE", replace(PATIENCE, reader=0.05))
+    async with door_rig() as rig:
+        rig.snapshot(*known(pod(OWN)))
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.bind((OWN, 0))
+        sock.connect(("127.0.0.1", rig.port))
+        sock.setblocking(False)  # noqa: FBT003 - the socket's own signature
+        await asyncio.get_running_loop().sock_sendall(sock, DOCUMENT * 300)
+        await rig.until(lambda: rig.door.open_connections == 1)
+        await rig.until(lambda: rig.door.open_connections == 0)
+        sock.close()
+
+
+async def test_a_client_that_closes_and_never_reads_is_dropped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An answer that ends the connection is not kept for it for ever either."""
+    monkeypatch.setattr(hall, "PATIENCE", replace(PATIENCE, reader=0.05))
+    async with door_rig() as rig:
+        rig.snapshot(*known(pod(OWN)))
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.bind((OWN, 0))
+        sock.connect(("127.0.0.1", rig.port))
+        sock.sendall(DOCUMENT * 60 + request(f"{ROLES}/reader", "Connection: close"))
+        await rig.until(lambda: rig.door.open_connections == 1)
+        await rig.until(lambda: rig.door.open_connections == 0)
+        sock.close()
+
+
+async def test_a_punctual_pipeliner_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Part of the next head is always here, and never the same one for long."""
+    monkeypatch.setattr(hall, "PATIENCE", replace(PATIENCE, head=0.1))
+    async with door_rig() as rig:
+        rig.snapshot(*known(pod(OWN)))
+        loop = asyncio.get_running_loop()
+        async with rig.client() as client:
+            begun = loop.time()
+            client.send(LIST[:9])
+            while loop.time() - begun < 0.35:
+                client.send(LIST[9:] + LIST[:9])
+                assert (await client.answer()).status == 200
+
+            assert await client.until_closed() == []  # The last one was never ended.
+            assert loop.time() - begun < 1
+
+
+async def test_an_idle_connection_is_closed_on_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was active for a while is idle from its last request on, and not a period longer."""
+    monkeypatch.setattr(hall, "PATIENCE", replace(PATIENCE, idle=0.3))
+    async with door_rig() as rig:
+        rig.snapshot(*known(pod(OWN)))
+        loop = asyncio.get_running_loop()
+        async with rig.client() as client:
+            begun = loop.time()
+            while loop.time() - begun < 0.1:
+                client.send(LIST)
+                await client.answer()
+            last = loop.time()
+            await client.until_closed()
+
+            assert 0.25 < loop.time() - last < 0.45
+
+
+async def test_a_pod_that_asks_too_much_waits_for_itself() -> None:
+    """Its neighbour is answered meanwhile, though it asks later."""
+    async with door_rig() as rig:
+        rig.snapshot(*known(pod(OWN), pod("127.0.0.3")))
+        async with contextlib.AsyncExitStack() as stack:
+            noisy = [await stack.enter_async_context(rig.client()) for _ in range(20)]
+            quiet = await stack.enter_async_context(rig.client("127.0.0.3"))
+            await rig.until(lambda: rig.door.open_connections == 21)
+            for number, client in enumerate(noisy):
+                asked = [request(f"{ROLES}/{number}-{each}") for each in range(100)]
+                client.send(b"".join(asked))
+            quiet.send(LIST)
+            answer = await quiet.answer()
+            answered = rig.door.tally.requests[Route.ROLE_DOCUMENT, 404, Outcome.NOT_FOUND]
+            statuses = {each.status for client in noisy for each in await client.rest()}
+
+    assert answer.status == 200
+    assert answered <= 10 * SHARE
+    assert statuses == {404}
 
 
 async def test_the_end_answers_who_waits() -> None:
@@ -429,7 +610,7 @@ async def test_small_answers_leave_at_once(rig: Rig) -> None:
     async with rig.client() as client:
         client.send(LIST)
         await client.answer()
-        [connection] = rig.door._connections  # noqa: SLF001 - no other way to the server's socket
+        [connection] = rig.door._turns  # noqa: SLF001 - no other way to the server's socket
         sock = connection._transport.get_extra_info("socket")  # noqa: SLF001 - as above
 
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
