@@ -75,8 +75,13 @@ async def arrivals(ground: Ground, pods: int) -> list[Arrival]:
 async def _arrive(ground: Ground, name: str, found: dict[str, Arrival]) -> None:
     arrival = found[name] = Arrival(time.perf_counter())
     await ground.at.admin.create(_deployment(name))
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            await arrival.addressed.wait()
+    except TimeoutError:
+        where = "has no address" if arrival.bound else "is not bound to a node"
+        raise RuntimeError(f"the pod of {name} {where} after {_PATIENCE:.0f} s") from None
     async with asyncio.timeout(_PATIENCE):
-        await arrival.addressed.wait()
         door, path = ground.at.port(f"{NODE}-door"), f"{ROLE_LIST}{name}"
         answer = await ask(door, path, source=arrival.address)
         while answer.status != 200:

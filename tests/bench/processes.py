@@ -73,7 +73,8 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     try:
         await asyncio.wait_for(process.wait(), 10)
     except TimeoutError:
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):  # It has ended just now.
+            process.kill()
         await process.wait()
 
 
