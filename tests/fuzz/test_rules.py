@@ -1,0 +1,128 @@
+"""A scene notices what it is there to notice: each door here breaks one rule."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from fuzz.loop import Loop
+from fuzz.scene import play
+from fuzz.wire import BrokenRuleError
+from fuzz.world import ADDRESSES
+from rolecall_agent.desk import Asked
+from rolecall_agent.door import Door
+from rolecall_agent.tokens import NONCE_SIZE, issue
+from rolecall_agent.verdicts import Ending, Refuse, Verdict
+
+SECOND = timedelta(seconds=1)
+HOST = b" HTTP/1.1\r\nHost: 169.254.169.254\r\n"
+ROLES = b"GET /latest/meta-data/iam/security-credentials/"
+LISTED = ROLES + HOST + b"\r\n"
+DOCUMENT = ROLES + b"role-1" + HOST + b"\r\n"
+
+
+class Blind(Door):
+    """Takes everybody for the first pod."""
+
+    def verdict(self, asked: Asked, now: datetime) -> Verdict:
+        asked.peer = ADDRESSES[0]
+        return super().verdict(asked, now)
+
+
+class Trusting(Door):
+    """Looks at no token."""
+
+    def verdict(self, asked: Asked, now: datetime) -> Verdict:
+        asked.request = replace(asked.request, tokens=())
+        return super().verdict(asked, now)
+
+
+class Lenient(Door):
+    """Asks nobody for a token."""
+
+    def verdict(self, asked: Asked, now: datetime) -> Verdict:
+        if not asked.request.tokens and self.cache.keys is not None:
+            given = issue(self.cache.keys.token_key, asked.peer, SECOND, now, bytes(NONCE_SIZE))
+            asked.request = replace(asked.request, tokens=(given,))
+        return super().verdict(asked, now)
+
+
+class Mute(Door):
+    """Answers no refusal."""
+
+    def answer(self, asked: Asked, ending: Ending, now: datetime, *, waited: bool) -> bytes:
+        answer = super().answer(asked, ending, now, waited=waited)
+        return b"" if isinstance(ending, Refuse) else answer
+
+
+class Careless(Door):
+    """Sends one byte more than it says."""
+
+    def answer(self, asked: Asked, ending: Ending, now: datetime, *, waited: bool) -> bytes:
+        return super().answer(asked, ending, now, waited=waited) + b"x"
+
+
+class Stale(Door):
+    """Gives whoever has had an answer the same one ever after."""
+
+    def answer(self, asked: Asked, ending: Ending, now: datetime, *, waited: bool) -> bytes:
+        answer = super().answer(asked, ending, now, waited=waited)
+        return _GIVEN.setdefault(asked.head, answer) if b" 200 " in answer else answer
+
+
+class Patient(Door):
+    """Holds for an hour."""
+
+    def verdict(self, asked: Asked, now: datetime) -> Verdict:
+        self.hold = timedelta(hours=1).total_seconds()
+        return super().verdict(asked, now)
+
+
+class Crashing(Door):
+    """Raises what no one has thought of."""
+
+    def verdict(self, asked: Asked, now: datetime) -> Verdict:
+        if not asked.request.path.isascii() or b"crash" in asked.request.path:
+            raise LookupError
+        return super().verdict(asked, now)
+
+
+_GIVEN: dict[bytes, bytes] = {}
+
+
+@pytest.fixture
+def loop() -> Iterator[Loop]:
+    """Make a loop for one scene alone: what breaks a rule may leave something on it."""
+    with contextlib.closing(Loop()) as made:
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("door", "script", "rule"),
+    [
+        (Blind, b"\xf6\x01" + LISTED, "the name of another role"),
+        (Blind, b"\xf6\x01" + DOCUMENT, "the credentials of another session"),
+        (Blind, b"\xf6\x07" + DOCUMENT, "nothing is granted to"),
+        (Blind, b"", "an entitled pod is told"),  # The scene asks by itself, too.
+        (Trusting, ROLES + HOST + b"X-aws-ec2-metadata-token: \xfd\x01\r\n\r\n", "none of this"),
+        (Lenient, b"\xf6\x02" + LISTED, "without the token"),
+        (Mute, b"GET /none" + HOST + b"\r\n", "a request without an answer"),
+        (Careless, LISTED, "no head of an answer"),
+        (Stale, DOCUMENT + b"\xf7\x20" + DOCUMENT, "the credentials of another session"),
+        (Patient, b"\xf6\x07" + LISTED, "a request without an answer"),
+    ],
+)
+def test_a_broken_rule_is_noticed(loop: Loop, door: type[Door], script: bytes, rule: str) -> None:
+    """A scene that is played to such a door ends with what is wrong."""
+    _GIVEN.clear()
+
+    with pytest.raises(BrokenRuleError, match=rule):
+        play(script, loop, door)
+
+
+def test_an_error_of_the_door_is_noticed(loop: Loop) -> None:
+    """What its code raises, whatever it is, ends the scene."""
+    with pytest.raises(LookupError):
+        play(b"GET /crash" + HOST + b"\r\n", loop, Crashing)
