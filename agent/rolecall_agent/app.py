@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import random
-import socket
 from contextlib import AsyncExitStack
 
 from prometheus_client import CollectorRegistry
@@ -15,11 +14,12 @@ from rolecall_agent.container import ContainerDoor, need_library
 from rolecall_agent.descriptors import room_for
 from rolecall_agent.door import Door, DoorRules
 from rolecall_agent.follow import Follower
-from rolecall_agent.freebind import listeners
+from rolecall_agent.handed import Handed
 from rolecall_agent.imds import Imds
+from rolecall_agent.listening import CONTAINER, METADATA
 from rolecall_agent.metrics import AgentCollector
 from rolecall_agent.node import Node
-from rolecall_agent.settings import ContainerSettings, DoorSettings, Settings
+from rolecall_agent.settings import DoorSettings, Settings
 from rolecall_agent.shelf import Shelf
 from rolecall_agent.trust import Trust, TrustError
 from rolecall_agent.turns import MOST_IN_ALL
@@ -34,7 +34,7 @@ from rolecall_common.version import VERSION
 log = logging.getLogger(__name__)
 
 
-async def run(settings: Settings) -> None:
+async def run(settings: Settings, handed: Handed) -> None:
     """Answer pods until cancelled. Raises StartError where the settings cannot be used."""
     clock, cache, dice = SystemClock(), Cache(), random.Random()  # noqa: S311 - only jitter
     async with AsyncExitStack() as stack:
@@ -43,7 +43,7 @@ async def run(settings: Settings) -> None:
         with refusing("caFile", TrustError):
             trust = Trust(settings.server.ca_file, clock.now)
         recorder = Recorder(audit, cache, clock)
-        node = Node(cache, clock)
+        node = Node(cache, clock, handed.prove)
         follower = Follower(_access(settings), trust, node, clock, dice)
         upstream = _upstream(settings.door, clock)
         each = room_for(2 * MOST_IN_ALL) // 2  # There are two doors.
@@ -78,28 +78,24 @@ async def run(settings: Settings) -> None:
             lines = () if connected else ("no server is connected; what is held is served",)
             return Readiness(cache.synced, lines if cache.synced else ("not synced yet",))
 
-        listen = [(each.host, each.port) for each in settings.door.listen]
-        with refusing("listen", OSError):
-            await stack.enter_async_context(door.serving(listen))
-        with refusing("containerListen", OSError, ImportError):
-            sockets = _container_sockets(settings.container)
-            await stack.enter_async_context(container.serving(sockets))
+        await stack.enter_async_context(door.serving(handed.sockets[METADATA]))
+        if handed.sockets[CONTAINER]:
+            with refusing("containerListen", ImportError):
+                need_library()
+        await stack.enter_async_context(container.serving(handed.sockets[CONTAINER]))
         with refusing("adminListen", OSError):
             probes = probing(settings.output.admin_listen, readiness, registry)
             await stack.enter_async_context(probes)
         fields = {"listen": [str(each) for each in settings.door.listen], "version": VERSION}
         log.info("answering pods", extra=fields)
+        if handed.deaths:
+            ended = {"code": handed.last, "deaths": handed.deaths}
+            log.warning("this worker takes the place of one that ended by itself", extra=ended)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(follower.run(), name="follow a server")
             tasks.create_task(upstream.run(), name="read the node's own metadata")
             tasks.create_task(container.run(), name="load what verifies tokens")
             tasks.create_task(process.watch_loop(), name="watch the loop")
-
-
-def _container_sockets(settings: ContainerSettings) -> list[socket.socket]:
-    if settings.container_listen:
-        need_library()
-    return listeners((each.host, each.port) for each in settings.container_listen)
 
 
 def _upstream(settings: DoorSettings, clock: Clock) -> Upstream:

@@ -6,8 +6,9 @@ whose address we share. Who comes first must not matter, and no capability is ne
 
 import errno
 import logging
+import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ def listeners(listen: Iterable[tuple[str, int]]) -> list[socket.socket]:
     try:
         for host, port in listen:
             try:
-                bound.append(_bound(host, port))
+                bound += _all(host, port)
             except OSError as error:
                 if error.errno != errno.EAFNOSUPPORT:
                     raise
@@ -41,11 +42,20 @@ def listeners(listen: Iterable[tuple[str, int]]) -> list[socket.socket]:
     return bound
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def _all(host: str, port: int) -> Iterator[socket.socket]:
     flags = socket.AI_PASSIVE
-    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)[
-        0
-    ]
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    # A name may stand for several addresses, and have one of them twice.
+    for family, address in dict.fromkeys((each[0], each[4]) for each in found):
+        try:
+            yield _bound(family, address)
+        except OSError as error:
+            where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            reason = f"cannot listen on {where}: {os.strerror(error.errno or 0)}"
+            raise OSError(error.errno, reason) from error
+
+
+def _bound(family: int, address: tuple[object, ...]) -> socket.socket:
     made = socket.socket(family, socket.SOCK_STREAM)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

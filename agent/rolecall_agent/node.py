@@ -1,19 +1,25 @@
 """The node as the agent sees it: what the stream tells is kept, and whoever waits is woken."""
 
+from collections.abc import Callable
+
 from rolecall_agent.cache import Cache
 from rolecall_agent.container import ContainerDoor
 from rolecall_agent.door import Door
 from rolecall_common.clock import Clock
 from rolecall_common.version import VERSION
-from rolecall_proto.values import Hello, Update
+from rolecall_proto.values import Hello, SnapshotEnd, Update
 
 
 class Node:
-    """Listens to the stream on behalf of the doors."""
+    """Listens to the stream on behalf of the doors.
 
-    def __init__(self, cache: Cache, clock: Clock) -> None:
+    *on_snapshot* is called whenever all that a server has for this node is here.
+    """
+
+    def __init__(self, cache: Cache, clock: Clock, on_snapshot: Callable[[], None]) -> None:
         self._cache = cache
         self._clock = clock
+        self._on_snapshot = on_snapshot
         self._door: Door | None = None
         self._container: ContainerDoor | None = None
 
@@ -38,3 +44,5 @@ class Node:
             self._door.wake(changed)
         if self._container is not None:
             self._container.told(update)
+        if isinstance(update, SnapshotEnd):
+            self._on_snapshot()

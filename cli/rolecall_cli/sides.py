@@ -4,11 +4,15 @@ import argparse
 import logging
 import os
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rolecall_cli.options import UsageError, add_settings, settings_of
 from rolecall_common import logs
 from rolecall_common.lifecycle import Exit, StartError, run
+
+if TYPE_CHECKING:
+    from rolecall_agent.handed import Handed
+    from rolecall_agent.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -40,16 +44,35 @@ def run_server(arguments: argparse.Namespace) -> Exit:
 
 
 def run_agent(arguments: argparse.Namespace) -> Exit:
+    """Become the parent of a worker, or be that worker where there is a parent."""
+    from rolecall_agent import handed  # noqa: PLC0415 - each side loads itself only
+    from rolecall_agent.settings import Settings  # noqa: PLC0415
+
+    given = handed.take(os.environ)
+    settings = settings_of(Settings, arguments, os.environ)
+    logs.configure(settings.output.log_format, settings.output.log_level)
+    if given is None:
+        _become_parent(settings)
+    return _work(settings, given)
+
+
+def _become_parent(settings: "Settings") -> NoReturn:
+    from rolecall_agent import handed, listening  # noqa: PLC0415 - each side loads itself only
+
+    try:
+        handed.become_parent(listening.bind(settings))
+    except StartError as error:
+        raise UsageError(str(error)) from error
+
+
+def _work(settings: "Settings", given: "Handed") -> Exit:
     import uvloop  # noqa: PLC0415 - each side loads itself only
 
     from rolecall_agent import app  # noqa: PLC0415
-    from rolecall_agent.settings import Settings  # noqa: PLC0415
 
-    settings = settings_of(Settings, arguments, os.environ)
-    logs.configure(settings.output.log_format, settings.output.log_level)
     for sentence in settings.cautions():
         log.warning("a setting has a consequence", extra={"sentence": sentence})
-    return _run(app.run(settings), uvloop.new_event_loop)
+    return _run(app.run(settings, given), uvloop.new_event_loop)
 
 
 def _run(main: Coroutine[Any, Any, None], loop_factory: Callable[[], Any] | None = None) -> Exit:

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 PATIENCE = 20.0  # seconds, for a slow machine; what is waited for takes some milliseconds
 
@@ -33,6 +34,13 @@ class Running:
     @property
     def is_alive(self) -> bool:
         return self.process.returncode is None
+
+    @property
+    def worker(self) -> int:
+        """Return the process id of its one child: an agent's work is done in one."""
+        pid = self.process.pid
+        (child,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return int(child)
 
     async def wait_line(self, *parts: str) -> str:
         """Return the first line of stderr or stdout that holds all of *parts*."""

@@ -10,6 +10,7 @@ import asyncio
 import base64
 import hmac
 import json
+import os
 import resource
 import signal
 from collections.abc import AsyncGenerator
@@ -145,10 +146,14 @@ async def end_badly(node: System) -> None:
     await node.start_sts(own=stranger)
     node.write("last", pod("last", "127.7.1.4", "last"))
     await node.running("server").wait_line("STS gave no session", "role/last", "credentials")
-    for name in ("agent", "server"):
-        assert await node.running(name).stop(signal.SIGABRT) == -signal.SIGABRT
-        # The last words of a crash: where it was, and nothing of what it held.
-        await node.running(name).wait_line("Fatal Python error: Aborted")
+    agent, server = node.running("agent"), node.running("server")
+    os.kill(agent.worker, signal.SIGABRT)
+    assert await server.stop(signal.SIGABRT) == -signal.SIGABRT
+    # The last words of a crash: where it was, and nothing of what it held.
+    for each in (agent, server):
+        await each.wait_line("Fatal Python error: Aborted")
+    await agent.wait_line("this worker takes the place of one that ended by itself")
+    assert await agent.stop() == 0
     await node.start_server()
     await node.running("server").stop()
 
@@ -216,9 +221,9 @@ async def test_nothing_secret_lies_about(node: System) -> None:
     """The credentials of pods are in no file, and no process lets its core be written."""
     secrets = [*await serve(node, ONE, "reader"), ISSUED]
 
-    for name in ("server", "agent"):
-        soft, hard = resource.prlimit(node.running(name).process.pid, resource.RLIMIT_CORE)
-        assert (soft, hard) == (0, 0)
+    server, agent = node.running("server"), node.running("agent")
+    for pid in (server.process.pid, agent.process.pid, agent.worker):
+        assert resource.prlimit(pid, resource.RLIMIT_CORE) == (0, 0)
     files = [file for file in node.root.rglob("*") if file.is_file()]
     text = "\n".join(file.read_text(errors="replace") for file in files)
     assert BASE not in text

@@ -112,7 +112,7 @@ REFUSALS: dict[str, tuple[str, list[str], list[str]]] = {
     "a long hold": ("agent", ["--hold", "1m"], ["hold: '1m'", "from 0s to 10s"]),
     "a door of somebody": (
         "agent", ["--listen", "127.0.0.1:{taken}"],
-        ["listen: ", "('127.0.0.1', {taken}): address already in use"],
+        ["listen: cannot listen on 127.0.0.1:{taken}: Address already in use"],
     ),
     "an agent's health on a port of somebody": (
         "agent", ["--admin-listen", "127.0.0.1:{taken}"],

@@ -1,0 +1,199 @@
+"""The agent's parent as a process, with workers that are a few lines each."""
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from fakes.running import Running, python
+from rolecall_agent import parent
+
+# What each worker does first: say who it is and what it was handed.
+HELLO = """
+import os, signal, socket, sys, time
+words = dict(word.split("=") for word in os.environ["ROLECALL_HANDED"].split())
+def say(*what):
+    print(*what, flush=True)
+def prove():
+    os.write(int(words["proof"]), b"!")
+"""
+PATIENT = "say('up', os.getpid(), words['deaths'], words['last'])\nsignal.pause()\n"
+
+PROGRAM = """
+import os, socket
+from rolecall_agent import handed
+given = handed.take(os.environ)
+if given is None:
+    door = socket.create_server(("127.0.0.1", 0))
+    print("at", door.getsockname()[1], flush=True)
+    handed.become_parent({"metadata": [door]})
+assert "ROLECALL_HANDED" not in os.environ
+given.prove()
+print("up", given.deaths, flush=True)
+while True:
+    client, _ = given.sockets["metadata"][0].accept()
+    client.sendall(f"worker {given.deaths}".encode())
+    client.close()
+"""
+
+
+@asynccontextmanager
+async def family(worker: str, *around: str) -> AsyncGenerator[Running]:
+    """Run the parent of workers that do what *worker* says; *around* is a command before it."""
+    own = (sys.executable, "-I", "-S", "-c", HELLO + worker)
+    words = ("-I", "-S", parent.__file__, "metadata=", *own)
+    run = "import os, sys; os.execvp(sys.argv[1], sys.argv[1:])"
+    async with python("parent", "-c", run, *around, sys.executable, *words, environment={}) as it:
+        yield it
+
+
+async def test_a_worker_that_dies_has_a_successor_at_once() -> None:
+    """It is told how many there were before it, and how the last one ended."""
+    async with family("prove()\n" + PATIENT) as running:
+        await running.wait_line("up", "0 0")
+        for deaths in range(1, 6):
+            began = time.monotonic()
+            os.kill(running.worker, signal.SIGKILL)
+            await running.wait_line("up", f" {deaths} -9")
+            assert time.monotonic() - began < 2.0  # Some hundredths; no pause grows among them.
+        assert await running.stop() == 0
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> str:
+    """Give a program as the agent is one: it becomes the parent, and is then its own worker."""
+    script = tmp_path / "program.py"
+    script.write_text(PROGRAM)
+    return str(script)
+
+
+async def test_connections_wait_for_the_next_worker(program: str) -> None:
+    """While no worker lives nobody is refused, and whoever came meanwhile is answered."""
+    async with python("parent", program, environment={}) as running:
+        port = int((await running.wait_line("at")).split()[1])
+        for deaths in range(5):
+            await running.wait_line(f"up {deaths}")
+            worker = running.worker
+            os.kill(worker, signal.SIGSTOP)
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            os.kill(worker, signal.SIGKILL)
+            assert await reader.read() == f"worker {deaths + 1}".encode()
+            writer.close()
+        assert await running.stop() == 0
+
+
+async def test_no_worker_outlives_its_parent(program: str) -> None:
+    """A parent that is killed takes its worker with it, and the address is free again."""
+    async with python("parent", program, environment={}) as running:
+        port = int((await running.wait_line("at")).split()[1])
+        await running.wait_line("up")
+        # All that held a pipe of ours has ended when this returns.
+        assert await running.stop(signal.SIGKILL) == -signal.SIGKILL
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", port)
+
+
+async def test_what_cannot_be_used_ends_the_parent_too() -> None:
+    """Exit code 2 is not tried again."""
+    async with family("say('up')\nsys.exit(2)\n") as running:
+        assert await running.ended() == 2
+        assert running.out == ["up"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_stop_is_the_workers(number: signal.Signals) -> None:
+    """It is passed on, and the parent ends when, and as, the worker does."""
+    # A handler may come in the midst of a print, and may not print then.
+    stop = f"signal.signal({int(number)}, lambda *_: (os.write(1, b'told\\n'), sys.exit(5)))\n"
+    async with family(stop + PATIENT) as running:
+        await running.wait_line("up")
+        assert await running.stop(number) == 5
+        assert running.out[-1] == "told"
+
+
+async def test_a_stop_may_come_before_the_worker_can_handle_it() -> None:
+    """Then the signal itself has ended it, as it was told to."""
+    async with family(PATIENT) as running:
+        await running.wait_line("up")
+        assert await running.stop(signal.SIGTERM) == 0
+
+
+async def test_a_worker_that_ends_otherwise_when_it_is_told_to_stop_is_not_hidden() -> None:
+    """As a shell says it: 128 and the signal's number."""
+    stop = "signal.signal(15, lambda *_: os.kill(os.getpid(), 9))\n"
+    async with family(stop + PATIENT) as running:
+        await running.wait_line("up")
+        assert await running.stop(signal.SIGTERM) == 137
+
+
+async def test_starts_that_come_to_nothing_are_parted_by_pauses() -> None:
+    """The first failure costs none; then they grow, and a stop is heard in one."""
+    async with family("say('failed', words['deaths'])\nsys.exit(1)\n") as running:
+        began = time.monotonic()
+        await running.wait_line("failed 4")
+        took = time.monotonic() - began
+        code = await running.stop()
+
+    assert took > 0.1 + 0.2 + 0.4
+    assert code == 0
+
+
+async def test_a_worker_that_has_proved_itself_ends_the_pauses() -> None:
+    """Whatever it dies of afterwards: others are served in between."""
+    async with family("prove()\nsay('served', words['deaths'])\nsys.exit(1)\n") as running:
+        began = time.monotonic()
+        await running.wait_line("served 10")
+        took = time.monotonic() - began
+        await running.stop()
+
+    assert took < parent.FIRST_PAUSE * 2**7  # What ten pauses would come to, less a few of them.
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs unshare of util-linux")
+async def test_it_is_a_good_first_process_of_a_container() -> None:
+    """It reaps what is left to it, and is told to stop like any other."""
+    orphan = """
+signal.signal(15, lambda *_: sys.exit(3))
+if os.fork() == 0:
+    if os.fork() == 0:
+        time.sleep(0.05)
+        say("orphan", os.getppid())
+    os._exit(0)
+os.wait()
+while any("Z" in open(f"/proc/{each}/stat").read() for each in os.listdir("/proc")
+          if each.isdigit()) or len([e for e in os.listdir("/proc") if e.isdigit()]) > 2:
+    time.sleep(0.01)
+say("alone", os.getppid())
+signal.pause()
+"""
+    around = (
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "--pid",
+        "--mount-proc",
+        "--fork",
+        "--kill-child",
+    )
+    async with family(orphan, *around) as running:
+        if await _refused(running):
+            pytest.skip("needs user namespaces")
+        await running.wait_line("orphan 1")
+        await running.wait_line("alone 1")
+        os.kill(running.worker, signal.SIGTERM)
+        assert await running.ended() == 3
+
+
+async def _refused(running: Running) -> bool:
+    try:
+        await running.wait_line("orphan")
+    except AssertionError:
+        return any("unshare" in line for line in running.err)
+    return False
