@@ -10,6 +10,8 @@ from typing import Protocol
 _PATIENCE = timedelta(seconds=20)
 # Their words are read, so that they have to be English.
 _LANGUAGE = {"LC_ALL": "C", "LANG": "C"}
+# Where distributions keep them, for users whose PATH leaves it out.
+_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
 
 
 class RefusedError(Exception):
@@ -38,7 +40,7 @@ class SystemTools:
                 stdin=DEVNULL if say is None else PIPE,
                 stdout=PIPE,
                 stderr=PIPE,
-                env={**os.environ, **_LANGUAGE},
+                env={**os.environ, **_LANGUAGE, "PATH": _PATH},
             )
         except OSError as error:
             raise RefusedError(f"{command[0]}: {error.strerror}") from error

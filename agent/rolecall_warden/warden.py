@@ -166,7 +166,15 @@ class Warden:
         # Between the two somebody else may have been at it: then the next look puts it right.
         intact = listing is not None and rules.shape(listing) == rules.shape(self._ruleset.text)
         self._expected = listing if intact else ""
-        forgotten = await self._kernel.forget_old_flows(self._doors)
-        if forgotten:
-            log.info("old connections are forgotten", extra={"count": forgotten})
+        await self._forget_old_flows()
         return ["packet rules"]
+
+    async def _forget_old_flows(self) -> None:
+        try:
+            count = await self._kernel.forget_old_flows(self._doors)
+        except RefusedError as error:
+            # They are stopped all the same, and hang until their clients lose patience.
+            log.warning("old connections are not forgotten", extra={"reason": str(error)})
+            return
+        if count:
+            log.info("old connections are forgotten", extra={"count": count})

@@ -20,11 +20,15 @@ from rolecall_cli.demo.loopback import LoopbackNode
 from rolecall_cli.demo.processes import DemoError
 from rolecall_cli.demo.stage import Node, Stage, cluster
 from rolecall_cli.demo.story import Story
-from rolecall_cli.lab import METADATA_ADDRESS, NODE_ADDRESS, LabError, LabNode
+from rolecall_cli.lab import NODE_ADDRESS, LabError, LabNode
+from rolecall_cli.lab.places import POD_NETWORK
+from rolecall_warden.settings import RedirectSettings
 
 DESCRIPTION = """\
 Shows Rolecall at work on this machine: moto's STS, a server, an agent, and pods that run boto3 as
 it comes. Needs no root, no cluster and no AWS account, and leaves nothing behind."""
+# Where the warden leads requests to, unless it is told otherwise.
+DOOR = (str(RedirectSettings().door_ipv4), RedirectSettings().door_port)
 _INTERRUPTED = 130  # As a shell says of a program that Ctrl-C ended.
 
 
@@ -102,7 +106,8 @@ async def _node(
         except LabError as error:
             lab, reason = None, str(error)
         if lab is not None:
-            _say("Each pod is a network namespace, and asks the real 169.254.169.254.")
+            _say("Each pod is a network namespace, and asks the real 169.254.169.254:")
+            _say("the warden's rules lead its requests to the agent, and nowhere else.")
             yield lab, lab_layout(root), {}
             return
         _say(f"Each pod is an address of loopback with a forwarder ({reason}).")
@@ -116,8 +121,9 @@ def lab_layout(root: Path) -> Layout:
     layout = Layout(
         root=root,
         node_address=NODE_ADDRESS,
-        pod_network=IPv4Network("10.77.0.0/16"),
-        metadata=(str(METADATA_ADDRESS), 80),
+        pod_network=POD_NETWORK,
+        metadata=DOOR,
+        has_warden=True,
         sts_port=sts,
         server_port=server,
         server_admin_port=server_admin,

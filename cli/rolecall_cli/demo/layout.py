@@ -27,6 +27,7 @@ class Layout:
     server_port: int
     server_admin_port: int
     agent_admin_port: int
+    has_warden: bool = False  # Whether there are packets to be kept from going elsewhere.
 
     @property
     def manifests(self) -> Path:
@@ -44,6 +45,10 @@ class Layout:
     @property
     def sts_url(self) -> str:
         return f"http://{self.node_address}:{self.sts_port}"
+
+    @property
+    def warden_health(self) -> Path:
+        return self.root / "warden"
 
     def log(self, name: str) -> Path:
         return self.root / f"{name}.log"
@@ -77,6 +82,8 @@ def write(layout: Layout, examples: Path, allowed_hosts: list[str]) -> None:
     layout.config("agent").write_text(
         yaml.safe_dump(_agent(layout, allowed_hosts), sort_keys=False)
     )
+    health = {"healthFile": str(layout.warden_health)}
+    layout.config("warden").write_text(yaml.safe_dump(health))
 
 
 def _write_certificates(root: Path) -> None:

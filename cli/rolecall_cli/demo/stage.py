@@ -14,6 +14,7 @@ from typing import Protocol
 from rolecall_cli.demo.layout import NODE, REGION, Layout
 from rolecall_cli.demo.pods import DemoPod
 from rolecall_cli.demo.processes import DemoError, Part, clean_environment, running, talking
+from rolecall_common.pulse import feel
 from rolecall_server.annotations import AnnotationKeys
 from rolecall_server.manifests.directory import Directory
 from rolecall_server.manifests.files import read_files
@@ -71,7 +72,7 @@ class Stage:
             yield stage
 
     async def start(self, name: str) -> None:
-        """Start the part of that *name* (`sts`, `server`, `agent`); it is not ready yet."""
+        """Start the part of that *name* (`sts`, `server`, `warden`, `agent`); not ready yet."""
         layout = self.layout
         if name == "sts":
             where = (str(layout.node_address), str(layout.sts_port), str(layout.calls))
@@ -85,23 +86,34 @@ class Stage:
 
     async def wait_ready(self, name: str) -> None:
         """Wait until that part says that it is ready. Raise DemoError where it ends instead."""
-        layout = self.layout
-        urls = {
-            "sts": layout.sts_url,
-            "server": f"http://127.0.0.1:{layout.server_admin_port}/readyz",
-            "agent": f"http://127.0.0.1:{layout.agent_admin_port}/readyz",
-        }
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
-                while (await self.node.fetch(urls[name]))[0] != HTTPStatus.OK:
+                while not await self._is_ready(name):
                     self.parts[name].require_alive()
                     await asyncio.sleep(_PAUSE)
         except TimeoutError:
             raise DemoError(f"the {name} is not ready after {_PATIENCE_SECONDS} s") from None
 
+    async def _is_ready(self, name: str) -> bool:
+        layout = self.layout
+        if name == "warden":
+            return feel(layout.warden_health).well
+        urls = {
+            "sts": layout.sts_url,
+            "server": f"http://127.0.0.1:{layout.server_admin_port}/readyz",
+            "agent": f"http://127.0.0.1:{layout.agent_admin_port}/readyz",
+        }
+        status, _ = await self.node.fetch(urls[name])
+        return status == HTTPStatus.OK
+
     async def _start_parts(self) -> None:
-        for name in ("sts", "server", "agent"):
+        for name in ("sts", "server"):
             await self.start(name)
+        if self.layout.has_warden:
+            # It makes the address that the agent listens on.
+            await self.start("warden")
+            await self.wait_ready("warden")
+        await self.start("agent")
         for name in ("sts", "server", "agent"):
             await self.wait_ready(name)
 

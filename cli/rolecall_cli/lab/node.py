@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -10,13 +11,14 @@ from contextlib import asynccontextmanager
 from ipaddress import IPv4Address
 from typing import Any
 
-METADATA_ADDRESS = IPv4Address("169.254.169.254")
-# The node's own address; pods reach what listens on the node there.
-NODE_ADDRESS = IPv4Address("10.77.0.1")
+from rolecall_cli.lab.places import Kind
+
 # Networks are made in milliseconds; Python and its netlink library take a second to start.
 _PATIENCE_SECONDS = 20
 _GRACE_SECONDS = 5
-_TOOLS = ("unshare", "nsenter", "setpriv", "mount")
+_TOOLS = ("unshare", "nsenter", "setpriv", "mount", "nft", "ip")
+# Where Debian keeps nft and ip, for users whose PATH leaves it out.
+_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
 
 
 class LabError(Exception):
@@ -32,9 +34,9 @@ class LabNode:
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls) -> AsyncGenerator["LabNode"]:
+    async def opened(cls, kind: Kind = Kind.ROUTED) -> AsyncGenerator["LabNode"]:
         """Make the namespaces, and leave them at the end. Raise LabError where they cannot be."""
-        keeper = await _start_keeper()
+        keeper = await _start_keeper(kind)
         node = cls(keeper)
         try:
             await node._answer()
@@ -43,7 +45,7 @@ class LabNode:
             await _end(keeper)
 
     def command(self, *command: str, pod: str | None = None) -> list[str]:
-        """Return *command* as it runs on the node or in *pod*, with no path relative.
+        """Return *command* as it runs on the node, in *pod* or OUTSIDE, with no path relative.
 
         It keeps its process id, and is killed when whoever starts it dies.
         """
@@ -104,11 +106,12 @@ async def _end(keeper: Process) -> None:
         await keeper.wait()
 
 
-async def _start_keeper() -> Process:
-    missing = [tool for tool in _TOOLS if shutil.which(tool) is None]
+async def _start_keeper(kind: Kind) -> Process:
+    missing = [tool for tool in _TOOLS if shutil.which(tool, path=_PATH) is None]
     if sys.platform != "linux" or missing:
-        raise LabError(f"needs Linux with util-linux; missing: {', '.join(missing) or 'Linux'}")
-    python = [sys.executable, "-m", "rolecall_cli.lab.keeper", str(NODE_ADDRESS)]
+        lacks = ", ".join(missing) or "Linux"
+        raise LabError(f"needs Linux with util-linux, nftables and iproute2; missing: {lacks}")
+    python = [sys.executable, "-m", "rolecall_cli.lab.keeper", kind]
     # A process with threads cannot make a user namespace, so a fresh one does. /run is its own,
     # because network namespaces are given names there.
     return await asyncio.create_subprocess_exec(
