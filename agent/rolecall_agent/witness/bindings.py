@@ -1,0 +1,270 @@
+"""Who has an address: what the server says and what the kernel shows, brought together.
+
+The server names a pod for an address, and is always behind: the pod that has the address now may
+be another one, of which the API does not know yet. The kernel shows which link an address has, at
+once, and does not know pods. Both together are a proof. A pod is bound to a link, and served for
+as long as the address has that link:
+
+- where the server names the pod after the link has come, and nobody else was named who could be
+  meant, and no link came and went at that address of which we do not know whose it was; or
+- where a live read of the pod, asked for after the link had come, says that the address is its own.
+
+A link that changes or goes suspends the binding. The pod that was bound, and every pod that was
+named before, can come back by a live read only, for the next link is most likely another pod's.
+
+What was not seen counts as possible for a settling time: no watch is that far behind. It passes
+after the start, after each loss of the kernel's news, and after each link that came and went
+unnamed; a link that comes meanwhile settles for as long itself. Nor is a name that was in the
+first snapshot newer than a link that was there already: it may have been said for hours. What is
+in the record of the agent before us is trusted at once where the link is the same.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+
+from rolecall_agent.witness.places import Bound, Place, Query, Statistics
+from rolecall_agent.witness.sights import Doubt, Holder, Sight, Way
+from rolecall_proto.values import Address, PodUid
+
+SETTLING = 10.0  # seconds
+# Pods that had an address once, and are not to be taken for its holder by an old message.
+_MOST_NAMED = 64
+# Addresses of which something is remembered. A node has some hundred pods.
+_MOST_PLACES = 4096
+
+
+class Bindings:
+    """Decides; told what is seen, what is said, and the time. No I/O, no clock.
+
+    Times are seconds of a clock that never goes back. Methods return the addresses at which another
+    pod, or nobody, is vouched for from now on.
+    """
+
+    def __init__(
+        self,
+        record: Mapping[Address, Bound],
+        *,
+        accept_unwitnessed: bool = False,
+        settling: float = SETTLING,
+    ) -> None:
+        # Whom each address stands for. Read for each request; where nothing is, nobody is known.
+        self.holders: dict[Address, Holder] = {}
+        self.suspensions = 0
+        self._without = Doubt.ACCEPTED if accept_unwitnessed else Doubt.UNWITNESSED
+        self._settling = settling
+        self._moment = 0  # Counts what we were told: which came first is no matter of clocks.
+        self._settled_at = 0.0
+        self._told_at: int | None = None  # When the server had first said everything.
+        self._links: frozenset[int] = frozenset()
+        self._places = {
+            address: Place(bound=bound, had_link=True) for address, bound in record.items()
+        }
+        self._clearing: dict[Address, float] = {}  # Where time will tell, and when.
+
+    @property
+    def addresses(self) -> Collection[Address]:
+        """Everywhere that something is remembered of."""
+        return self._places.keys()
+
+    def sight(self, address: Address) -> Sight | None:
+        """Return what was seen last at *address*; None where nobody looked."""
+        place = self._places.get(address)
+        return place.sight if place is not None else None
+
+    def record(self) -> dict[Address, Bound]:
+        """Return what the next agent of this node may trust, or has to doubt."""
+        return {
+            address: place.bound
+            for address, place in self._places.items()
+            if place.bound is not None
+            and (place.bound.link in self._links or place.bound.uid in place.claimants)
+        }
+
+    def begin(self, now: float) -> None:
+        """Note that what happened until now may not have been seen. All is looked at anew next."""
+        self._settled_at = now + self._settling
+
+    def told(self) -> None:
+        """Note that the server has said everything: a name that comes from now on is a new one."""
+        if self._told_at is None:
+            self._moment += 1
+            self._told_at = self._moment
+
+    def know_links(self, links: Iterable[int]) -> None:
+        """Take in which links there are; before any address is seen without one of them."""
+        self._links = frozenset(links)
+
+    def see(self, address: Address, sight: Sight, now: float) -> set[Address]:
+        """Take in that *address* is seen as *sight* now."""
+        place = self._places.get(address)
+        if place is None:
+            if not sight.link:
+                return set()  # Nothing is there, and nobody has asked.
+            place = self._add(address, now)
+        if sight == place.sight:
+            return set()
+        if sight.way is Way.SILENT and place.sight.link in self._links:
+            # A bridge forgets who says nothing; whoever comes next will have to say something.
+            return set()
+        left = place.sight.link
+        if left and (place.bound is None or place.bound.link != left):
+            place.clear_at = now + self._settling
+        elif sight.link and now < max(place.clear_at, self._settled_at):
+            # Its own name may come as late as the name of whoever was here before.
+            place.clear_at = now + self._settling
+        self._moment += 1
+        place.sight, place.since, place.seen_at = sight, self._moment, now
+        place.changes += 1
+        place.had_link = place.had_link or bool(sight.link)
+        return self._decide(address, place, now)
+
+    def claim(self, address: Address, uids: Collection[PodUid], now: float) -> set[Address]:
+        """Take in that the server says now that *uids*, and nobody else, have *address*."""
+        place = self._places.get(address)
+        if place is None:
+            if not uids:
+                return set()
+            place = self._add(address, now)
+        place.claimants = frozenset(uids)
+        self._moment += 1
+        for uid in uids:
+            # Who returns is not new: what was said of it may be as old as the first time.
+            place.named_at.setdefault(uid, self._moment)
+        while len(place.named_at) > max(_MOST_NAMED, len(uids)):
+            del place.named_at[next(each for each in place.named_at if each not in uids)]
+        return self._decide(address, place, now)
+
+    def query(self, addresses: Iterable[Address]) -> Query:
+        """Return which pods to read anew so that it is known who has each of *addresses*."""
+        uids: dict[PodUid, None] = {}
+        changes = {}
+        for address in addresses:
+            place = self._places.get(address)
+            if place is not None and self._is_in_doubt(address, place):
+                uids.update(dict.fromkeys(place.claimants))
+                changes[address] = place.changes
+        return Query(tuple(uids), changes)
+
+    def answer(self, query: Query, read: Mapping[PodUid, Collection[Address]]) -> set[Address]:
+        """Take in which addresses each pod had, by a read that began after *query* was made.
+
+        A pod that is not in *read* could not be read.
+        """
+        changed: set[Address] = set()
+        for address in query.addresses:
+            place = self._places.get(address)
+            if place is None or place.changes != query.changes_at(address):
+                continue  # What was read may have been true before the change alone.
+            if not self._is_in_doubt(address, place) or not place.claimants <= read.keys():
+                continue
+            having = [uid for uid in place.claimants if address in read[uid]]
+            if len(having) == 1 and self._may_return(place, having[0]):
+                changed |= self._bind(address, place, having[0])
+        return changed
+
+    def tick(self, now: float) -> set[Address]:
+        """Look again where a settling time may be over."""
+        due = [address for address, moment in self._clearing.items() if moment <= now]
+        changed: set[Address] = set()
+        for address in due:
+            changed |= self._decide(address, self._places[address], now)
+        return changed
+
+    def next_moment(self) -> float | None:
+        """Return when `tick` is to be called next; None where time changes nothing."""
+        return min(self._clearing.values(), default=None)
+
+    def statistics(self) -> Statistics:
+        held = [each for each in self.holders.values() if isinstance(each, Doubt)]
+        return Statistics(
+            confirmed=len(self.holders) - len(held),
+            suspended=held.count(Doubt.SUSPENDED),
+            unwitnessed=len(held) - held.count(Doubt.SUSPENDED),
+            suspensions=self.suspensions,
+        )
+
+    def _add(self, address: Address, now: float) -> Place:
+        if len(self._places) >= _MOST_PLACES:
+            self._make_room(now)
+        place = self._places[address] = Place()
+        return place
+
+    def _make_room(self, now: float) -> None:
+        idle = {at: each for at, each in self._places.items() if not each.claimants}
+        dropped = next((at for at, each in idle.items() if not each.sight.link), None)
+        if dropped is None and idle:
+            # Who floods us with addresses of its own must not make us forget what we saw.
+            dropped = next(iter(idle))
+            self._settled_at = now + self._settling
+        if dropped is not None:
+            del self._places[dropped]
+
+    def _is_in_doubt(self, address: Address, place: Place) -> bool:
+        return bool(place.sight.link and place.claimants) and (
+            self.holders.get(address) is Doubt.SUSPENDED
+        )
+
+    def _decide(self, address: Address, place: Place, now: float) -> set[Address]:
+        self._clearing.pop(address, None)
+        if not place.claimants:
+            return self._hold(address, None)
+        if not place.sight.link:
+            if place.had_link or place.sight.way is Way.SILENT:
+                return self._hold(address, Doubt.SUSPENDED)
+            return self._hold(address, self._without)
+        if place.bound is not None and place.bound.link == place.sight.link:
+            known = place.bound.uid in place.claimants
+            return self._hold(address, place.bound.uid if known else Doubt.SUSPENDED)
+        named = [uid for uid in place.claimants if place.named_at[uid] > place.since]
+        if len(named) == 1 and (place.bound is None or place.bound.uid != named[0]):
+            clear_at = self._clear_at(place)
+            if now >= clear_at:
+                return self._bind(address, place, named[0])
+            self._clearing[address] = clear_at
+        return self._hold(address, Doubt.SUSPENDED)
+
+    def _clear_at(self, place: Place) -> float:
+        """Return from when on whoever is named alone is meant."""
+        clear_at = max(place.clear_at, self._settled_at)
+        if self._told_at is None or place.since < self._told_at:
+            clear_at = max(clear_at, place.seen_at + self._settling)
+        return clear_at
+
+    def _bind(self, address: Address, place: Place, uid: PodUid) -> set[Address]:
+        if self._is_anothers(place.sight.link, uid):
+            return self._hold(address, Doubt.SUSPENDED)
+        place.bound = Bound(uid, place.sight.link)
+        self._clearing.pop(address, None)
+        return self._hold(address, uid)
+
+    def _is_anothers(self, link: int, uid: PodUid) -> bool:
+        """Whether *link* is the proof of another living pod already: one link is one pod."""
+        return any(
+            each.bound is not None
+            and each.bound.link == link == each.sight.link
+            and each.bound.uid != uid
+            and each.bound.uid in each.claimants
+            for each in self._places.values()
+        )
+
+    def _may_return(self, place: Place, uid: PodUid) -> bool:
+        """Whether a live read of *uid* is enough.
+
+        Behind a bridge any pod can say that an address is its own, and the API cannot know which
+        one lies. A pod whose own port is still there is not believed to have another one.
+        """
+        bound = place.bound
+        if bound is None or bound.uid != uid or place.sight.way is not Way.BRIDGE:
+            return True
+        return bound.link not in self._links
+
+    def _hold(self, address: Address, holder: Holder | None) -> set[Address]:
+        before = self.holders.get(address)
+        if holder == before:
+            return set()
+        if holder is None:
+            del self.holders[address]
+        else:
+            self.holders[address] = holder
+        if holder is Doubt.SUSPENDED and before is not None and not isinstance(before, Doubt):
+            self.suspensions += 1
+        return {address}

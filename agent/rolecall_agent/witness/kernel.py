@@ -1,0 +1,243 @@
+"""Asks the kernel, and hears of its changes: two netlink sockets that need no capability."""
+
+import errno
+import select
+import socket
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from rolecall_agent.witness import netlink
+from rolecall_agent.witness.netlink import (
+    Done,
+    Forwarding,
+    Garbled,
+    Link,
+    Neighbour,
+    News,
+    Problem,
+    Route,
+    Rule,
+)
+from rolecall_agent.witness.reading import read
+from rolecall_agent.witness.sights import NONE, SILENT, Sight, Way
+from rolecall_proto.values import Address
+
+# Kinds of links that lead to one network namespace each.
+_POD_KINDS = frozenset({"veth", "netkit", "tun"})
+_BRIDGE = "bridge"
+_ROOM = 1 << 16  # More than the kernel puts into one message of a dump.
+_MOST_HARDWARE = 8192
+_QUEUE = 4 << 20  # Bytes of news; the kernel gives what it allows, some 200 KiB unless told more.
+
+
+@dataclass(slots=True)
+class Heard:
+    """What has changed since the last time: where to look again."""
+
+    addresses: set[Address] = field(default_factory=set)
+    prefixes: list[Route] = field(default_factory=list)  # Whatever lies in them.
+    links: set[int] = field(default_factory=set)  # Whatever was seen there.
+    bridges: bool = False  # Whatever was seen behind one.
+    hardware: set[bytes] = field(default_factory=set)  # Whoever answers to it.
+    routing: bool = False  # Everything: by which tables to go has changed.
+    lost: bool = False  # Everything, and more may have happened than can be seen now.
+    linked: bool = False  # A link has come or gone, or was given another name.
+
+
+class Kernel:
+    """The network of this process's namespace, as it is when it is looked at."""
+
+    def __init__(self) -> None:
+        """Raise OSError where there is no rtnetlink."""
+        self.links: dict[int, Link] = {}
+        self.hardware: dict[Address, bytes] = {}  # Of those seen behind a bridge.
+        self._sequence = 0
+        self._news = _socket(netlink.GROUPS)
+        try:
+            self._questions = _socket(0)
+        except OSError:
+            self._news.close()
+            raise
+        self._poll = select.epoll()
+        self._poll.register(self._news, select.EPOLLIN)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._poll.close()
+        self._questions.close()
+        self._news.close()
+
+    def fileno(self) -> int:
+        """Return what becomes readable when there is news."""
+        return self._news.fileno()
+
+    @property
+    def has_news(self) -> bool:
+        """Whether anything has changed. The kernel says so before anyone can use the change."""
+        return bool(self._poll.poll(0))
+
+    @property
+    def has_bridges(self) -> bool:
+        return any(each.kind == _BRIDGE for each in self.links.values())
+
+    def hear(self) -> Heard:
+        """Take in all news that there are."""
+        heard = Heard()
+        for news in self._received(heard):
+            match news:
+                case Link():
+                    self._learn(news, heard)
+                case Route() if news.is_for_one and news.address is not None:
+                    heard.addresses.add(news.address)
+                case Route():
+                    heard.prefixes.append(news)
+                case Neighbour(address, link) if self._kind(link) == _BRIDGE:
+                    heard.addresses.add(address)
+                case Forwarding(hardware):
+                    heard.hardware.add(hardware)
+                case Rule():
+                    heard.routing = True
+                case Garbled():
+                    heard.lost = True
+                case _:
+                    pass
+        return heard
+
+    def reread(self) -> set[Address]:
+        """Read links anew, and forget news that came before; return where pods may be."""
+        for _ in self._received(Heard()):
+            pass
+        links = [each for each in self._all(netlink.GET_LINK) if isinstance(each, Link)]
+        self.links = {each.number: each for each in links}
+        self.hardware.clear()
+        return self._places()
+
+    def look(self, address: Address) -> Sight:
+        """Return where *address* is."""
+        route = self._answer(netlink.ask_route(address, self._next()))
+        if not isinstance(route, Route) or not route.link or not route.direct:
+            return NONE
+        kind = self._kind(route.link)
+        if kind == _BRIDGE:
+            return self._behind(route.link, address)
+        if route.is_for_one and kind in _POD_KINDS:
+            return Sight(Way.ROUTE, route.link)
+        return NONE
+
+    def forget_all_but(self, addresses: Collection[Address]) -> None:
+        """Keep the hardware addresses of *addresses* alone, once there are many."""
+        if len(self.hardware) > _MOST_HARDWARE:
+            self.hardware = {at: who for at, who in self.hardware.items() if at in addresses}
+
+    def rules(self) -> list[Rule]:
+        """Return the rules of routing policy."""
+        return [each for each in self._all(netlink.GET_RULE) if isinstance(each, Rule)]
+
+    def _behind(self, bridge: int, address: Address) -> Sight:
+        who = self._answer(netlink.ask_neighbour(address, bridge, self._next()))
+        if not isinstance(who, Neighbour) or not who.hardware:
+            return SILENT
+        self.hardware[address] = who.hardware
+        where = self._answer(netlink.ask_forwarding(who.hardware, bridge, self._next()))
+        if not isinstance(where, Forwarding) or where.port in (0, bridge):
+            return SILENT
+        return Sight(Way.BRIDGE, where.port)
+
+    def _places(self) -> set[Address]:
+        """Return every address that has a route of its own, or is known behind a bridge."""
+        found = set()
+        for each in self._all(netlink.GET_ROUTE):
+            if isinstance(each, Route) and each.is_for_one and each.direct:
+                found |= {each.address} if self._kind(each.link) in _POD_KINDS else set()
+        for each in self._all(netlink.GET_NEIGHBOUR):
+            if isinstance(each, Neighbour) and self._kind(each.link) == _BRIDGE:
+                found.add(each.address)
+        return {address for address in found if address is not None}
+
+    def _kind(self, number: int) -> str:
+        link = self.links.get(number)
+        if link is None:
+            asked = self._answer(netlink.ask_link(number, self._next()))
+            if not isinstance(asked, Link):
+                return ""
+            link = self.links[number] = asked
+        return link.kind
+
+    def _learn(self, link: Link, heard: Heard) -> None:
+        known = self.links.get(link.number)
+        if link.gone:
+            self.links.pop(link.number, None)
+        else:
+            self.links[link.number] = link
+        if known == link:
+            return
+        # Its routes may have gone without a word, as they do where a link goes or is let down.
+        heard.linked = True
+        heard.links.add(link.number)
+        heard.bridges = heard.bridges or link.kind == _BRIDGE
+
+    def _received(self, heard: Heard) -> Iterator[News]:
+        while True:
+            try:
+                data, (port, _) = self._news.recvfrom(_ROOM)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                heard.lost = True  # The kernel had more to say than the socket could keep.
+                continue
+            if port == 0:  # Nobody but the kernel is believed.
+                yield from read(data)
+
+    def _next(self) -> int:
+        self._sequence = self._sequence % 0xFFFF_FFFF + 1
+        return self._sequence
+
+    def _answer(self, question: bytes) -> News | None:
+        """Ask what has one answer; None where the kernel has none."""
+        found = next(iter(self._answers(question)), None)
+        return None if isinstance(found, Problem) else found
+
+    def _all(self, kind: int) -> Iterable[News]:
+        found: list[News] = []
+        for family in (netlink.AF_INET, netlink.AF_INET6) if kind != netlink.GET_LINK else (0,):
+            found += self._answers(netlink.ask_all(kind, family, self._next()))
+        return found
+
+    def _answers(self, question: bytes) -> list[News]:
+        """Ask, and return what the kernel says. It has said all by the time that we look."""
+        self._questions.send(question)
+        found: list[News] = []
+        while True:
+            try:
+                news = list(read(self._questions.recv(_ROOM)))
+            except BlockingIOError:
+                return found
+            found += news
+            if any(isinstance(each, Done | Problem) for each in news):
+                return found
+
+
+def _socket(groups: int) -> socket.socket:
+    made = socket.socket(
+        socket.AF_NETLINK,
+        socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC,
+        socket.NETLINK_ROUTE,
+    )
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _QUEUE)
+        made.bind((0, groups))
+    except OSError:
+        made.close()
+        raise
+    return made

@@ -1,0 +1,171 @@
+"""Reads what rtnetlink says: of each message the few fields that matter.
+
+Reading is total. Whatever the bytes say becomes news, or nothing where they are of no interest, or
+`Garbled` where they cannot be read: then nothing that was heard is sure, and all is read again.
+"""
+
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from ipaddress import IPv4Address, IPv6Address
+from types import MappingProxyType
+
+from rolecall_agent.witness.netlink import (
+    AF_BRIDGE,
+    AF_INET,
+    AF_INET6,
+    ATTRIBUTE,
+    DEL_LINK,
+    DEL_NEIGHBOUR,
+    DEL_ROUTE,
+    DEL_RULE,
+    DONE,
+    ERROR,
+    HEADER,
+    LINK,
+    NEIGHBOUR,
+    NEW_LINK,
+    NEW_NEIGHBOUR,
+    NEW_ROUTE,
+    NEW_RULE,
+    NUMBER,
+    OVERRUN,
+    ROUTE,
+    Done,
+    Forwarding,
+    Garbled,
+    Link,
+    Neighbour,
+    News,
+    Problem,
+    Route,
+    Rule,
+    aligned,
+)
+from rolecall_proto.values import Address, plain
+
+_UNICAST = 1
+_UP = 0x1
+_USABLE = 0x02 | 0x04 | 0x08 | 0x10 | 0x40 | 0x80  # States of a neighbour whose address is known.
+_SIGNED = struct.Struct("=i")
+_NESTED = 0x3FFF  # Without the two flag bits of an attribute's kind.
+
+
+def read(data: bytes) -> Iterator[News]:
+    """Yield the news in *data*, in order. Raises nothing, whatever the bytes are."""
+    start = 0
+    while len(data) - start >= HEADER.size:
+        size, kind, _, _, _ = HEADER.unpack_from(data, start)
+        if not HEADER.size <= size <= len(data) - start:
+            yield Garbled()
+            return
+        news = _one(kind, data[start + HEADER.size : start + size])
+        if news is not None:
+            yield news
+        start += aligned(size)
+    if start < len(data):
+        yield Garbled()
+
+
+def _one(kind: int, body: bytes) -> News | None:
+    reader = _READERS.get(kind)
+    if reader is None:
+        return None
+    try:
+        return reader(body)
+    except (struct.error, ValueError):
+        return Garbled()
+
+
+def _attributes(data: bytes) -> dict[int, bytes]:
+    """Read attributes; of two of one kind the last. Raises ValueError where one has no end."""
+    found, start = {}, 0
+    while len(data) - start >= ATTRIBUTE.size:
+        size, kind = ATTRIBUTE.unpack_from(data, start)
+        if not ATTRIBUTE.size <= size <= len(data) - start:
+            raise ValueError("an attribute that is longer than its message")
+        found[kind & _NESTED] = data[start + ATTRIBUTE.size : start + size]
+        start += aligned(size)
+    return found
+
+
+def _link(body: bytes, *, gone: bool) -> Link | None:
+    family, _, number, flags, _ = LINK.unpack_from(body)
+    found = _attributes(body[LINK.size :])
+    if family == AF_BRIDGE:
+        # A bridge's word about its port. That it is let go is no end of the link.
+        return None
+    info = _attributes(found.get(18, b""))
+    return Link(
+        number=number,
+        name=_text(found.get(3, b"")),
+        kind=_text(info.get(1, b"")),
+        master=_number(found.get(10)),
+        up=bool(flags & _UP),
+        gone=gone,
+    )
+
+
+def _route(body: bytes, *, gone: bool) -> Route | None:
+    family, length, _, _, _, _, _, kind, _ = ROUTE.unpack_from(body)
+    if family not in (AF_INET, AF_INET6):
+        return None
+    found = _attributes(body[ROUTE.size :])
+    destination = found.get(1)
+    return Route(
+        address=None if destination is None else _address(family, destination),
+        length=length,
+        link=0 if 9 in found else _number(found.get(4)),  # noqa: PLR2004 - several ways at once
+        direct=kind == _UNICAST and 5 not in found and 18 not in found,  # noqa: PLR2004 - gateways
+        version=4 if family == AF_INET else 6,
+        gone=gone,
+    )
+
+
+def _neighbour(body: bytes, *, gone: bool) -> Neighbour | Forwarding | None:
+    family, link, state, _, _ = NEIGHBOUR.unpack_from(body)
+    found = _attributes(body[NEIGHBOUR.size :])
+    hardware = found.get(2, b"")
+    if family == AF_BRIDGE:
+        return Forwarding(hardware, _number(found.get(9)), link, gone)
+    destination = found.get(1)
+    if family not in (AF_INET, AF_INET6) or destination is None:
+        return None
+    known = hardware if state & _USABLE else b""
+    return Neighbour(_address(family, destination), link, known, gone)
+
+
+def _rule(body: bytes) -> Rule | None:
+    family = ROUTE.unpack_from(body)[0]
+    found = _attributes(body[ROUTE.size :])
+    version = 4 if family == AF_INET else 6
+    return Rule(_number(found.get(6)), _text(found.get(3, b"")), version)
+
+
+def _address(family: int, packed: bytes) -> Address:
+    return IPv4Address(packed) if family == AF_INET else plain(IPv6Address(packed))
+
+
+def _number(value: bytes | None) -> int:
+    return 0 if value is None else int(NUMBER.unpack_from(value)[0])
+
+
+def _text(value: bytes) -> str:
+    return value.rstrip(b"\0").decode("ascii", "replace")
+
+
+_READERS: Mapping[int, Callable[[bytes], News | None]] = MappingProxyType(
+    {
+        ERROR: lambda body: Problem(-_SIGNED.unpack_from(body)[0]),
+        DONE: lambda _: Done(),
+        OVERRUN: lambda _: Garbled(),
+        NEW_LINK: partial(_link, gone=False),
+        DEL_LINK: partial(_link, gone=True),
+        NEW_ROUTE: partial(_route, gone=False),
+        DEL_ROUTE: partial(_route, gone=True),
+        NEW_NEIGHBOUR: partial(_neighbour, gone=False),
+        DEL_NEIGHBOUR: partial(_neighbour, gone=True),
+        NEW_RULE: _rule,
+        DEL_RULE: _rule,
+    }
+)

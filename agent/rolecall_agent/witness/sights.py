@@ -1,0 +1,38 @@
+"""What the kernel says of an address, and whom it vouches for: the words of the witness."""
+
+import enum
+from dataclasses import dataclass
+
+from rolecall_proto.values import PodUid
+
+
+class Way(enum.StrEnum):
+    """How an address is reached on this node."""
+
+    ROUTE = "route"  # A route of its own, by a link that leads to one network namespace.
+    BRIDGE = "bridge"  # The port of a bridge, by what hosts say of themselves.
+    SILENT = "silent"  # By a bridge, and nothing was heard of it: no connection can be open.
+    NONE = "none"  # Neither: a tunnel, an overlay, the node itself, or no route at all.
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Where an address is now. *link* is the kernel's number, which is never given twice."""
+
+    way: Way
+    link: int = 0  # Not 0 where, and only where, one link is the way.
+
+
+NONE = Sight(Way.NONE)
+SILENT = Sight(Way.SILENT)
+
+
+class Doubt(enum.StrEnum):
+    """Why nobody is vouched for at an address."""
+
+    SUSPENDED = "suspended"  # Its link has changed, or is too new: a request waits.
+    UNWITNESSED = "unwitnessed"  # There is no link of its own: refused.
+    ACCEPTED = "accepted"  # As above, and the operator has it served all the same.
+
+
+Holder = PodUid | Doubt

@@ -1,0 +1,233 @@
+"""The witness against a model of kernel, API server and watch, in any order that can happen."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rolecall_agent.witness.bindings import SETTLING, Bindings
+from rolecall_agent.witness.places import Query
+from rolecall_agent.witness.sights import NONE, Doubt, Sight, Way
+from rolecall_proto.values import PodUid
+
+HERE = ip_address("10.0.0.1")
+# How far the watch may be behind: a little less than what the witness counts with.
+MOST_BEHIND = SETTLING - 0.5
+LAPSES = (0.1, 1.0, 4.0, 6.0, 9.6, 11.0)
+
+Program = Sequence[tuple[str, int]]
+
+
+@dataclass
+class Pod:
+    uid: PodUid
+    link: int
+    ends: bool = False  # As the API says: it is being deleted.
+
+
+@dataclass
+class World:
+    """One address. Its pods come and go; the agent sees that at once, and hears of it late.
+
+    The kernel gives the address away only after the API has said that its pod ends, as kubelets
+    do; the API lists a pod for any time longer.
+    """
+
+    now: float = 0.0
+    links: int = 0
+    holder: Pod | None = None
+    listed: dict[PodUid, Pod] = field(default_factory=dict)
+    views: list[tuple[float, frozenset[PodUid]]] = field(
+        default_factory=lambda: [(0.0, frozenset())]
+    )
+    heard: int = 0
+    watching: bool = False  # The kernel's changes are seen.
+    listening: bool = False  # The server's word is heard.
+    query: Query | None = None
+    read: dict[PodUid, tuple[object, ...]] | None = None
+    bindings: Bindings = field(default_factory=lambda: Bindings({}))
+
+    def __post_init__(self) -> None:
+        self._start()
+
+    def run(self, program: Program) -> None:
+        for name, choice in program:
+            OPERATIONS[name](self, choice)
+            self.check()
+
+    def check(self) -> None:
+        """Whoever asks from the address is the pod that has it, or gets nothing."""
+        holder = self.bindings.holders.get(HERE)
+        if self.watching and self.holder is not None and holder is not None:
+            assert isinstance(holder, Doubt) or holder == self.holder.uid
+
+    def come(self, _: int) -> None:
+        if self.holder is None:
+            self.links += 1
+            self.holder = Pod(PodUid(f"pod-{self.links}"), self.links)
+            self.listed[self.holder.uid] = self.holder
+            self._changed()
+
+    def end(self, _: int) -> None:
+        if self.holder is not None:
+            self.holder.ends = True
+            self._said()
+
+    def let_go(self, choice: int) -> None:
+        self.end(choice)
+        self.holder = None
+        self._changed()
+
+    def replace(self, choice: int) -> None:
+        self.let_go(choice)
+        self.come(choice)
+
+    def remake(self, _: int) -> None:
+        """Give the pod another sandbox, with the address that it had."""
+        if self.holder is not None:
+            self.links += 1
+            self.holder.link = self.links
+            self._changed()
+
+    def unlist(self, choice: int) -> None:
+        gone = [uid for uid, pod in self.listed.items() if pod is not self.holder]
+        if gone:
+            del self.listed[gone[choice % len(gone)]]
+            self._said()
+
+    def tell(self, choice: int) -> None:
+        """Tell of the next changes at once, of which those between are lost."""
+        self.heard = min(self.heard + 1 + choice, len(self.views) - 1)
+        self._claim(self.heard)
+
+    def repeat(self, choice: int) -> None:
+        """Tell what was true before: by a replica, say, that is further behind."""
+        self._claim(self._not_too_old(max(self.heard - choice, 0)))
+
+    def wait(self, choice: int) -> None:
+        end = self.now + LAPSES[choice]
+        while self.now < end:
+            self.now = min(end, self.now + 0.5)
+            self.heard = self._not_too_old(self.heard)
+            self._claim(self.heard)
+            if self.watching:
+                self.bindings.tick(self.now)
+            self.check()
+
+    def ask(self, _: int) -> None:
+        self.query, self.read = self.bindings.query([HERE]), None
+
+    def look_up(self, _: int) -> None:
+        if self.query is not None:
+            self.read = {uid: self._read(uid) for uid in self.query.uids}
+
+    def answer(self, _: int) -> None:
+        if self.query is not None and self.read is not None:
+            self.bindings.answer(self.query, self.read)  # type: ignore[arg-type]  # addresses
+
+    def blind(self, _: int) -> None:
+        """Lose the kernel's news; the agent notices before it answers anybody."""
+        self.watching = False
+
+    def kill(self, _: int) -> None:
+        self.watching = self.listening = False
+
+    def recover(self, choice: int) -> None:
+        """Start again, with or without a record; or read everything, where only news were lost."""
+        if not (self.listening or self.watching):
+            self.bindings = Bindings(self.bindings.record() if choice % 2 else {})
+            self.query = None
+            self._start(connected=choice > 1)
+        elif not self.watching:
+            self.watching = True
+            self.bindings.begin(self.now)
+            self._look()
+
+    def connect(self, _: int) -> None:
+        """Find a server, which tells everything."""
+        if not self.listening:
+            self.listening = True
+            self._claim(self.heard)
+            self.bindings.told()
+
+    def calm(self, choice: int) -> None:
+        """Whoever lives, and is not about to end, is known once all is said and read."""
+        self.recover(choice)
+        self.connect(choice)
+        self.tell(len(self.views))
+        for step in (self.ask, self.look_up, self.answer):
+            step(0)
+        if self.holder is not None and not self.holder.ends:
+            assert self.bindings.holders[HERE] == self.holder.uid
+
+    def _start(self, *, connected: bool = True) -> None:
+        self.watching = True
+        self.bindings.begin(self.now)
+        self._look()
+        if connected:
+            self.connect(0)
+
+    def _look(self) -> None:
+        sight = NONE if self.holder is None else Sight(Way.ROUTE, self.holder.link)
+        self.bindings.know_links([sight.link] if sight.link else [])
+        self.bindings.see(HERE, sight, self.now)
+
+    def _changed(self) -> None:
+        if self.watching:
+            self._look()
+        self._said()
+
+    def _said(self) -> None:
+        view = frozenset(self.listed)
+        if view != self.views[-1][1]:
+            self.views.append((self.now, view))
+
+    def _not_too_old(self, index: int) -> int:
+        """Return the view at *index*, or the first after it that was true lately."""
+        oldest = self.now - MOST_BEHIND
+        while index + 1 < len(self.views) and self.views[index + 1][0] < oldest:
+            index += 1
+        return index
+
+    def _claim(self, index: int) -> None:
+        if self.listening:
+            self.bindings.claim(HERE, self.views[index][1], self.now)
+
+    def _read(self, uid: PodUid) -> tuple[object, ...]:
+        pod = self.listed.get(uid)
+        return () if pod is None or pod.ends else (HERE,)
+
+
+OPERATIONS: dict[str, Callable[[World, int], None]] = {
+    each.__name__: each
+    for each in (
+        *(World.come, World.end, World.let_go, World.replace, World.remake, World.unlist),
+        *(World.tell, World.repeat, World.wait, World.ask, World.look_up, World.answer),
+        *(World.blind, World.kill, World.recover, World.connect, World.calm),
+    )
+}
+STEPS = st.tuples(st.sampled_from(sorted(OPERATIONS)), st.integers(0, len(LAPSES) - 1))
+
+
+@settings(max_examples=300, deadline=None)
+@given(program=st.lists(STEPS, max_size=40))
+def test_nobody_is_taken_for_another_in_any_order(program: Program) -> None:
+    """Late, doubled and lost messages, addresses that are used again, restarts, lost news."""
+    World().run(program)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_nobody_is_taken_for_another_in_long_runs(seed: int) -> None:
+    """The same, where all has a history: thousands of steps, drawn by the seed."""
+    dice = random.Random(seed)  # noqa: S311 - no secret
+    names, choices = sorted(OPERATIONS), range(len(LAPSES))
+    for _ in range(150):
+        program = [(dice.choice(names), dice.choice(choices)) for _ in range(40)]
+        try:
+            World().run(program)
+        except AssertionError:
+            pytest.fail(f"after {program}")
