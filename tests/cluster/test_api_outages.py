@@ -66,7 +66,7 @@ async def test_an_agent_that_restarts_meanwhile_is_let_in_by_the_clusters_keys(
 
 @pytest.mark.timeout(180)
 async def test_sessions_are_renewed_for_as_long_as_it_is_away(at: Serving, apps: str) -> None:
-    """More than a minute: each session ends twice meanwhile, and no pod meets an ended one."""
+    """A minute or so: the session is renewed twice meanwhile, and no pod meets an ended one."""
     await at.start_sts()
     await at.weather(longest=SHORT)
     await at.start_server("--reported-early", "0s")
@@ -77,7 +77,7 @@ async def test_sessions_are_renewed_for_as_long_as_it_is_away(at: Serving, apps:
 
     async with at.cluster.outage():
         async with asyncio.timeout(100):
-            while len(keys) < 4:
+            while len(keys) < 3:
                 document = await at.until_given(NODE, address, "reader")
                 keys.add(document["AccessKeyId"])
                 await asyncio.sleep(1)

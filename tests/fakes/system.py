@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import json
 import os
-import socket
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ import yaml
 
 from fakes.cluster import NODE
 from fakes.running import PATIENCE, Running, python
+from testcluster.ports import free_ports
 
 BASE = "arn:aws:iam::111122223333:role/"
 REGION = "eu-west-1"
@@ -71,9 +71,7 @@ class System:
     def port(self, name: str) -> int:
         """Return the port that goes by *name*, chosen once and free then."""
         if name not in self.ports:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                self.ports[name] = probe.getsockname()[1]
+            [self.ports[name]] = free_ports(1)
         return self.ports[name]
 
     def running(self, name: str) -> Running:
