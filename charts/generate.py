@@ -29,12 +29,16 @@ SERVER_OWN = frozenset(
         *("kubeconfig", "kubeContext", "manifests", "manifestNodes"),
     }
 )
-AGENT_OWN = frozenset(["adminListen", "caFile", "listen", "serverName", "servers", "tokenFile"])
+AGENT_OWN = frozenset(
+    ["adminListen", "caFile", "containerListen", "listen", "serverName", "servers", "tokenFile"]
+)
 
 Schema = dict[str, Any]
 Path_ = tuple[str, ...]
 
 _DNS_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+# What SDKs accept over plain HTTP.
+_CONTAINER_HOST = r"127(\.[0-9]{1,3}){3}|169\.254\.170\.23|\[(::1|fd00:ec2::23)\]"
 _STRINGS = {"additionalProperties": {"type": "string"}}
 _PORT = {"minimum": 1024, "maximum": 65535}
 _OBJECTS = {"items": {"type": "object"}}
@@ -70,6 +74,12 @@ CONSTRAINTS: dict[str, Schema] = {
     "server.webIdentity.audience": {"minLength": 1},
     "agent.tokenAudience": {"pattern": "^[!-~]{1,253}$"},
     "agent.servers": {"items": {"type": "string", "pattern": "^[^,\\s]+:[0-9]{1,5}$"}},
+    "agent.containerDoor.listen": {
+        "items": {
+            "type": "string",
+            "pattern": f"^({_CONTAINER_HOST}):[0-9]{{4,5}}$",
+        }
+    },
     "agent.serverName": {"pattern": "^[A-Za-z0-9.:-]{0,253}$"},
     "*.serviceAccount.name": {"pattern": "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$"},
     "*.extraEnv": {"items": {"type": "object", "required": ["name"]}},

@@ -10,14 +10,15 @@ from rolecall_agent.routes import Route
 from rolecall_agent.verdicts import Serve
 
 _JSON = b"Content-Type: application/json\r\nCache-Control: no-store\r\n"
-_ERRORS = MappingProxyType(
-    {
-        HTTPStatus.BAD_REQUEST: ("BadRequest", "the request is malformed"),
-        HTTPStatus.UNAUTHORIZED: ("InvalidToken", "the token is none of a pod of this node"),
-        HTTPStatus.NOT_FOUND: ("NoCredentials", "there are no credentials for this pod"),
-        HTTPStatus.METHOD_NOT_ALLOWED: ("MethodNotAllowed", "credentials are asked for by GET"),
-        HTTPStatus.SERVICE_UNAVAILABLE: ("NotYet", "the credentials are not here yet: ask again"),
-    }
+_NO_PATH = (HTTPStatus.NOT_FOUND, "NotFound", "there is no such path")
+# Every error: its status, its code, and its message.
+ERRORS = (
+    (HTTPStatus.BAD_REQUEST, "BadRequest", "the request is malformed"),
+    (HTTPStatus.UNAUTHORIZED, "InvalidToken", "the token is none of a pod of this node"),
+    (HTTPStatus.NOT_FOUND, "NoCredentials", "there are no credentials for this pod"),
+    (HTTPStatus.METHOD_NOT_ALLOWED, "MethodNotAllowed", "credentials are asked for by GET"),
+    (HTTPStatus.SERVICE_UNAVAILABLE, "NotYet", "the credentials are not here yet: ask again"),
+    _NO_PATH,
 )
 _MORE = MappingProxyType(
     {
@@ -43,9 +44,7 @@ def credentials(serve: Serve) -> Answer:
 
 def error(status: int, route: Route) -> Answer:
     """Return the answer to what is refused."""
-    if route is Route.OTHER:
-        return _NO_PATH
-    return _ANSWERS[HTTPStatus(status)]
+    return _NOT_FOUND if route is Route.OTHER else _ANSWERS[HTTPStatus(status)]
 
 
 def _error(status: HTTPStatus, code: str, message: str) -> Answer:
@@ -53,5 +52,5 @@ def _error(status: HTTPStatus, code: str, message: str) -> Answer:
     return Answer(status, _JSON + _MORE.get(status, b""), body)
 
 
-_ANSWERS = {status: _error(status, *said) for status, said in _ERRORS.items()}
-_NO_PATH = _error(HTTPStatus.NOT_FOUND, "NotFound", "there is no such path")
+_NOT_FOUND = _error(*_NO_PATH)
+_ANSWERS = {said[0]: _error(*said) for said in ERRORS if said is not _NO_PATH}

@@ -101,7 +101,7 @@ MEANINGS: Mapping[Reason, Meaning] = MappingProxyType(
         Reason.HOST_NETWORK_UNSUPPORTED: _remark(
             "The pod shares its node's network: at the metadata door it cannot be told apart from "
             "its neighbours, and is not served there.",
-            "Take it off the host network, if it can be.",
+            "Have it ask at the container door, by a token, or take it off the host network.",
         ),
         Reason.SESSION_NAME_IGNORED: _remark(
             "The pod chooses a session name, and pods may not.",

@@ -131,6 +131,25 @@ def test_the_agent_accepts_what_the_operator_gives_by_way_of_the_chart(helm: Hel
     assert settings.server.server_name == "a.example.com"
 
 
+def test_the_container_door_is_where_the_documentation_says(default: Rendering) -> None:
+    """At both addresses that SDKs accept, on a port that nobody else on a node has."""
+    variables = {"POD_IP": "10.0.0.9", "ROLECALL_SERVER_SERVICE_HOST": "10.96.0.7"}
+    settings = read(AgentSettings, expanded(default.agent, variables))
+
+    assert settings.container.container_listen == (
+        HostPort("169.254.170.23", 9804),
+        HostPort("fd00:ec2::23", 9804),
+    )
+
+
+def test_the_container_door_can_be_closed(helm: Helm) -> None:
+    """An empty list is no flag at all."""
+    rendering = helm.render({"agent": {"containerDoor": {"listen": []}}})
+    words = expanded(rendering.agent, {"POD_IP": "10.0.0.9"})
+
+    assert not [word for word in words if "container" in word]
+
+
 def test_injected_variables_are_no_settings_to_the_agent(default: Rendering) -> None:
     """The kubelet injects a dozen for each Service, whose names begin like those of settings."""
     name = "ROLECALL_SERVER"

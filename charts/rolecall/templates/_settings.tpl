@@ -25,6 +25,9 @@
 - --ca-file=/etc/rolecall/authority/ca.crt
 - --token-file=/var/run/secrets/rolecall/token
 - --listen=[$(POD_IP)]:{{ int .Values.agent.port }}
+{{- with .Values.agent.containerDoor.listen }}
+- --container-listen={{ join "," . }}
+{{- end }}
 - --admin-listen=[$(POD_IP)]:{{ int .Values.agent.adminPort }}
 {{- range $name, $value := .Values.agent.settings }}
 - {{ printf "--%s=%s" (kebabcase $name) (kindIs "slice" $value | ternary (join "," $value) (toString $value)) | quote }}

@@ -1,0 +1,240 @@
+"""Tokens of pods: read totally, judged by rules that change, remembered within bounds."""
+
+import base64
+import json
+from dataclasses import replace
+from datetime import timedelta
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jwt import PyJWS
+
+from fakes.container_rig import NODE, door_keys, rules, said, token
+from fakes.door_rig import START, known, pod
+from fakes.vouching import signing_key
+from rolecall_agent import pod_tokens
+from rolecall_agent.cache import Cache
+from rolecall_agent.container_verdicts import REFUSALS, SERVED_ROUTES, decide, find
+from rolecall_agent.pod_tokens import UNDECIDED, Claims, PodTokens, read, token_of
+from rolecall_agent.requests import Request
+from rolecall_agent.signatures import Signatures
+from rolecall_agent.tally import Tally
+from rolecall_agent.verdicts import MALFORMED, TIMED_OUT, Hold, ending_of
+from rolecall_proto.values import NodeName, PodTokenRules, Reason, SnapshotEnd, State
+
+KEYS = door_keys()
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda below: st.lists(below, max_size=3) | st.dictionaries(st.text(max_size=8), below),
+    max_leaves=8,
+)
+# Whatever stands where something is expected.
+NAMES = ("exp", "nbf", "iat", "iss", "aud", "sub", "kubernetes.io")
+
+
+def judging() -> PodTokens:
+    tokens = PodTokens(lambda: None)
+    tokens.verify_with(Signatures)
+    return tokens
+
+
+def signed_json(payload: object) -> str:
+    """Return a token that says *payload*, which a library may think to be none."""
+    content = json.dumps(payload).encode()
+    return PyJWS().encode(content, signing_key("key-1"), "RS256", {"kid": "key-1"})
+
+
+def part(content: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
+
+
+@given(st.text() | st.text(alphabet="abcABC012-_=.", max_size=40))
+def test_any_text_is_read_without_surprise(text: str) -> None:
+    """What is no token is nothing, and is told apart from a token that is not ours."""
+    tokens = judging()
+
+    assert read(text) is None
+    assert tokens.judge(text, KEYS, START) is None
+
+
+@given(JSON, JSON)
+def test_any_json_is_read_without_surprise(header: object, payload: object) -> None:
+    """Nobody has signed it, so it is never good."""
+    assert judging().judge(f"{part(header)}.{part(payload)}.AAAA", KEYS, START) is None
+
+
+@given(st.sampled_from(NAMES), JSON)
+def test_a_signed_token_with_anything_in_one_claim(name: str, value: object) -> None:
+    """It is good by what it says, or it is not; the API server's own bugs stop nobody."""
+    text = signed_json({**said(), name: value})
+    judgement = judging().judge(text, KEYS, START)
+
+    assert judgement is None or judgement == read(text)
+
+
+@given(st.sampled_from(("namespace", "serviceaccount", "pod", "node")), JSON)
+def test_a_signed_token_with_anything_in_its_binding(name: str, value: object) -> None:
+    """As above, of the part that says whose token it is."""
+    bound = {**said()["kubernetes.io"], name: value}
+    text = signed_json({**said(), "kubernetes.io": bound})
+
+    assert isinstance(judging().judge(text, KEYS, START), Claims | None)
+
+
+@given(st.binary(max_size=64))
+def test_any_header_is_read_without_surprise(value: bytes) -> None:
+    """One Authorization is a token, more or fewer are none."""
+    assert isinstance(token_of((value,)), str)
+    assert token_of(()) == token_of((value, value)) == ""
+
+
+@given(st.lists(st.text() | JSON.map(json.dumps), max_size=4))
+def test_keys_that_cannot_be_used_are_left_out(texts: list[str]) -> None:
+    """Those that can be used stay."""
+    [good] = rules().keys
+    signatures = Signatures(PodTokenRules("i", ("a",), (*texts, good)))
+
+    assert set(signatures.key_ids) == {"key-1"}
+
+
+def test_a_key_that_would_let_anybody_sign_is_left_out() -> None:
+    """A shared secret, or none, is no public key."""
+    secret = {"kty": "oct", "kid": "shared", "k": "c2VjcmV0", "alg": "HS256"}
+    signatures = Signatures(PodTokenRules("i", ("a",), (json.dumps(secret),)))
+
+    assert not signatures.key_ids
+    assert not signatures.has_signed(token(), "shared")
+
+
+def test_a_token_says_whose_it_is() -> None:
+    """Everything that is held against the pod as the server has told it."""
+    claims = read(token())
+
+    assert claims is not None
+    assert (claims.pod, claims.pod_name, claims.namespace) == ("uid-a", "pod-10.0.0.1", "shop")
+    assert (claims.service_account, claims.node) == ("default", NODE)
+    assert claims.ends - claims.begins == timedelta(hours=1)
+
+
+def test_an_api_server_of_old_names_no_node() -> None:
+    """The pod says it then: it is here, or it is not."""
+    bound = {**said()["kubernetes.io"], "node": None}
+
+    assert isinstance(judging().judge(token(**{"kubernetes.io": bound}), KEYS, START), Claims)
+
+
+def test_a_token_of_another_node_is_not_good() -> None:
+    """Whatever this node's agent has heard of its pod."""
+    elsewhere = replace(KEYS, node=NodeName("node-2"))
+
+    assert judging().judge(token(), elsewhere, START) is None
+
+
+def test_without_rules_or_without_a_verifier_nobody_can_tell() -> None:
+    """The second is asked for, and only where a token could be good."""
+    wanted: list[int] = []
+    tokens = PodTokens(lambda: wanted.append(1))
+
+    assert tokens.judge(token(), replace(KEYS, pod_tokens=None), START) is UNDECIDED
+    assert tokens.judge("garbage", KEYS, START) is None
+    assert wanted == []
+    assert tokens.judge(token(), KEYS, START) is UNDECIDED
+    assert wanted == [1]
+
+
+class Counting(Signatures):
+    """Counts what it verifies."""
+
+    verified = 0
+
+    def has_signed(self, token: str, key_id: str) -> bool:
+        Counting.verified += 1
+        return super().has_signed(token, key_id)
+
+
+def test_a_signature_is_checked_once() -> None:
+    """Good or bad: until the token's end, or until the rules are others."""
+    Counting.verified = 0
+    tokens = PodTokens(lambda: None)
+    tokens.verify_with(Counting)
+    bad = token()[:-6] + "AAAAAA"
+    for _ in range(3):
+        assert isinstance(tokens.judge(token(), KEYS, START), Claims)
+        assert tokens.judge(bad, KEYS, START) is None
+    assert Counting.verified == 2
+    assert tokens.judge(token(), KEYS, START + timedelta(hours=1)) is None
+    assert Counting.verified == 2
+
+    assert tokens.judge(token(), door_keys(rules("key-1", "key-2")), START) is not None
+    assert Counting.verified == 3
+
+
+def test_memory_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a flood of bad tokens drives no good one out."""
+    monkeypatch.setattr(pod_tokens, "MOST_GOOD", 2)
+    monkeypatch.setattr(pod_tokens, "MOST_BAD", 2)
+    Counting.verified = 0
+    tokens = PodTokens(lambda: None)
+    tokens.verify_with(Counting)
+    good = [token(jti=str(number)) for number in range(3)]
+    tokens.judge(good[0], KEYS, START)
+    for number in range(5):
+        tokens.judge(good[0][:-6] + f"AAAAA{number}", KEYS, START)
+    assert Counting.verified == 6
+    tokens.judge(good[0], KEYS, START)
+    assert Counting.verified == 6
+    for each in (*good[1:], good[0]):
+        tokens.judge(each, KEYS, START)
+
+    assert Counting.verified == 9
+
+
+# --- what the door counts ---
+
+PODS = (
+    pod("10.0.0.1", uid="uid-1"),
+    pod("10.0.0.2", State.DENIED, Reason.NO_ROLE, uid="uid-2"),
+    pod("10.0.0.3", State.DENIED, Reason.NAMESPACE_FORBIDS, uid="uid-3"),
+    pod("10.0.0.4", State.FAILED, Reason.ACCESS_DENIED, uid="uid-4"),
+    pod("10.0.0.5", State.PENDING, Reason.CREDENTIALS_PENDING, uid="uid-5"),
+    pod("10.0.0.6", uid="uid-6", host_network=True),
+)
+
+
+def asked(method: bytes, path: str, authorization: str) -> Request:
+    return Request(
+        method=method,
+        path=path.encode(),
+        host=b"169.254.170.23:9804",
+        tokens=(),
+        ttl=None,
+        forwarded=False,
+        keep_alive=True,
+        authorizations=(authorization.encode("latin-1"),),
+    )
+
+
+def test_every_end_of_a_request_is_counted_from_zero() -> None:
+    """Series exist before they move, and none exists that cannot."""
+    cache, tokens = Cache(), judging()
+    cache.begin()
+    for update in (KEYS, *known(*PODS), SnapshotEnd()):
+        cache.apply(update, START)
+    shown = [token(f"uid-{number}", f"pod-10.0.0.{number}") for number in range(1, 8)]
+    ends = {(MALFORMED.status, MALFORMED.outcome)}
+    found = set()
+    for method, path, text in product((b"GET", b"POST"), ("/v1/credentials", "/"), (*shown, "x")):
+        target = find(path.encode())
+        verdict = decide(asked(method, path, text), target, tokens, cache, START)
+        if isinstance(verdict, Hold):
+            found.add((target.route, TIMED_OUT.status, TIMED_OUT.outcome))
+        else:
+            found |= {
+                (target.route, *ending_of(verdict, waited=waited)) for waited in (False, True)
+            }
+    counted = Tally().beside(REFUSALS, SERVED_ROUTES).requests
+
+    assert set(counted.values()) == {0}
+    assert {each for each in counted if each[1:] not in ends} == found
