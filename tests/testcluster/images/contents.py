@@ -4,13 +4,18 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from testcluster.images.layers import Layer
+from testcluster.images.layers import Layer, libraries
 from testcluster.tools import tool
 
 # What a shell session in a pod needs, and the clients of the tests.
 TOOLS = (
     *("sh", "env", "cat", "ls", "ps", "id", "head", "date", "mkdir", "rm", "tail", "timeout"),
     *("sleep", "curl", "ip", "nft"),
+)
+# What compiled packages take for granted wherever there is a C library.
+_LIBRARIES = (
+    *("libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2", "librt.so.1", "libutil.so.1"),
+    *("libresolv.so.2", "libnss_files.so.2", "libnss_dns.so.2", "libgcc_s.so.1", "libstdc++.so.6"),
 )
 # Neither of use in an image nor small.
 _UNWANTED = (
@@ -41,4 +46,8 @@ def _python(layer: Layer) -> None:
     static = (each.name for each in stdlib.glob("config-*"))
     extensions = sorted((stdlib / "lib-dynload").glob("*.so"))
     layer.program(base_python(), *extensions)
+    (libc,) = (each for each in libraries([base_python()]) if each.name == "libc.so.6")
+    for name in _LIBRARIES:
+        # Where one is missing, it is the C library of another system, which has it elsewhere.
+        layer.copy(libc.with_name(name), libc.parent.resolve() / name)
     layer.tree(stdlib, stdlib.resolve(), without=[*_UNWANTED, *static])

@@ -22,6 +22,8 @@ class Holder:
     name: str
     log: Path
     kinds: tuple[str, ...]
+    # What has to be said first, to begin from within other namespaces.
+    within: tuple[str | Path, ...] = ()
     processes: tuple[Process, ...] = ()
     _channel: _Channel | None = None
 
@@ -55,7 +57,7 @@ class Holder:
         kinds = [f"--{kind}" for kind in self.kinds]
         own_processes = ["--fork", "--mount-proc"] if "pid" in self.kinds else []
         command = [sys.executable, "-I", _INIT, str(channel)]
-        return [tool("unshare"), *kinds, *own_processes, "--", *command]
+        return [*self.within, tool("unshare"), *kinds, *own_processes, "--", *command]
 
     def go(self, services: Iterable[Mapping[str, object]] = ()) -> None:
         """Start the services: `name`, `command` and `log` of each. Can be done once."""
@@ -66,8 +68,12 @@ class Holder:
 
     def inside(self) -> list[str | Path]:
         """Return what a command begins with that runs in the namespaces."""
-        kinds = [f"--{kind}" for kind in self.kinds]
-        return [tool("nsenter"), f"--target={self.pid}", *kinds, "--"]
+        return self.inside_only(*self.kinds)
+
+    def inside_only(self, *kinds: str) -> list[str | Path]:
+        """Return the same for some of the namespaces."""
+        words = [f"--{kind}" for kind in kinds]
+        return [tool("nsenter"), f"--target={self.pid}", *words, "--"]
 
     def run(self, *command: str | Path) -> str:
         """Run a command in the namespaces and return what it printed.
@@ -84,4 +90,6 @@ class Holder:
         """End everything in the namespaces, and them."""
         if self._channel is not None:
             self._channel.close()
+            self._channel = None
         stop(self.processes)
+        self.processes = ()

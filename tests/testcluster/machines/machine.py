@@ -35,7 +35,7 @@ class Machine:
         self._site = site
         self._binaries = binaries
         self._logs = logs
-        self._holder = self._new_holder()
+        self._holder = Holder(place.name, logs / f"{place.name}.log", _KINDS)
 
     @property
     def name(self) -> str:
@@ -51,6 +51,7 @@ class Machine:
         settings.write_all(self.place)
         for name in ("lib", "log", "kernel"):
             self.place.file(name).mkdir()
+        self._site.insert_disc(self.place.file("lib"))
         for value, content in _KERNEL.items():
             self._kernel_file(value).write_text(f"{content}\n")
         kubelet = authority.client(f"system:node:{self.name}", "system:nodes")
@@ -61,6 +62,8 @@ class Machine:
     def start(self) -> None:
         """Start the node's programs; returns before it is ready."""
         cgroups.make_group(self.place.group)
+        # A disc stays while the site does.
+        self._holder.within = self._site.among_discs()
         self._holder.start()
         self._holder.run(*script(*self._mounts(), ("hostname", self.name)))
         self._site.plug(self.place.number, self._holder.pid)
@@ -69,7 +72,6 @@ class Machine:
     def stop(self) -> None:
         """End all that runs on the node at once, as a loss of power does; its disc stays."""
         self._holder.stop()
-        self._holder = self._new_holder()
         cgroups.remove_group(self.place.group)
 
     def inside(self) -> list[str | Path]:
@@ -89,9 +91,6 @@ class Machine:
         # Nothing tells when containerd listens; its client asks again until it does.
         wait = "--connect-timeout=60s"
         self.run("ctr", wait, "--namespace=k8s.io", "images", "import", archive)
-
-    def _new_holder(self) -> Holder:
-        return Holder(self.name, self._logs / f"{self.name}.log", _KINDS)
 
     def _mounts(self) -> list[tuple[str, ...]]:
         """Return what gives the node a disc of its own, and hides its mounts from the computer."""

@@ -1,4 +1,4 @@
-"""The network that real nodes and the control plane share: a bridge in a namespace of its own."""
+"""What real nodes share: a network with the control plane, and where their discs are kept."""
 
 import socket
 import sys
@@ -14,11 +14,11 @@ _RELAY = Path(__file__).with_name("relay.py")
 
 
 class Site:
-    """A network without a link to this computer's own."""
+    """A network without a link to this computer's own, and the nodes' discs."""
 
     def __init__(self, logs: Path) -> None:
         self._logs = logs
-        self._holder = Holder("site", logs / "site.log", ("net",))
+        self._holder = Holder("site", logs / "site.log", ("net", "mount"))
         self._relays: list[Process] = []
 
     @property
@@ -38,6 +38,14 @@ class Site:
             )
         )
         self._holder.go()
+
+    def insert_disc(self, folder: Path) -> None:
+        """Give a node an empty disc at *folder*: of memory, so that it ends with the site."""
+        self.run("mount", "-t", "tmpfs", "-o", "mode=755", "disc", folder)
+
+    def among_discs(self) -> tuple[str | Path, ...]:
+        """Return what a command begins with that sees the discs, and else is where it was."""
+        return tuple(self._holder.inside_only("mount"))
 
     def inside(self) -> list[str | Path]:
         """Return what a command begins with that runs in the network; it stays one process."""
