@@ -182,6 +182,10 @@ def _of_reconnect(runs: list[reconnect.Reconnected]) -> list[Line]:
             reviews <= agents,
         ),
         Line(
+            "the first server gone after its SIGTERM",
+            f"{median(run.old_ended for run in runs):.2f} s",
+        ),
+        Line(
             "the other server's CPU and peak memory (RSS)",
             f"{median(run.server_cpu for run in runs):.2f} s, "
             f"{max(run.peak for run in runs) / 1e6:.0f} MB",

@@ -22,7 +22,7 @@ class Reconnected:
     half_in: float
     reviews: int
     most_in_a_second: int
-    first_to_last_review: float
+    old_ended: float
     server_cpu: float
     peak: int
 
@@ -54,6 +54,7 @@ async def reconnect(ground: Ground, agents: int, run: int) -> Reconnected:
         before, cpu = len(ground.reviews()), other.process.cpu_seconds()
         began = time.perf_counter()
         await first.aclose()
+        ended = time.perf_counter()
         await members.all_in(began)
         reviews = ground.reviews()[before:]
         moments = sorted(each.in_since - began for each in members.members)
@@ -63,7 +64,7 @@ async def reconnect(ground: Ground, agents: int, run: int) -> Reconnected:
             half_in=moments[agents // 2],
             reviews=len(reviews),
             most_in_a_second=most_within(reviews, 1.0),
-            first_to_last_review=reviews[-1] - reviews[0] if reviews else 0.0,
+            old_ended=ended - began,
             server_cpu=other.process.cpu_seconds() - cpu,
             peak=other.process.peak_bytes(),
         )
