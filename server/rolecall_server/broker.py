@@ -101,6 +101,13 @@ class Broker:
         entries = self._index.on_node(node).values()
         return [entry.pod for entry in entries if not entry.pod.addresses]
 
+    def addresses_of(self, node: NodeName, uid: PodUid) -> tuple[Address, ...] | None:
+        """Return what a pod of *node* has, as the watch has shown; None where it is no such."""
+        pod = self.pod(uid)
+        if pod is None or pod.node != node:
+            return None
+        return () if pod.terminating else pod.addresses
+
     def runs(self, agent: Agent) -> bool:
         """Tell whether the agent's own pod is still there, on the node that it speaks for.
 

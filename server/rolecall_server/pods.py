@@ -46,6 +46,7 @@ class Pod:
     host_network: bool = False
     # Made by a kubelet from a file of its node: whoever owns the node wrote it.
     mirror: bool = False
+    terminating: bool = False  # It is being deleted; until it is gone it may have its addresses.
     finished: bool = False  # Succeeded or Failed: its address may be another pod's by now.
     wish: Wish | None = None  # None where nothing that we read is annotated or labelled.
 
@@ -66,6 +67,7 @@ class Pod:
                 addresses=_addresses(status),
                 host_network=bool(spec.host_network),
                 mirror=_is_mirror(metadata),
+                terminating=bool(metadata.deletion_timestamp),
                 finished=status.phase in _FINISHED,
                 wish=read_wish(metadata.annotations or {}, metadata.labels or {}, keys),
             )

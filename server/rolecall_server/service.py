@@ -4,10 +4,16 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Generator, Iterable
+from collections.abc import (
+    Collection,
+    Generator,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from datetime import timedelta
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import grpc
 
@@ -15,6 +21,7 @@ from rolecall_common.clock import Clock
 from rolecall_common.secret import Secret
 from rolecall_proto.codec import (
     Malformed,
+    decode_confirm,
     decode_hello,
     decode_question,
     encode_resolutions,
@@ -22,7 +29,7 @@ from rolecall_proto.codec import (
 )
 from rolecall_proto.v1 import broker_pb2 as pb
 from rolecall_proto.v1 import broker_pb2_grpc
-from rolecall_proto.values import Address, Heartbeat, Hello, NodeName, Resolution
+from rolecall_proto.values import Address, Heartbeat, Hello, NodeName, PodUid, Resolution
 from rolecall_server.authority import (
     Agent,
     Authority,
@@ -63,8 +70,13 @@ GATHER = timedelta(milliseconds=5)
 _Context = grpc.aio.ServicerContext[Any, Any]
 
 
-# Reads the pods of a node anew that have no address yet, as far as that can be done in a moment.
-Look = Callable[[NodeName], Awaitable[None]]
+class Look(Protocol):
+    """Reads pods of a node anew, as far as that can be done in a moment: see `kube/look.py`."""
+
+    async def look(self, node: NodeName) -> None: ...
+    async def confirm(
+        self, node: NodeName, uids: Sequence[PodUid]
+    ) -> Mapping[PodUid, Collection[Address]]: ...
 
 
 class Service(broker_pb2_grpc.BrokerServicer):
@@ -81,7 +93,7 @@ class Service(broker_pb2_grpc.BrokerServicer):
     ) -> None:
         """*gather* is how long a change waits for others, to be told in the same message.
 
-        *look* reads the pods of a node anew that have no address yet; None where nobody could.
+        *look* is None where nobody could: what the source has told is all that there is then.
         """
         self._broker = broker
         self._authority = authority
@@ -142,16 +154,26 @@ class Service(broker_pb2_grpc.BrokerServicer):
         node = self._streams.of(agent.node)
         if node is None:
             await self._refuse(context, NO_STREAM)
-        addresses = decode_question(request)
+        addresses, doubted = decode_question(request), decode_confirm(request)
         if isinstance(addresses, Malformed):
             await self._refuse(context, (grpc.StatusCode.INVALID_ARGUMENT, addresses.problem))
-        if not node.may_ask(len(addresses), now):
+        if isinstance(doubted, Malformed):
+            await self._refuse(context, (grpc.StatusCode.INVALID_ARGUMENT, doubted.problem))
+        if not node.may_ask(len(addresses) + len(doubted), now):
             await self._refuse(context, TOO_OFTEN)
         resolved = self._resolve(agent.node, addresses)
         if self._look is not None and Resolution.UNKNOWN in resolved:
-            await self._look(agent.node)
+            await self._look.look(agent.node)
             resolved = self._resolve(agent.node, addresses)
-        return encode_resolutions(resolved)
+        return encode_resolutions(resolved, await self._confirmed(agent.node, doubted))
+
+    async def _confirmed(
+        self, node: NodeName, uids: Sequence[PodUid]
+    ) -> list[Collection[Address] | None]:
+        if self._look is None:
+            return [self._broker.addresses_of(node, uid) for uid in uids]
+        read = await self._look.confirm(node, uids) if uids else {}
+        return [read.get(uid) for uid in uids]
 
     def _resolve(self, node: NodeName, addresses: Iterable[Address]) -> list[Resolution]:
         now = self._clock.now()

@@ -4,12 +4,12 @@ import asyncio
 import math
 import random
 import socket
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol
 
 from rolecall_common.clock import Clock
-from rolecall_proto.values import NodeName, PodTokenRules
+from rolecall_proto.values import PodTokenRules
 from rolecall_server import configured
 from rolecall_server.authority import Authority, LoopbackAuthority
 from rolecall_server.broker import Broker
@@ -27,6 +27,7 @@ from rolecall_server.manifests.placement import Pools
 from rolecall_server.manifests.source import ManifestSource
 from rolecall_server.metrics import Metrics
 from rolecall_server.pods import Pod
+from rolecall_server.service import Look
 from rolecall_server.settings import Settings
 from rolecall_server.settings.listening import AuthorityKind
 from rolecall_server.source import PodChanged, Source
@@ -49,7 +50,7 @@ class Attached:
     """What can be made only once there is a broker."""
 
     authority: Authority
-    look: Callable[[NodeName], Awaitable[None]] | None
+    look: Look | None
     run: Callable[[], Coroutine[Any, Any, None]]
 
 
@@ -124,11 +125,11 @@ class Cluster:
         keys = self._signing_keys(broker)
         if self._settings.authority is AuthorityKind.LOOPBACK:
             taken = LoopbackAuthority(self._settings.listening.listen.host)
-            return Attached(taken, look.look, lambda: self._run(keys.run()))
+            return Attached(taken, look, lambda: self._run(keys.run()))
         review = TokenReviewAuthority(
             self._api, self._clock, self._rules, broker.pod, self._metrics, keys=keys
         )
-        return Attached(review, look.look, lambda: self._run(review.run()))
+        return Attached(review, look, lambda: self._run(review.run()))
 
     def levels(self) -> SourceLevels:
         all_of = [(each.name, each.statistics) for each in self._reflectors]

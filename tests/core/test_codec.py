@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 from rolecall_common.secret import Secret
 from rolecall_proto.codec import (
     MAX_CLAIMS,
+    MAX_QUESTIONS,
     Malformed,
     decode_address,
+    decode_confirm,
+    decode_confirmations,
     decode_hello,
     decode_question,
     decode_resolutions,
@@ -152,6 +155,36 @@ def test_resolutions_arrive_as_they_were_sent() -> None:
     resolutions = (Resolution.UNKNOWN, Resolution.KNOWN, Resolution.UNKNOWN)
 
     assert decode_resolutions(encode_resolutions(resolutions)) == resolutions
+
+
+def test_pods_to_confirm_arrive_as_they_were_sent() -> None:
+    """Uids keep their order, for the answer is by order too."""
+    asked = (PodUid("b"), PodUid("a"))
+    sent = encode_question([ip_address("10.0.0.1")], asked).SerializeToString()
+
+    assert decode_confirm(pb.ResolvePodsRequest.FromString(sent)) == asked
+
+
+@pytest.mark.parametrize(
+    "uids", [["u"] * (MAX_QUESTIONS + 1), [""], ["u" * 1000]], ids=["many", "empty", "long"]
+)
+def test_pods_to_confirm_are_bounded(uids: list[str]) -> None:
+    """Neither too many, nor one without a name or with an endless one."""
+    assert isinstance(decode_confirm(pb.ResolvePodsRequest(confirm=uids)), Malformed)
+
+
+def test_confirmations_arrive_as_they_were_sent() -> None:
+    """A pod that could not be read is left out; one that has nothing is there."""
+    asked = (PodUid("here"), PodUid("gone"), PodUid("unread"))
+    here = frozenset({ip_address("10.0.0.1"), ip_address("fd00::1")})
+    sent = encode_resolutions([], [here, frozenset(), None])
+
+    assert decode_confirmations(sent, asked) == {"here": here, "gone": frozenset()}
+
+
+def test_confirmations_of_an_older_server_are_none() -> None:
+    """It does not know the question, and so answers less than was asked."""
+    assert decode_confirmations(encode_resolutions([]), (PodUid("here"),)) == {}
 
 
 def test_many_updates_are_few_messages() -> None:
@@ -360,6 +393,8 @@ def test_reading_is_total(data: bytes) -> None:
         (pb.NodeUpdate, decode_update),
         (pb.WatchNodeRequest, decode_hello),
         (pb.ResolvePodsRequest, decode_question),
+        (pb.ResolvePodsRequest, decode_confirm),
+        (pb.ResolvePodsResponse, lambda message: decode_confirmations(message, [PodUid("u")])),
         (pb.ResolvePodsResponse, decode_resolutions),
     ):
         try:

@@ -14,7 +14,7 @@ from fakes.clock import FakeClock
 from fakes.engine import NODE, OTHER_NODE
 from fakes.engine import pod as known_pod
 from fakes.kube import FakeKube, Fault, fake_kube
-from rolecall_proto.values import NodeName
+from rolecall_proto.values import NodeName, PodUid
 from rolecall_server.annotations import AnnotationKeys
 from rolecall_server.kube.kinds import pods
 from rolecall_server.kube.look import LiveLook
@@ -33,6 +33,9 @@ class Known:
 
     def without_address(self, node: NodeName) -> list[Pod]:
         return [each for each in self.pods if each.node == node and not each.addresses]
+
+    def pod(self, uid: PodUid) -> Pod | None:
+        return next((each for each in self.pods if each.uid == uid), None)
 
 
 @dataclass
@@ -162,3 +165,59 @@ async def test_a_node_full_of_new_pods_asks_for_some_of_them() -> None:
         await at.look.look(NODE)
 
     assert len(at.fake.requests) == 16
+
+
+def ending(name: str, address: str) -> dict[str, object]:
+    there_ = there(name, address)
+    metadata = there_["metadata"]
+    assert isinstance(metadata, dict)
+    return {**there_, "metadata": {**metadata, "deletionTimestamp": "2026-05-04T12:00:00Z"}}
+
+
+async def test_a_pod_is_confirmed_by_a_read_of_its_own() -> None:
+    """Whatever the watch has told: what it has is what the API server says now."""
+    async with rig() as at:
+        await at.fake.put(there("kept", "10.0.0.7"))
+        at.known.pods = [known_pod("kept", addresses=(ip_address("10.0.0.6"),))]
+
+        held = await at.look.confirm(NODE, [at.known.pods[0].uid])
+
+    assert held == {"uid-kept": (ip_address("10.0.0.7"),)}
+    assert at.known.found == []
+
+
+async def test_a_pod_that_ends_has_nothing() -> None:
+    """Gone, about to be, or another of its name: its address may be somebody else's by now."""
+    async with rig() as at:
+        at.known.pods = [known_pod(name) for name in ("gone", "ending", "another")]
+        await at.fake.put(ending("ending", "10.0.0.7"))
+        await at.fake.put(there("another", "10.0.0.8", "uid-of-another"))
+
+        held = await at.look.confirm(NODE, [each.uid for each in at.known.pods])
+
+    assert held == {"uid-gone": (), "uid-ending": (), "uid-another": ()}
+
+
+async def test_who_cannot_be_read_is_not_confirmed() -> None:
+    """Pods of other nodes and unknown ones are not asked for; an outage says nothing."""
+    async with rig() as at:
+        at.known.pods = [known_pod("far", node=OTHER_NODE), known_pod("here")]
+        at.fake.faults.append(Fault(status=403))
+        uids = [PodUid("uid-far"), PodUid("nobody"), PodUid("uid-here")]
+
+        held = await at.look.confirm(NODE, uids)
+
+    assert held == {}
+    assert at.fake.asked(f"{PATH}far") == 0
+
+
+async def test_a_pod_is_not_confirmed_twice_in_a_second() -> None:
+    """The second answer would have to be a second read."""
+    async with rig() as at:
+        await at.fake.put(there("kept", "10.0.0.7"))
+        at.known.pods = [known_pod("kept")]
+        first = await at.look.confirm(NODE, [PodUid("uid-kept")])
+        second = await at.look.confirm(NODE, [PodUid("uid-kept")])
+
+    assert (len(first), len(second)) == (1, 0)
+    assert at.fake.asked(f"{PATH}kept") == 1

@@ -218,6 +218,44 @@ async def test_a_question_is_about_some_addresses(stub: "BrokerAsyncStub", count
 
 
 @pytest.mark.usefixtures("stream")
+async def test_pods_are_confirmed_to_their_own_node(stub: "BrokerAsyncStub") -> None:
+    """What a pod has is said; of another node's, or an unknown one, nothing is."""
+    uids = ["web", "other", "nobody"]
+    request = pb.ResolvePodsRequest(addresses=["10.0.0.1"], confirm=uids)
+    answer = await stub.ResolvePods(request, metadata=IDENTIFIED)
+
+    assert [(each.read, list(each.addresses)) for each in answer.confirmations] == [
+        (True, ["10.0.0.1"]),
+        (False, []),
+        (False, []),
+    ]
+
+
+@pytest.mark.usefixtures("stream")
+async def test_pods_to_confirm_count_as_questions(stub: "BrokerAsyncStub") -> None:
+    """Each may cost a read of the API server."""
+    request = pb.ResolvePodsRequest(
+        addresses=["10.0.0.9"] * MAX_QUESTIONS, confirm=["web"] * MAX_QUESTIONS
+    )
+    await stub.ResolvePods(request, metadata=IDENTIFIED)
+    code, _ = await status_of(stub.ResolvePods(request, metadata=IDENTIFIED))
+
+    assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+@pytest.mark.usefixtures("stream")
+@pytest.mark.parametrize("uids", [["uid"] * (MAX_QUESTIONS + 1), [""]], ids=["many", "empty"])
+async def test_what_are_no_pods_to_confirm_is_invalid(
+    stub: "BrokerAsyncStub", uids: list[str]
+) -> None:
+    """More than a node has, or one without a uid."""
+    request = pb.ResolvePodsRequest(addresses=["10.0.0.9"], confirm=uids)
+    code, _ = await status_of(stub.ResolvePods(request, metadata=IDENTIFIED))
+
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+
+
+@pytest.mark.usefixtures("stream")
 async def test_a_node_that_asks_too_often_is_told_so(stub: "BrokerAsyncStub") -> None:
     """A burst of as many questions as a node has pods is let through, and no more than that."""
     many = pb.ResolvePodsRequest(addresses=["10.0.0.9"] * MAX_QUESTIONS)

@@ -10,6 +10,8 @@ from rolecall_proto.codec.fields import Malformed, decode_address
 from rolecall_proto.codec.requests import (
     MAX_CLAIMS,
     MAX_QUESTIONS,
+    decode_confirm,
+    decode_confirmations,
     decode_hello,
     decode_question,
     decode_resolutions,
@@ -24,6 +26,8 @@ __all__ = [
     "MAX_QUESTIONS",
     "Malformed",
     "decode_address",
+    "decode_confirm",
+    "decode_confirmations",
     "decode_hello",
     "decode_question",
     "decode_resolutions",

@@ -1,10 +1,16 @@
 """What an agent asks: how it opens its stream, and which pods wait at which addresses."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from rolecall_proto.codec.fields import Malformed, decode_address, decode_moment, encode_moment
+from rolecall_proto.codec.fields import (
+    Malformed,
+    decode_address,
+    decode_moment,
+    encode_moment,
+    encode_text,
+)
 from rolecall_proto.v1 import broker_pb2 as pb
-from rolecall_proto.values import Address, Held, Hello, Resolution, SessionId
+from rolecall_proto.values import Address, Held, Hello, PodUid, Resolution, SessionId
 
 # A node runs some hundred pods, so this is fifty times what an honest agent can hold.
 MAX_CLAIMS = 10_000
@@ -52,8 +58,13 @@ def _claim(message: pb.HeldSession) -> Held | None:
     return Held(SessionId(message.session_id), expires_at)
 
 
-def encode_question(addresses: Iterable[Address]) -> pb.ResolvePodsRequest:
-    return pb.ResolvePodsRequest(addresses=[str(address) for address in addresses])
+def encode_question(
+    addresses: Iterable[Address], confirm: Iterable[PodUid] = ()
+) -> pb.ResolvePodsRequest:
+    return pb.ResolvePodsRequest(
+        addresses=[str(address) for address in addresses],
+        confirm=[encode_text(uid) for uid in confirm],
+    )
 
 
 def decode_question(message: pb.ResolvePodsRequest) -> tuple[Address, ...] | Malformed:
@@ -65,8 +76,29 @@ def decode_question(message: pb.ResolvePodsRequest) -> tuple[Address, ...] | Mal
     return known if len(known) == len(addresses) else Malformed("not an IP address")
 
 
-def encode_resolutions(resolutions: Iterable[Resolution]) -> pb.ResolvePodsResponse:
-    return pb.ResolvePodsResponse(resolutions=[_RESOLUTIONS[each] for each in resolutions])
+def decode_confirm(message: pb.ResolvePodsRequest) -> tuple[PodUid, ...] | Malformed:
+    """Read which pods are to be read anew, if any."""
+    if len(message.confirm) > MAX_QUESTIONS:
+        return Malformed("more pods than one question may hold")
+    if not all(0 < len(uid) <= _MAX_NAME for uid in message.confirm):
+        return Malformed("not the uid of a pod")
+    return tuple(PodUid(uid) for uid in message.confirm)
+
+
+def encode_resolutions(
+    resolutions: Iterable[Resolution],
+    confirmations: Iterable[Collection[Address] | None] = (),
+) -> pb.ResolvePodsResponse:
+    """Write an answer; *confirmations* has None for a pod that could not be read."""
+    return pb.ResolvePodsResponse(
+        resolutions=[_RESOLUTIONS[each] for each in resolutions],
+        confirmations=[
+            pb.Confirmation(
+                read=each is not None, addresses=[str(address) for address in each or ()]
+            )
+            for each in confirmations
+        ],
+    )
 
 
 def decode_resolutions(message: pb.ResolvePodsResponse) -> tuple[Resolution, ...]:
@@ -74,3 +106,16 @@ def decode_resolutions(message: pb.ResolvePodsResponse) -> tuple[Resolution, ...
         Resolution.KNOWN if each == pb.RESOLUTION_KNOWN else Resolution.UNKNOWN
         for each in message.resolutions
     )
+
+
+def decode_confirmations(
+    message: pb.ResolvePodsResponse, asked: Sequence[PodUid]
+) -> Mapping[PodUid, frozenset[Address]]:
+    """Read which addresses each of *asked* has; who could not be read is left out."""
+    if len(message.confirmations) != len(asked):
+        return {}  # Of an older server; or nobody knows which is whose.
+    return {
+        uid: frozenset(address for text in each.addresses if (address := decode_address(text)))
+        for uid, each in zip(asked, message.confirmations, strict=True)
+        if each.read
+    }

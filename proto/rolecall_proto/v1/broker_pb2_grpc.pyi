@@ -63,9 +63,10 @@ class BrokerStub:
     """Tells the server that pods wait at these addresses, and asks which of them pods of this node have.
 
     The answer carries no credentials: those come by the stream. Asking makes the identities of those
-    pods the most urgent ones. Errors: as WatchNode; FAILED_PRECONDITION (this node has no stream
-    here), INVALID_ARGUMENT (not an IP address, none, or more than 256), RESOURCE_EXHAUSTED (this node
-    asks too often).
+    pods the most urgent ones. Pods to confirm are read anew, each by a read that begins after the
+    question has come: so what it says is later than whatever made the agent ask. Errors: as
+    WatchNode; FAILED_PRECONDITION (this node has no stream here), INVALID_ARGUMENT (not an IP
+    address, none, or more than 256; likewise of pods), RESOURCE_EXHAUSTED (this node asks too often).
     """
 
 @_typing.type_check_only
@@ -91,9 +92,10 @@ class BrokerAsyncStub(BrokerStub):
     """Tells the server that pods wait at these addresses, and asks which of them pods of this node have.
 
     The answer carries no credentials: those come by the stream. Asking makes the identities of those
-    pods the most urgent ones. Errors: as WatchNode; FAILED_PRECONDITION (this node has no stream
-    here), INVALID_ARGUMENT (not an IP address, none, or more than 256), RESOURCE_EXHAUSTED (this node
-    asks too often).
+    pods the most urgent ones. Pods to confirm are read anew, each by a read that begins after the
+    question has come: so what it says is later than whatever made the agent ask. Errors: as
+    WatchNode; FAILED_PRECONDITION (this node has no stream here), INVALID_ARGUMENT (not an IP
+    address, none, or more than 256; likewise of pods), RESOURCE_EXHAUSTED (this node asks too often).
     """
 
 class BrokerServicer(metaclass=_abc_1.ABCMeta):
@@ -128,9 +130,10 @@ class BrokerServicer(metaclass=_abc_1.ABCMeta):
         """Tells the server that pods wait at these addresses, and asks which of them pods of this node have.
 
         The answer carries no credentials: those come by the stream. Asking makes the identities of those
-        pods the most urgent ones. Errors: as WatchNode; FAILED_PRECONDITION (this node has no stream
-        here), INVALID_ARGUMENT (not an IP address, none, or more than 256), RESOURCE_EXHAUSTED (this node
-        asks too often).
+        pods the most urgent ones. Pods to confirm are read anew, each by a read that begins after the
+        question has come: so what it says is later than whatever made the agent ask. Errors: as
+        WatchNode; FAILED_PRECONDITION (this node has no stream here), INVALID_ARGUMENT (not an IP
+        address, none, or more than 256; likewise of pods), RESOURCE_EXHAUSTED (this node asks too often).
         """
 
 def add_BrokerServicer_to_server(servicer: BrokerServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
