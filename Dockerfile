@@ -1,5 +1,5 @@
 # Both images: `docker build --target server -t rolecall-server:0.1.0 .`, and the same with `agent`.
-# Every package is pinned with its hash, and nothing is compiled or resolved here.
+# Every Python package is pinned with its hash, and nothing is compiled or resolved here.
 ARG PYTHON=python:3.13-slim
 
 # The wheel: the same file for both.
@@ -41,6 +41,8 @@ ENTRYPOINT ["rolecall"]
 CMD ["server", "--help"]
 
 FROM ${PYTHON} AS agent
+# What the warden speaks to the kernel with.
+RUN apt-get update && apt-get install --yes --no-install-recommends conntrack iproute2 nftables && rm -rf /var/lib/apt/lists/*
 COPY --from=agent-environment /opt/rolecall /opt/rolecall
 ENV PATH=/opt/rolecall/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER 65532:65532

@@ -17,6 +17,7 @@ import yaml
 
 import rolecall_agent.settings
 import rolecall_server.settings
+import rolecall_warden.settings
 from rolecall_common.settings import Setting, declared
 
 CHART = Path(__file__).parent / "rolecall"
@@ -32,6 +33,7 @@ SERVER_OWN = frozenset(
 AGENT_OWN = frozenset(
     ["adminListen", "caFile", "containerListen", "listen", "serverName", "servers", "tokenFile"]
 )
+WARDEN_OWN = frozenset(["doorPort", "healthFile"])
 
 Schema = dict[str, Any]
 Path_ = tuple[str, ...]
@@ -178,6 +180,8 @@ def _leaf_schema(leaf: Leaf) -> Schema:
         made |= _settings(rolecall_server.settings.Settings, SERVER_OWN)
     elif leaf.path == ("agent", "settings"):
         made |= _settings(rolecall_agent.settings.Settings, AGENT_OWN)
+    elif leaf.path == ("warden", "settings"):
+        made |= _settings(rolecall_warden.settings.Settings, WARDEN_OWN)
     return made
 
 

@@ -29,12 +29,30 @@ def test_every_container_is_confined_as_restricted_demands(default: Rendering) -
         }
         assert "initContainers" not in spec
         for container in spec["containers"]:
+            if container["name"] == "warden":
+                continue  # See the next test.
             assert container["securityContext"] == {
                 "allowPrivilegeEscalation": False,
                 "capabilities": {"drop": ["ALL"]},
                 "readOnlyRootFilesystem": True,
                 "runAsNonRoot": True,
             }
+
+
+def test_the_warden_has_one_capability_and_nothing_to_tell(default: Rendering) -> None:
+    """It changes the node's packet rules and no more: no token, no port, no file but its health."""
+    agent, warden = default.agent["spec"]["containers"]
+
+    assert warden["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN"]},
+        "readOnlyRootFilesystem": True,
+        "runAsNonRoot": False,
+        "runAsUser": 0,
+    }
+    assert warden["volumeMounts"] == [{"name": "run", "mountPath": "/run/rolecall"}]
+    assert warden.keys().isdisjoint({"env", "ports", "livenessProbe", "readinessProbe"})
+    assert {"name": "run", "mountPath": "/run/rolecall", "readOnly": True} in agent["volumeMounts"]
 
 
 def test_no_pod_shares_more_of_its_node_than_the_agent_its_network(default: Rendering) -> None:

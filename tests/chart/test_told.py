@@ -14,6 +14,7 @@ from rolecall_common.settings import declared
 from rolecall_server.settings import AuthorityKind
 from rolecall_server.settings import Settings as ServerSettings
 from rolecall_server.settings.annotations import AnnotationSettings
+from rolecall_warden.settings import Settings as WardenSettings
 
 T = TypeVar("T")
 # One value for each of the servers' settings that an operator can give, of every shape.
@@ -42,9 +43,9 @@ def read(side: type[T], words: list[str], environ: dict[str, str] | None = None)
     return settings_of(side, parser.parse_args(words), environ or {})
 
 
-def expanded(template: dict[str, Any], variables: dict[str, str]) -> list[str]:
-    """Return the container's arguments as the kubelet expands them; what is unknown it leaves."""
-    words: list[str] = template["spec"]["containers"][0]["args"][1:]
+def expanded(template: dict[str, Any], variables: dict[str, str], container: int = 0) -> list[str]:
+    """Return a container's arguments as the kubelet expands them; what is unknown it leaves."""
+    words: list[str] = template["spec"]["containers"][container]["args"][1:]
     for name, value in variables.items():
         words = [word.replace(f"$({name})", value) for word in words]
     return words
@@ -105,9 +106,35 @@ def test_the_agent_finds_the_servers_by_the_address_that_the_kubelet_injects(
     assert settings.server.servers == (HostPort(service, 8443),)
     name = rendering.of_kind("Deployment")[0]["metadata"]["name"]
     assert settings.server.server_name == f"{name}.infra.svc"
-    assert settings.door.listen == (HostPort(node, 9803),)
+    assert settings.door.listen == (
+        HostPort("169.254.170.169", 9803),
+        HostPort("fd72:6f6c:6563:616c::1", 9803),
+    )
     assert settings.output.admin_listen == HostPort(node, 9802)
     assert rendering.one("Service", name)["spec"]["type"] == "ClusterIP"
+
+
+@pytest.mark.parametrize("given", [{}, {"doorIpv4": "169.254.77.1", "doorIpv6": "fd12::1"}])
+def test_the_agent_listens_where_the_warden_leads_pods(helm: Helm, given: dict[str, str]) -> None:
+    """The warden makes these addresses on the node, and nobody else can reach them."""
+    rendering = helm.render({"warden": {"settings": given}, "agent": {"port": 9999}})
+    variables = {"POD_IP": "10.0.0.9", "ROLECALL_SERVER_SERVICE_HOST": "10.96.0.7"}
+    warden = read(WardenSettings, expanded(rendering.agent, {}, container=1)).redirecting
+    agent = read(AgentSettings, expanded(rendering.agent, variables))
+
+    doors = (warden.door_ipv4, warden.door_ipv6)
+    assert agent.door.listen == tuple(HostPort(str(each), 9999) for each in doors)
+    assert warden.door_port == 9999
+
+
+def test_without_a_warden_the_agent_listens_at_its_node(helm: Helm) -> None:
+    """Whoever leads the pods there has no other address to name."""
+    rendering = helm.render({"warden": {"enabled": False}})
+    variables = {"POD_IP": "10.0.0.9", "ROLECALL_SERVER_SERVICE_HOST": "10.96.0.7"}
+    agent = read(AgentSettings, expanded(rendering.agent, variables))
+
+    assert agent.door.listen == (HostPort("10.0.0.9", 9803),)
+    assert len(rendering.agent["spec"]["containers"]) == 1
 
 
 def test_an_agent_that_was_started_before_the_service_was_there_says_so_and_is_restarted(

@@ -84,6 +84,17 @@ readOnlyRootFilesystem: true
 runAsNonRoot: true
 {{- end -}}
 
+{{/* The warden changes the node's packet rules, for which it needs this one capability, and root to have it. */}}
+{{- define "rolecall.wardenSecurity" -}}
+allowPrivilegeEscalation: false
+capabilities:
+  drop: [ALL]
+  add: [NET_ADMIN]
+readOnlyRootFilesystem: true
+runAsNonRoot: false
+runAsUser: 0
+{{- end -}}
+
 {{- define "rolecall.podSecurity" -}}
 # The group lets a process that is not root read its mounted files.
 fsGroup: 65532

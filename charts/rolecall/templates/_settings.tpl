@@ -24,13 +24,32 @@
 - --server-name={{ .Values.agent.serverName | default (include "rolecall.serverName" .) }}
 - --ca-file=/etc/rolecall/authority/ca.crt
 - --token-file=/var/run/secrets/rolecall/token
-- --listen=[$(POD_IP)]:{{ int .Values.agent.port }}
+- --listen={{ include "rolecall.doors" . }}
 {{- with .Values.agent.containerDoor.listen }}
 - --container-listen={{ join "," . }}
 {{- end }}
 - --admin-listen=[$(POD_IP)]:{{ int .Values.agent.adminPort }}
 {{- range $name, $value := .Values.agent.settings }}
 - {{ printf "--%s=%s" (kebabcase $name) (kindIs "slice" $value | ternary (join "," $value) (toString $value)) | quote }}
+{{- end }}
+{{- end -}}
+
+{{/* Where the metadata door listens: at the addresses that the warden makes for it, or else at the node's own. */}}
+{{- define "rolecall.doors" -}}
+{{- $port := int .Values.agent.port -}}
+{{- if .Values.warden.enabled -}}
+{{- $settings := .Values.warden.settings -}}
+{{- printf "%s:%d,[%s]:%d" ($settings.doorIpv4 | default "169.254.170.169") $port ($settings.doorIpv6 | default "fd72:6f6c:6563:616c::1") $port -}}
+{{- else -}}
+{{- printf "[$(POD_IP)]:%d" $port -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "rolecall.wardenArguments" -}}
+- warden
+- --door-port={{ int .Values.agent.port }}
+{{- range $name, $value := .Values.warden.settings }}
+- {{ printf "--%s=%s" (kebabcase $name) (toString $value) | quote }}
 {{- end }}
 {{- end -}}
 
