@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import random
+from collections.abc import Awaitable
 from contextlib import AsyncExitStack
+from functools import partial
 
 from prometheus_client import CollectorRegistry
 
@@ -15,6 +17,7 @@ from rolecall_agent.descriptors import room_for
 from rolecall_agent.door import Door, DoorRules
 from rolecall_agent.follow import Follower
 from rolecall_agent.handed import Handed
+from rolecall_agent.handover import LINGER, HandOver, Warmth, lingering, together
 from rolecall_agent.imds import Imds
 from rolecall_agent.listening import CONTAINER, METADATA
 from rolecall_agent.metrics import AgentCollector
@@ -26,10 +29,12 @@ from rolecall_agent.turns import MOST_IN_ALL
 from rolecall_agent.upstream import Upstream
 from rolecall_common.audit import auditing
 from rolecall_common.clock import Clock, SystemClock
+from rolecall_common.forms import HostPort
 from rolecall_common.lifecycle import refusing
 from rolecall_common.probes import Readiness, probing
 from rolecall_common.process import Process
 from rolecall_common.version import VERSION
+from rolecall_proto.values import SnapshotEnd, Update
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +48,14 @@ async def run(settings: Settings, handed: Handed) -> None:
         with refusing("caFile", TrustError):
             trust = Trust(settings.server.ca_file, clock.now)
         recorder = Recorder(audit, cache, clock)
-        node = Node(cache, clock, handed.prove)
+        warmth = Warmth(cache, clock)
+
+        def taken_in(update: Update) -> None:
+            if isinstance(update, SnapshotEnd):
+                handed.prove()
+            warmth.look()
+
+        node = Node(cache, clock, taken_in)
         follower = Follower(_access(settings), trust, node, clock, dice)
         upstream = _upstream(settings.door, clock)
         each = room_for(2 * MOST_IN_ALL) // 2  # There are two doors.
@@ -82,20 +94,45 @@ async def run(settings: Settings, handed: Handed) -> None:
         if handed.sockets[CONTAINER]:
             with refusing("containerListen", ImportError):
                 need_library()
-        await stack.enter_async_context(container.serving(handed.sockets[CONTAINER]))
-        with refusing("adminListen", OSError):
-            probes = probing(settings.output.admin_listen, readiness, registry)
-            await stack.enter_async_context(probes)
-        fields = {"listen": [str(each) for each in settings.door.listen], "version": VERSION}
-        log.info("answering pods", extra=fields)
-        if handed.deaths:
-            ended = {"code": handed.last, "deaths": handed.deaths}
-            log.warning("this worker takes the place of one that ended by itself", extra=ended)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(follower.run(), name="follow a server")
-            tasks.create_task(upstream.run(), name="read the node's own metadata")
-            tasks.create_task(container.run(), name="load what verifies tokens")
-            tasks.create_task(process.watch_loop(), name="watch the loop")
+        opening = container.serving(handed.sockets[CONTAINER])
+        probes = partial(probing, settings.output.admin_listen, readiness, registry)
+        hand_over = _hand_over(settings, clock)
+        if hand_over is None:
+            await stack.enter_async_context(opening)
+            with refusing("adminListen", OSError):
+                await stack.enter_async_context(probes())
+        _say_start(handed)
+        loops = {
+            "follow a server": follower.run(),
+            "read the node's own metadata": upstream.run(),
+            "load what verifies tokens": container.run(),
+            "watch the loop": process.watch_loop(),
+        }
+        if hand_over is None:
+            await together(loops)
+        else:
+            loops |= hand_over.loops(warmth, handed, opening, lambda: readiness().ready, probes)
+
+            def finished() -> Awaitable[object]:
+                return asyncio.gather(door.finished(), container.finished())
+
+            await lingering(together(loops), finished, LINGER)
+
+
+def _say_start(handed: Handed) -> None:
+    bound = (HostPort(*each.getsockname()[:2]) for each in handed.sockets[METADATA])
+    log.info("answering pods", extra={"listen": list(map(str, bound)), "version": VERSION})
+    if handed.deaths:
+        ended = {"code": handed.last, "deaths": handed.deaths}
+        log.warning("this worker takes the place of one that ended by itself", extra=ended)
+
+
+def _hand_over(settings: Settings, clock: Clock) -> HandOver | None:
+    path = settings.hand_over.door_file
+    if path is None:
+        return None
+    with refusing("doorFile", OSError):
+        return HandOver(path, clock)
 
 
 def _upstream(settings: DoorSettings, clock: Clock) -> Upstream:

@@ -125,6 +125,12 @@ class Hall(abc.ABC):
             self._hosts |= {name for address in bound for name in names_of(*address)}
             yield bound
 
+    async def finished(self) -> None:
+        """Return once no client is connected."""
+        self._empty.clear()
+        if self._turns:
+            await self._empty.wait()
+
     # What connections need of the door (`desk.Desk`).
 
     def opened(self, client: Client, host: str) -> Address | None:

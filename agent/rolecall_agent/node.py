@@ -7,19 +7,19 @@ from rolecall_agent.container import ContainerDoor
 from rolecall_agent.door import Door
 from rolecall_common.clock import Clock
 from rolecall_common.version import VERSION
-from rolecall_proto.values import Hello, SnapshotEnd, Update
+from rolecall_proto.values import Hello, Update
 
 
 class Node:
     """Listens to the stream on behalf of the doors.
 
-    *on_snapshot* is called whenever all that a server has for this node is here.
+    *on_update* is called after each update has been taken in.
     """
 
-    def __init__(self, cache: Cache, clock: Clock, on_snapshot: Callable[[], None]) -> None:
+    def __init__(self, cache: Cache, clock: Clock, on_update: Callable[[Update], None]) -> None:
         self._cache = cache
         self._clock = clock
-        self._on_snapshot = on_snapshot
+        self._on_update = on_update
         self._door: Door | None = None
         self._container: ContainerDoor | None = None
 
@@ -44,5 +44,4 @@ class Node:
             self._door.wake(changed)
         if self._container is not None:
             self._container.told(update)
-        if isinstance(update, SnapshotEnd):
-            self._on_snapshot()
+        self._on_update(update)

@@ -91,6 +91,19 @@ class ContainerSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HandOverSettings:
+    """How one agent of a node takes the place of another."""
+
+    door_file: Path | None = setting(
+        forms.optional(forms.PATH),
+        "Where the warden of this pod is told the door's port, once the agent is warm. With it the "
+        "agent takes a port of its own, from the one that is set upwards, so that two can share a "
+        "node. Beside it is a file that ends with .ready, as long as the agent is.",
+        default=None,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgentOutputSettings(OutputSettings):
     """As the server's, on a port beside it, so that both can run on one machine."""
 
@@ -106,6 +119,7 @@ class Settings:
     server: ServerSettings = group(ServerSettings, "Servers")
     door: DoorSettings = group(DoorSettings, "Metadata door")
     container: ContainerSettings = group(ContainerSettings, "Container door")
+    hand_over: HandOverSettings = group(HandOverSettings, "Hand-over")
     output: AgentOutputSettings = group(AgentOutputSettings, "Log, audit and health")
 
     def cautions(self) -> Iterator[str]:

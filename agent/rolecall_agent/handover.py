@@ -1,0 +1,162 @@
+"""Two agents on one node, for a moment: the new one warms up beside the old one.
+
+The new one has a door of its own (`listening.py`), and says where it is once it could answer every
+pod. Then the warden of its pod leads pods there, in one step, and the old one ends: what is
+connected to it finishes first.
+"""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from rolecall_agent.cache import Cache
+from rolecall_agent.handed import Handed
+from rolecall_agent.listening import CONTAINER, METADATA
+from rolecall_common import door_file
+from rolecall_common.clock import Clock
+from rolecall_proto.values import Reason, State
+
+log = logging.getLogger(__name__)
+
+LINGER = timedelta(
+    seconds=5
+)  # What is connected has so long to finish; a held request needs 0.9 s.
+_AGAIN = timedelta(seconds=1)
+_PATIENCE = timedelta(seconds=30)  # A server has asked STS for all of a node's roles long before.
+
+
+Served = AbstractAsyncContextManager[object]
+
+
+class Warmth:
+    """Whether this agent could answer every pod as well as one that has run for days."""
+
+    def __init__(self, cache: Cache, clock: Clock) -> None:
+        self._cache = cache
+        self._clock = clock
+        self._synced, self._reached = asyncio.Event(), asyncio.Event()
+
+    def look(self) -> None:
+        """Look again; call it after each change of the cache."""
+        if self._reached.is_set() or not self._cache.synced:
+            return
+        self._synced.set()
+        statistics = self._cache.statistics(self._clock.now())
+        awaited = (State.PENDING, Reason.CREDENTIALS_PENDING)
+        if not statistics.missing and not statistics.pods.get(awaited):
+            self._reached.set()
+
+    async def reached(self) -> None:
+        """Return once it could; or once it has all but what STS has not given for some time."""
+        await self._synced.wait()
+        end = self._clock.now() + _PATIENCE
+        while not self._reached.is_set() and self._clock.now() < end:
+            await self._clock.wait_until(self._reached, end)
+
+
+class HandOver:
+    """What this agent does differently because another one may be on its node."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        """*path* is the warden's file; whether we are ready is told by another one beside it.
+
+        Raises OSError where that cannot be written.
+        """
+        self._path = path
+        self._ready = path.with_suffix(".ready")
+        self._clock = clock
+        # A worker before this one may have been ready.
+        self._ready.touch()
+        self._ready.unlink()
+
+    def loops(
+        self,
+        warmth: Warmth,
+        handed: Handed,
+        opening: Served,
+        is_ready: Callable[[], bool],
+        probes: Callable[[], Served],
+    ) -> dict[str, Coroutine[Any, Any, None]]:
+        """Return what is to run beside the agent's own loops, by name.
+
+        *opening* is the container door, and is opened once the agent is warm: its address is the
+        same for all agents, and they share it while there are two.
+        """
+        return {
+            "take over": self._take_over(warmth, handed, opening),
+            "say whether we are ready": self._say_readiness(is_ready),
+            "serve the probes": self._probe(probes),
+        }
+
+    async def _take_over(self, warmth: Warmth, handed: Handed, opening: Served) -> None:
+        await warmth.reached()
+        port = handed.sockets[METADATA][0].getsockname()[1]
+        async with opening:
+            door_file.tell(self._path, port)
+            log.info("warm: pods may be led here", extra={"port": port})
+            try:
+                await asyncio.Event().wait()
+            finally:
+                # The parent holds them still, and from now on nobody is to come to them.
+                for each in handed.sockets[CONTAINER]:
+                    with contextlib.suppress(OSError):
+                        each.shutdown(socket.SHUT_RDWR)
+
+    async def _say_readiness(self, is_ready: Callable[[], bool]) -> None:
+        """Keep the file there while *is_ready*.
+
+        The kubelet cannot ask by a port: the other agent has the same address, and might answer.
+        """
+        while True:
+            if is_ready():
+                self._ready.touch()
+            else:
+                self._ready.unlink(missing_ok=True)
+            await self._clock.sleep(_AGAIN)
+
+    async def _probe(self, probes: Callable[[], Served]) -> None:
+        """Serve *probes* as soon as no other agent has their port."""
+        told = False
+        while True:
+            try:
+                async with probes():
+                    await asyncio.Event().wait()
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+                if not told:
+                    log.info("another agent has the port of the probes; it will be ours after it")
+                    told = True
+            await self._clock.sleep(_AGAIN)
+
+
+async def together(loops: Mapping[str, Coroutine[Any, Any, None]]) -> None:
+    """Run all of *loops*, each in a task of its name."""
+    async with asyncio.TaskGroup() as tasks:
+        for name, loop in loops.items():
+            tasks.create_task(loop, name=name)
+
+
+async def lingering(
+    main: Coroutine[Any, Any, None], finished: Callable[[], Awaitable[object]], linger: timedelta
+) -> None:
+    """Run *main*; when it is cancelled, go on until *finished*, for *linger* at the longest."""
+    task = asyncio.create_task(main, name="what lingers")
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if not task.done():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(linger.total_seconds()):
+                    await finished()
+        raise
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
