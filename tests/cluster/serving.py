@@ -82,6 +82,7 @@ class Serving(System):
             "--ca-file", str(self.root / "ca.crt"),
             "--token-file", str(self.root / f"{name}-token"),
             "--listen", f"127.0.0.1:{self.port(f'{name}-door')}",
+            "--container-listen", f"127.0.0.1:{self.port(f'{name}-container')}",
             "--admin-listen", f"127.0.0.1:{self.port(f'{name}-admin')}",
             *self.output,
         ]  # fmt: skip

@@ -25,7 +25,8 @@ def environment_of(pod: dict[str, Any]) -> dict[str, str]:
 
 def token_of(pod: dict[str, Any]) -> dict[str, Any]:
     """Return how its token is projected: path, audience, expirationSeconds."""
-    [volume] = [each for each in pod["spec"]["volumes"] if "projected" in each]
+    # The API server adds a volume of its own, with the token for itself.
+    [volume] = [each for each in pod["spec"]["volumes"] if each["name"] == "rolecall-credentials"]
     [source] = volume["projected"]["sources"]
     projected: dict[str, Any] = source["serviceAccountToken"]
     return projected
