@@ -12,8 +12,11 @@ from jwt.types import Options
 from rolecall_agent.pod_tokens import ALGORITHMS
 from rolecall_proto.values import PodTokenRules
 
-# Of a JWK: what can be used here, and does not fail in a way that nobody has declared.
-_CURVES = frozenset({"P-256", "P-384", "P-521"})
+# What the library raises for some text that is no key. Of these it has declared the first alone.
+_UNDECLARED = (
+    *(jwt.PyJWTError, ValueError, TypeError, AttributeError, LookupError),
+    *(NotImplementedError, RecursionError),
+)
 # The times were held against the clock that we were given before.
 _OPTIONS: Options = {
     "require": ["exp", "iat", "nbf", "iss", "aud", "sub"],
@@ -56,6 +59,6 @@ class Signatures:
 def _key(text: str) -> jwt.PyJWK | None:
     try:
         key = jwt.PyJWK.from_json(text)
-    except (jwt.PyJWTError, ValueError, TypeError, AttributeError, RecursionError):
+    except _UNDECLARED:
         return None
     return key if key.algorithm_name in ALGORITHMS else None

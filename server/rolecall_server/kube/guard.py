@@ -126,7 +126,7 @@ def judge(policy: bytes, binding: bytes, name: str, keys: AnnotationKeys) -> Fin
     try:
         guard = msgspec.json.decode(policy, type=_Policy)
         bound = msgspec.json.decode(binding, type=_Binding).spec
-    except msgspec.DecodeError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         return Finding(GuardState.UNKNOWN, f"it is unreadable: {error}")
     if guard.spec.failure_policy not in {None, "Fail"}:  # None stands for the default.
         return Finding(GuardState.MISSING, "its failurePolicy lets pass what it cannot judge")

@@ -97,6 +97,9 @@ def read_keys(discovery: bytes, keys: bytes) -> KeySet:
 def _key(listed: _Key) -> jwt.PyJWK | None:
     if not listed.kid or listed.use not in ("", "sig") or listed.kty not in ("RSA", "EC"):
         return None
+    # What the library makes of the algorithm "none" is no error that it has declared.
+    if listed.alg and listed.alg not in ALGORITHMS:
+        return None
     try:
         key = jwt.PyJWK(msgspec.to_builtins(listed))
     except (jwt.PyJWTError, ValueError, UnsupportedAlgorithm):

@@ -69,7 +69,7 @@ def _shown(message: str, keys: OwnKeys) -> str:
 def _skew(date: str, asked_at: datetime) -> str:
     try:
         theirs = parsedate_to_datetime(date)
-    except ValueError:
+    except (ValueError, OverflowError):  # Some year, or zone, that no date can have.
         return "this machine's clock differs from STS's by more than it accepts"
     if theirs.tzinfo is None:
         theirs = theirs.replace(tzinfo=UTC)
