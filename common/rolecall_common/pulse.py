@@ -28,6 +28,7 @@ class Condition(StrEnum):
 
     IN_PLACE = "in_place"
     SUPERSEDED = "superseded"  # A newer one does the work; there is nothing to repair.
+    WAITING = "waiting"  # Its own work is yet to begin, and whoever did it before goes on.
     FAILING = "failing"
 
 

@@ -160,6 +160,16 @@ class Warden:
                 await asyncio.sleep(0.02)
         return vital
 
+    def repairs(self) -> int:
+        """Return how often it has repaired something, as it says."""
+        beat = self.vital().beat
+        return beat.repairs if beat else 0
+
+    async def until_repaired(self, before: int) -> None:
+        async with asyncio.timeout(15):
+            while self.repairs() <= before:  # noqa: ASYNC110 -- as above
+                await asyncio.sleep(0.02)
+
     async def end(self, how: signal.Signals = signal.SIGTERM) -> int:
         if self.process.returncode is None:
             self.process.send_signal(how)

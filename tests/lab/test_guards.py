@@ -143,16 +143,15 @@ async def test_what_is_done_to_the_rules_lets_nothing_out_and_is_repaired(
     async with asyncio.TaskGroup() as tasks, asyncio.timeout(10):
         tasks.create_task(ask_on("first", 4), name="first asks on")
         tasks.create_task(ask_on("second", 6), name="second asks on")
-        repairs = node.wardens[-1].vital()
+        before = node.wardens[-1].repairs()
         await node.run("sh", "-c", TAMPERINGS[tampering])
         for family in FAMILIES:
             await until_served(node, family)
         asking = False
 
-    vital = await node.wardens[-1].until(well=True)
-    assert vital.beat is not None
-    assert repairs.beat is not None
     assert await rules_stand(node)
+    if not tampering.startswith("iptables"):
+        await node.wardens[-1].until_repaired(before)
     assert "unresolved" not in await node.run("ip", "rule")
 
 
