@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from fakes.clock import FakeClock
-from fakes.door_rig import BASE, KEYS, LIMIT, START, Answer, Client, pod, request
+from fakes.door_rig import BASE, KEYS, LIMIT, START, Answer, Client, request, session
 from fakes.vouching import ISSUER, claims, public, signed
 from rolecall_agent.cache import Cache
 from rolecall_agent.container import ContainerDoor
@@ -27,6 +27,7 @@ from rolecall_proto.values import (
 AUDIENCE = "rolecall-credentials"
 NODE = NodeName("node-1")
 PATH = "/v1/credentials"
+SDK_SESSION = session(ends=timedelta(days=10_000))  # SDKs look at a clock of their own.
 
 
 def rules(*names: str) -> PodTokenRules:
@@ -95,6 +96,12 @@ class ContainerRig:
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
 
+    async def until_held(self) -> None:
+        """Return once a request is held."""
+        async with asyncio.timeout(LIMIT):
+            while not self.door.held_requests:  # noqa: ASYNC110 - sockets tell nobody of bytes read
+                await asyncio.sleep(0)
+
     async def ask(self, authorization: str | None, path: str = PATH, method: str = "GET") -> Answer:
         """Ask once, and return the answer."""
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -131,16 +138,3 @@ async def container_rig(
         rig.port = bound[0][1]
         yield rig
         loading.cancel()
-
-
-__all__ = [
-    "AUDIENCE",
-    "NODE",
-    "ContainerRig",
-    "container_rig",
-    "door_keys",
-    "pod",
-    "rules",
-    "said",
-    "token",
-]

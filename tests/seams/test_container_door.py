@@ -18,7 +18,7 @@ from fakes.container_rig import (
     said,
     token,
 )
-from fakes.door_rig import BASE, LIMIT, START, known, pod, session
+from fakes.door_rig import BASE, START, known, pod, session
 from fakes.vouching import signed
 from rolecall_proto.values import (
     Assignment,
@@ -266,9 +266,7 @@ async def waiting(rig: ContainerRig, authorization: str) -> "asyncio.Task[int]":
         return (await rig.ask(authorization)).status
 
     task = asyncio.create_task(status(), name="a pod that waits")
-    async with asyncio.timeout(LIMIT):
-        while not rig.door.held_requests:  # noqa: ASYNC110 - sockets tell nobody that bytes were read
-            await asyncio.sleep(0)
+    await rig.until_held()
     return task
 
 
