@@ -310,6 +310,7 @@ def test_a_server_that_assumes_a_role_first_gets_sessions_of_an_hour() -> None:
         ({"listen": "localhost:8443"}, "listen"),
         ({"manifests": "", "authority": "loopback", "listen": "0.0.0.0:8443"}, "listen"),
         ({"fips": "true", "sts_endpoint": "https://sts.example"}, "fips"),
+        ({"container_audience": "pods,rolecall"}, "containerAudience"),
         ({"session_name": "{cluster}.{pod}"}, "sessionName"),
         ({"transitive_tags": "team"}, "transitiveTags"),
         ({"manifest_nodes": "a=10.0.0.0/16,b=10.0.1.0/24"}, "manifestNodes"),

@@ -1,7 +1,9 @@
 """Agents are known by the API server's word and the watch's, through storms and outages."""
 
 import asyncio
+import json
 import logging
+import random
 from collections.abc import AsyncGenerator
 from datetime import timedelta
 
@@ -19,13 +21,14 @@ from rolecall_server.authority import (
 )
 from rolecall_server.kube.api import RejectedError, UnavailableError
 from rolecall_server.kube.authority import GOOD_FOR, PATIENCE, REFUSED_FOR
-from rolecall_server.kube.keys import AT_MOST_EVERY
+from rolecall_server.kube.keys import AT_MOST_EVERY, REFRESH, KeySet, SigningKeys
 from rolecall_server.kube.outage import PAUSE
 from rolecall_server.kube.review_line import AT_ONCE, LONGEST_UNPROVEN_LINE
 
 AGENT = Agent(NodeName("node-1"), PodUid("agent-1"))
 AWAY = UnavailableError("connection refused")
 SECOND = timedelta(seconds=1)
+LONGEST_REFRESH = REFRESH.most
 
 
 @pytest.fixture
@@ -382,3 +385,23 @@ async def test_before_and_after_it_runs_nobody_comes_in() -> None:
 
     with pytest.raises(UndecidedError):
         await call
+
+
+async def test_keys_are_told_once_and_again_when_they_change() -> None:
+    """Nodes check the tokens of their pods by them, and hear of nothing that is as it was."""
+    at = Vouching()
+    told: list[KeySet] = []
+    dice = random.Random(1)  # noqa: S311 - jitter
+    keys = SigningKeys(at.api, "any", at.clock, at.metrics, dice, changed=told.append)
+    async with asyncio.TaskGroup() as tasks:
+        keeping = tasks.create_task(keys.run(), name="keep the keys")
+        await at.clock.asleep()
+        for names in (["key-1"], ["key-1", "key-2"], ["key-2", "key-1"], ["key-2"]):
+            at.api.keys = names
+            at.clock.advance(LONGEST_REFRESH)
+            await at.clock.asleep()
+        keeping.cancel()
+
+    ids = [[json.loads(text)["kid"] for text in each.texts] for each in told]
+    assert list(map(sorted, ids)) == [["key-1"], ["key-1", "key-2"], ["key-2"]]
+    assert len(at.api.gets) == 10
