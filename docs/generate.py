@@ -13,6 +13,7 @@ import rolecall_agent.settings
 import rolecall_common.process
 import rolecall_server.metrics
 import rolecall_server.settings
+import rolecall_warden.settings
 from rolecall_common.metric_tables import table
 from rolecall_common.settings import Setting, declared
 from rolecall_proto.reasons import MEANINGS
@@ -40,6 +41,7 @@ def settings_page() -> str:
         + "and one line for each problem.\n\n"
         + _side("rolecall server", declared(rolecall_server.settings.Settings))
         + _side("rolecall agent", declared(rolecall_agent.settings.Settings))
+        + _side("rolecall warden", declared(rolecall_warden.settings.Settings))
     ).rstrip() + "\n"
 
 

@@ -1,8 +1,8 @@
 """The packet rules as text for `nft -f`: a pure function of the settings.
 
 All is in one table of our own, and is replaced as a whole in one transaction, so that no packet
-meets half of it. No rule names an interface of a pod: a wrong prefix could open nothing. The host's
-own requests pass none of these chains, because none is at the output hook.
+meets half of it. No rule names an interface of a pod: a wrong prefix could open nothing. What the
+host itself sends to a metadata address, none of them stops.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from rolecall_warden.settings import METADATA_IPV4, METADATA_IPV6, METADATA_PORT, Settings
 
 FAMILY, TABLE = "inet", "rolecall"
-_MARK = re.compile(r'"rolecall generation=([0-9]{1,9}) digest=([0-9a-f]{16})"')
+_MARK = re.compile(r'"rolecall generation=([0-9]{1,12}) digest=([0-9a-f]{16})"')
 # As many as pods have addresses on any node, and some to spare. A full set caps nobody else.
 _SOURCES = 65_535
 
@@ -111,6 +111,7 @@ def _chains(settings: Settings, *, redirect: bool) -> Iterator[str]:
     if redirect:
         yield from _redirect(families, door.door_port)
     yield from _passing(families)
+    yield from _leaving(families)
     yield from _arriving(families)
     for each in families:
         yield from _door(each)
@@ -169,6 +170,22 @@ def _passing(families: tuple[_Family, ...]) -> Iterator[str]:
         # Before any chain that accepts what is established: old connections end here too.
         "type filter hook forward priority filter - 5; policy accept;",
         *lines,
+    )
+
+
+def _leaving(families: tuple[_Family, ...]) -> Iterator[str]:
+    """Stop what was sent to some other address and was led to a metadata address on the way.
+
+    IPVS sends such packets as if the host did, past the chain of what is forwarded.
+    """
+    yield _chain(
+        "leaving",
+        "type filter hook postrouting priority mangle - 5; policy accept;",
+        *(
+            f"{each.ip} daddr {each.metadata} ct original {each.ip} daddr != {each.metadata} "
+            "counter drop"
+            for each in families
+        ),
     )
 
 
