@@ -13,6 +13,7 @@ from rolecall_common.pulse import PulseTakenError, beating
 from rolecall_common.version import VERSION
 from rolecall_warden import routing, rules
 from rolecall_warden.changes import Changes
+from rolecall_warden.file_changes import watching
 from rolecall_warden.kernel import Kernel, has_ipv6
 from rolecall_warden.routing import Family
 from rolecall_warden.settings import ForeignRules, Settings
@@ -44,6 +45,9 @@ async def run(settings: Settings, *, once: bool = False) -> None:
     with ExitStack() as stack:
         with refusing("", OSError):
             changes = stack.enter_context(Changes.opened())
+        if settings.redirecting.door_file is not None:
+            with refusing("doorFile", OSError):
+                stack.enter_context(watching(settings.redirecting.door_file, changes.changed))
         with refusing("healthFile", OSError, PulseTakenError):
             pulse = stack.enter_context(beating(settings.keeping.health_file))
         with refusing("", RefusedError):

@@ -58,6 +58,12 @@ class RedirectSettings:
     door_port: int = setting(
         forms.whole(1, 65_535), "The TCP port on which the agent listens there.", default=9803
     )
+    door_file: Path | None = setting(
+        forms.optional(forms.PATH),
+        "Where the agent of the same pod tells its port. The redirect waits for it, is then taken "
+        "over from the warden of an older pod, and follows it; the port set above does not count.",
+        default=None,
+    )
     redirect: Redirected = setting(
         forms.choice(Redirected),
         "Which metadata addresses lead to the agent; pods cannot reach the others at all. In a "
@@ -97,7 +103,8 @@ class KeepingSettings:
     generation: int = setting(
         forms.whole(0, 999_999_999),
         "The number of this installation. Rules of a higher one are left alone, those of a lower "
-        "or the same one are taken over.",
+        "or the same one are taken over. With a door's file it is chosen, above any that is there, "
+        "and kept beside the health file as long as the pod lives.",
         default=0,
     )
     routing_priority: int = setting(

@@ -7,6 +7,7 @@ everything as it is.
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from enum import StrEnum
@@ -15,9 +16,10 @@ from typing import NoReturn
 from rolecall_common.clock import Clock
 from rolecall_common.pulse import Beat, Condition, Pulse
 from rolecall_warden import routing, rules
+from rolecall_warden.aim import WAITING, Aim
 from rolecall_warden.kernel import Address, Kernel
 from rolecall_warden.routing import Family
-from rolecall_warden.rules import Mark, Ruleset
+from rolecall_warden.rules import Mark
 from rolecall_warden.settings import Settings
 from rolecall_warden.tools import RefusedError
 
@@ -57,14 +59,21 @@ def judge(listing: str | None, mine: Mark, expected: str | None) -> Finding:
 class Warden:
     """Owns the rules of one node."""
 
-    def __init__(self, settings: Settings, kernel: Kernel, *, ipv6: bool) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        kernel: Kernel,
+        *,
+        ipv6: bool,
+        unix_time: Callable[[], float] = time.time,
+    ) -> None:
         self._settings = settings
         self._kernel = kernel
         self._families = (Family.IPV4, Family.IPV6) if ipv6 else (Family.IPV4,)
         door = settings.redirecting
         doors: set[Address] = {door.door_ipv4}
         self._doors = frozenset(doors | {door.door_ipv6} if ipv6 else doors)
-        self._ruleset: Ruleset = rules.render(settings)
+        self._aim = Aim(settings, unix_time)
         self._expected: str | None = None
         self._newer = ""
         self._begun = False
@@ -76,7 +85,10 @@ class Warden:
         The guards come before the redirect, and old connections are forgotten after both.
         """
         listing = await self._kernel.table()
-        finding = judge(listing, self._ruleset.mark, self._expected)
+        self._turn(listing)
+        if self._aim.leaves_alone(listing):
+            return Condition.WAITING
+        finding = judge(listing, self._aim.ruleset.mark, self._expected)
         if finding is Finding.NEWER:
             self._see_newer(rules.mark_of(listing or ""))
             return Condition.SUPERSEDED
@@ -86,7 +98,7 @@ class Warden:
             self.repairs += 1
             log.warning("repaired", extra={"what": changed, "repairs": self.repairs})
         self._begun = True
-        return Condition.IN_PLACE
+        return Condition.WAITING if self._aim.waits else Condition.IN_PLACE
 
     async def keep(
         self, changed: asyncio.Event, clock: Clock, pulse: Pulse, monotonic: Callable[[], float]
@@ -111,17 +123,26 @@ class Warden:
         except RefusedError as error:
             log.error("the rules cannot be kept", extra={"reason": str(error)})  # noqa: TRY400 - the reason is a field
             return Condition.FAILING, str(error)
-        return condition, self._newer
+        return condition, WAITING if condition is Condition.WAITING else self._newer
 
     def _beat(self, condition: Condition, text: str, at: float) -> Beat:
         return Beat(
             at=at,
             period=self._settings.keeping.check_period.total_seconds(),
             condition=condition,
-            generation=self._ruleset.mark.generation,
+            generation=self._aim.ruleset.mark.generation,
             repairs=self.repairs,
             text=text,
         )
+
+    def _turn(self, listing: str | None) -> None:
+        try:
+            turned = self._aim.turn(listing)
+        except OSError as error:
+            raise RefusedError(f"the generation cannot be kept: {error.strerror}") from error
+        if turned:
+            # What was put there is not what is to be there now, and what follows is no repair.
+            self._expected, self._begun = None, False
 
     def _see_newer(self, there: Mark | None) -> None:
         number = there.generation if there else "?"
@@ -161,10 +182,10 @@ class Warden:
 
     async def _put(self) -> list[str]:
         """Put the table there, and remember how the kernel lists it."""
-        await self._kernel.apply(self._ruleset)
+        await self._kernel.apply(self._aim.ruleset)
         listing = await self._kernel.table()
         # Between the two somebody else may have been at it: then the next look puts it right.
-        intact = listing is not None and rules.shape(listing) == rules.shape(self._ruleset.text)
+        intact = listing is not None and rules.shape(listing) == rules.shape(self._aim.ruleset.text)
         self._expected = listing if intact else ""
         await self._forget_old_flows()
         return ["packet rules"]
