@@ -9,6 +9,7 @@ import pytest_asyncio
 
 from chart.release import Release
 from cluster.attacker import Field, battlefield
+from cluster.grounds import Grounds, prepared
 from cluster.serving import PERMITS, Serving, install, loopback_node, serving
 from testcluster.cluster import Cluster
 
@@ -59,6 +60,13 @@ async def release(cluster: Cluster, namespace: str) -> AsyncGenerator[Release]:
     await release.helm("install")
     yield release
     await release.uninstall()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def grounds(real_cluster: Cluster, real_images: Path) -> AsyncGenerator[Grounds]:
+    """Two real nodes with the chart and the images of this checkout, and STS beside them."""
+    async with prepared(real_cluster, real_images) as grounds:
+        yield grounds
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -17,8 +17,10 @@ from testcluster.client import Client, RefusedError
 from testcluster.cluster import Cluster, running
 from testcluster.controlplane import BARE
 from testcluster.golang import NoGoError, find_go
+from testcluster.images.ours import prepare_layers, write_images
 from testcluster.machines.wanted import lacking
 from testcluster.output import say
+from testcluster.processes import StartError
 from testcluster.recipes import HELM_RECIPE, Recipe, real_node, recipes
 from testcluster.versions import KUBERNETES, NEWEST
 
@@ -41,17 +43,26 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Build what the chosen tests need, before the clock of any of them ticks."""
     wanted = missing(_needed_by(session.items))
-    if session.config.option.collectonly or not wanted:
+    images = _asks_for(session.items, "real_images") and not lacking()
+    if session.config.option.collectonly or not (wanted or images):
         return
     capture = session.config.pluginmanager.get_plugin("capturemanager")
     assert capture is not None
     with capture.global_and_fixture_disabled():
         try:
-            build(wanted, find_go())
+            if wanted:
+                build(wanted, find_go())
+            if images:
+                prepare_layers()
         except NoGoError:
             return  # The tests are left out, and say why.
-        except BuildError as error:
+        except (BuildError, StartError) as error:
             say(f"error: {error}")  # The same; all others can run.
+
+
+def _asks_for(items: list[pytest.Item], fixture: str) -> bool:
+    functions = [item for item in items if isinstance(item, pytest.Function)]
+    return any(fixture in item.fixturenames for item in functions)
 
 
 def _needed_by(items: list[pytest.Item]) -> list[Recipe]:
@@ -59,7 +70,7 @@ def _needed_by(items: list[pytest.Item]) -> list[Recipe]:
     clusters = [item for item in functions if "kubernetes" in item.fixturenames]
     chosen = {item.callspec.params["kubernetes"] for item in clusters}
     if chosen:
-        real = any("real_cluster" in item.fixturenames for item in functions) and not lacking()
+        real = _asks_for(items, "real_cluster") and not lacking()
         versions = tuple(version for version in KUBERNETES if version in chosen)
         return recipes(versions, (NEWEST,) if real else ())
     helm = any("helm_program" in item.fixturenames for item in functions)
@@ -120,6 +131,15 @@ def real_cluster(binaries: Binaries) -> Iterator[Cluster]:
     _skip_without([real_node(binaries.version)])
     with running(binaries, nodes=0, real_nodes=2) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def real_images(real_cluster: Cluster) -> Iterator[Path]:
+    """Give an archive of our images and of a client's, for the nodes of the real cluster."""
+    archive = real_cluster.kubeconfig.with_name("images.tar")
+    write_images(archive)
+    yield archive
+    archive.unlink()
 
 
 @pytest.fixture

@@ -16,16 +16,27 @@ _SYSTEM = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 _PYTHON = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
 
 
+def prepare_layers() -> dict[str, Path]:
+    """Make what takes minutes, once: all layers but that of this checkout."""
+    return {
+        "base": base(),
+        "server": environment("server", _OURS),
+        "agent": environment("agent", _OURS),
+        "aws-cli": environment("aws-cli", _AWS, without=("examples",)),
+    }
+
+
 def write_images(archive: Path) -> None:
     """Write all images into one archive, with the packages of this checkout as they are now."""
-    server = environment("server", _OURS)
+    layers = prepare_layers()
+    lowest = layers["base"]
     with tempfile.TemporaryDirectory(dir=archive.parent) as folder:
         ours = project(Path(folder), _OURS)
-        client = [base(), server, environment("aws-cli", _AWS, without=("examples",))]
+        client = [lowest, layers["server"], layers["aws-cli"]]
         path = f"{_OURS}/bin:{_AWS}/bin:{_SYSTEM}"
         images = [
-            _side(SERVER_IMAGE, "server", [base(), server, ours]),
-            _side(AGENT_IMAGE, "agent", [base(), environment("agent", _OURS), ours]),
+            _side(SERVER_IMAGE, "server", [lowest, layers["server"], ours]),
+            _side(AGENT_IMAGE, "agent", [lowest, layers["agent"], ours]),
             Image(CLIENT_IMAGE, client, command=["sleep", "infinity"], environment={"PATH": path}),
         ]
         write_archive(archive, images)

@@ -1,7 +1,10 @@
 """What real nodes share: a network with the control plane, and where their discs are kept."""
 
+import ctypes
+import os
 import socket
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from testcluster.machines.addresses import SITE, address_of, pods_of
@@ -10,6 +13,7 @@ from testcluster.processes import Process, start, stop
 from testcluster.tools import run, script, tool
 
 _BRIDGE = "kbr0"
+_NETWORK = 0x4000_0000  # CLONE_NEWNET
 _RELAY = Path(__file__).with_name("relay.py")
 
 
@@ -54,6 +58,16 @@ class Site:
     def run(self, *command: str | Path) -> str:
         return self._holder.run(*command)
 
+    def add_address(self, address: str) -> None:
+        """Have one more address where the nodes' gateway is."""
+        self.run("ip", "address", "replace", f"{address}/32", "dev", _BRIDGE)
+
+    def listener(self, address: str, port: int) -> socket.socket:
+        """Return a listening socket in the network, for this process, which is not in it."""
+        with ThreadPoolExecutor(1) as thread:
+            # A thread may be in another network than its process, and a socket stays where it is.
+            return thread.submit(_listen_in, self._holder.pid, address, port).result()
+
     def relay(self, port: int) -> None:
         """Lead connections to *port* of this computer's loopback to the same port in the site."""
         # A socket belongs to the network that it was made in, whoever has it.
@@ -88,3 +102,12 @@ class Site:
     def stop(self) -> None:
         stop(self.processes)
         self._relays.clear()
+
+
+def _listen_in(pid: int, address: str, port: int) -> socket.socket:
+    """Enter the network of process *pid*, for good, and listen there."""
+    with Path(f"/proc/{pid}/ns/net").open() as network:
+        # Python has it as os.setns from 3.12 on.
+        if ctypes.CDLL(None, use_errno=True).setns(network.fileno(), _NETWORK) != 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return socket.create_server((address, port))
