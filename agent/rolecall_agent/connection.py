@@ -12,7 +12,7 @@ from rolecall_agent.exchange import Exchange
 from rolecall_agent.framing import Framing
 from rolecall_agent.memory import Remembered
 
-MOST_UNSENT = 16 * 1024  # bytes of answers that wait for one client to read, and one answer more
+MOST_UNSENT = 8 * 1024  # bytes of answers that wait for one client to read, and one answer more
 
 
 class Connection(Exchange):

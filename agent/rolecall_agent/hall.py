@@ -34,9 +34,9 @@ HOLD = timedelta(milliseconds=900)  # SDKs give up after a second.
 PATIENCE = Patience(head=5.0, idle=75.0, reader=10.0, line=10.0)
 LAST_ANSWERS = 1.0  # seconds that clients have, at the end, to take what is written
 BACKLOG = 4096  # connections that the kernel keeps for us while the agent restarts or is busy
-# Bytes of one connection that the kernel takes in and keeps for us: a head is 8 KiB at the most,
-# and a read brings no more than half as much again. Bytes of answers that it keeps for its client.
-_INCOMING, _OUTGOING = 8 * 1024, 32 * 1024
+# Bytes of one connection that the kernel keeps for us, and for its client (it takes up to twice as
+# much of each). A request has some 300, and a document some 1,500.
+_INCOMING, _OUTGOING = 4 * 1024, 8 * 1024
 _MOST_PEERS = 4096  # addresses whose parsed form is remembered; a node has some hundred pods
 _SECOND = timedelta(seconds=1)
 

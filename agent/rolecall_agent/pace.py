@@ -9,7 +9,7 @@ import asyncio
 from rolecall_agent.desk import Client
 from rolecall_proto.values import Address
 
-SHARE = 32  # requests of one address in a turn: less than a millisecond of work
+SHARE = 8  # requests of one address in a turn, in which uvloop takes one new connection
 
 
 class Pace:

@@ -7,7 +7,7 @@ from rolecall_proto.values import Address
 
 MOST_AT_ONCE = 512  # connections of one address that are answered; an SDK opens one to three
 MOST_IN_LINE = 512  # connections of one address that wait beyond these, unread
-MOST_IN_ALL = 8192  # connections of all pods; a node has some hundred of them
+MOST_IN_ALL = 4096  # connections of all pods; a node has some hundred of them
 
 
 class _Place:
