@@ -1,6 +1,6 @@
 """Signatures of ServiceAccount tokens, by PyJWT.
 
-Nobody imports this module before the first token of a pod has come: it costs 9 MB, and most nodes
+Nobody imports this module before the first token of a pod has come: it costs 10 MB, and most nodes
 may never see one.
 """
 

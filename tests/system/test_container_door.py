@@ -1,0 +1,35 @@
+"""The container door of an agent whose server has no cluster: it is there, and judges nobody."""
+
+import json
+import time
+from pathlib import Path
+
+from fakes.cluster import namespace, pod
+from fakes.container_rig import token
+from fakes.system import ask, system
+
+POD = "127.7.3.1"
+PATH = "/v1/credentials"
+
+
+async def test_without_a_cluster_every_token_waits_and_is_told_to_come_back(tmp_path: Path) -> None:
+    """Manifests sign nothing. The metadata door beside it serves the same pod."""
+    async with system(tmp_path) as node:
+        node.write("pods", namespace(), pod("reader", POD, "reader"))
+        door = node.port("container")
+        await node.start_sts()
+        await node.start_server()
+        await node.start_agent("--container-listen", f"127.0.0.1:{door}")
+        began = time.monotonic()
+        status, body = await ask(door, PATH, POD, f"Authorization: {token()}\r\n")
+        held = time.monotonic() - began
+
+        assert (status, json.loads(body)["code"]) == (503, "NotYet")
+        assert 0.85 <= held < 2.0  # 0.9 s, and what a busy machine adds
+        assert (await ask(door, "/latest/meta-data/iam/security-credentials/", POD))[0] == 404
+        await node.until_served(POD, "reader")
+        await node.until_measured(
+            "agent",
+            'rolecall_agent_requests_total{code="503",door="container",outcome="timeout",'
+            'route="role_document"} 1.0',
+        )
