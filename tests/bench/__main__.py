@@ -11,10 +11,11 @@ from bench import cluster_figures, figures
 from bench.door import Effort, compare
 from bench.ground import not_here
 from bench.machine import Cores, described
+from bench.noise import of_noise
 from bench.system import system
 from bench.table import Line, door_table, lines_table
 
-PARTS = ("door", "arrivals", "memory", "sts", *cluster_figures.PARTS)
+PARTS = ("door", "arrivals", "noise", "memory", "sts", *cluster_figures.PARTS)
 
 
 def main() -> int:
@@ -44,7 +45,7 @@ def _arguments() -> argparse.Namespace:
 async def _measure(chosen: argparse.Namespace, cores: Cores, directory: Path) -> None:
     parts = chosen.only or PARTS
     lines: list[Line] = []
-    if "door" in parts or "arrivals" in parts:
+    if {"door", "arrivals", "noise"} & set(parts):
         async with system(cores, directory) as running:
             if "door" in parts:
                 effort = Effort(1, 1) if chosen.quick else Effort(chosen.rounds, chosen.seconds)
@@ -53,6 +54,9 @@ async def _measure(chosen: argparse.Namespace, cores: Cores, directory: Path) ->
                 lines += figures.of_door(comparisons, running)
             if "arrivals" in parts:
                 lines += await figures.of_arrivals(running, quick=chosen.quick)
+            if "noise" in parts:
+                seconds = 2 if chosen.quick else 2 * chosen.seconds
+                lines += await of_noise(running, cores, directory, seconds, _progress())
     if "memory" in parts:
         lines += figures.of_memory()
     if "sts" in parts:
