@@ -2,34 +2,59 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NoReturn, Protocol
 
 import grpc
 
 from rolecall_agent.channel import Access, TokenError
 from rolecall_agent.questions import Questions
+from rolecall_agent.witness.places import NOTHING, Query
 from rolecall_common.clock import Clock
-from rolecall_proto.codec import encode_question
+from rolecall_proto.codec import MAX_QUESTIONS, decode_confirmations, encode_question
 from rolecall_proto.v1 import broker_pb2_grpc
-from rolecall_proto.values import Address
+from rolecall_proto.values import Address, PodUid
 
 log = logging.getLogger(__name__)
 
 ANSWER = 0.9  # Nobody waits longer than that for the answer to a question, in seconds.
 
 
-class Asker:
-    """Turns waiting requests into ResolvePods calls. The stream brings what comes of them."""
+class Doubts(Protocol):
+    """Whoever has to know whether pods still have their addresses: see `witness/watch.py`."""
 
-    def __init__(self, access: Access, clock: Clock) -> None:
+    def query(self, addresses: Iterable[Address]) -> Query: ...
+    def answer(self, query: Query, read: Mapping[PodUid, Collection[Address]]) -> None: ...
+
+
+class NoDoubts:
+    """Where the kernel is not asked, nothing is doubted."""
+
+    def query(self, addresses: Iterable[Address]) -> Query:  # noqa: ARG002 - the protocol's
+        return NOTHING
+
+    def answer(self, query: Query, read: Mapping[PodUid, Collection[Address]]) -> None: ...
+
+
+class Asker:
+    """Turns waiting requests into ResolvePods calls. The stream brings what comes of them.
+
+    What is doubted at those addresses is asked with them, and answered by the call itself.
+    """
+
+    def __init__(self, access: Access, clock: Clock, doubts: Doubts) -> None:
         self._access = access
         self._clock = clock
+        self._doubts = doubts
         self._questions = Questions()
 
     def want(self, address: Address) -> None:
         """Note that a request waits for the pod at *address*. Cheap: one question a second."""
         self._questions.want(address, self._clock.now())
+
+    def doubt(self, addresses: Iterable[Address]) -> None:
+        """Note that what was asked about *addresses* is outdated: the next request asks again."""
+        self._questions.doubt(addresses)
 
     async def run(self, stub: "broker_pb2_grpc.BrokerAsyncStub") -> NoReturn:
         """Ask by *stub* until cancelled."""
@@ -45,7 +70,11 @@ class Asker:
     ) -> None:
         try:
             metadata = self._access.metadata()
-            await stub.ResolvePods(encode_question(addresses), metadata=metadata, timeout=ANSWER)
+            query = self._doubts.query(addresses)
+            asked = query.uids[:MAX_QUESTIONS]
+            question = encode_question(addresses, asked)
+            answer = await stub.ResolvePods(question, metadata=metadata, timeout=ANSWER)
+            self._doubts.answer(query, decode_confirmations(answer, asked))
         except (TokenError, grpc.aio.AioRpcError) as error:
             # The stream may tell of the pods all the same, and a request that returns asks again.
             log.debug("a question was not answered", extra={"reason": type(error).__name__})

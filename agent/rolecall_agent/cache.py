@@ -5,12 +5,13 @@ the new ones take their place in one step, and what they do not name is gone.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
 
 from rolecall_agent.contents import Contents
+from rolecall_agent.witness.sights import Doubt, Holder
 from rolecall_proto.values import (
     Address,
     Assignment,
@@ -61,8 +62,23 @@ class Granted:
     session: Session
 
 
+@dataclass(frozen=True, slots=True)
+class Unconfirmed:
+    """A pod is known at this address, and the kernel does not vouch for it now: a request waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unwitnessed:
+    """A pod is known at this address, and nothing could vouch for it: it gets nothing by it."""
+
+    assignment: Assignment
+
+
+# Of a pod; and of whoever asks from an address.
 Standing = Unknown | Refused | Waiting | Granted
+AddressStanding = Standing | Unconfirmed | Unwitnessed
 UNKNOWN = Unknown()
+UNCONFIRMED = Unconfirmed()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +101,9 @@ NEAR_ENDS = (timedelta(minutes=5), timedelta(minutes=10))  # An SDK's last-secon
 class Cache:
     """Everything that the server has told this node. No I/O, no clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, holders: Mapping[Address, Holder] | None = None) -> None:
+        """*holders* says whom the kernel vouches for; None where it is not asked."""
+        self._holders = holders
         self._live = Contents()
         self._staged: Contents | None = Contents()
         self._snapshot_at: datetime | None = None
@@ -129,17 +147,31 @@ class Cache:
             if live.users.get(session.id) and now < session.credentials.expires_at
         )
 
-    def standing(self, address: Address, now: datetime) -> Standing:
+    def standing(self, address: Address, now: datetime) -> AddressStanding:
         """Return what the pod at *address* gets at *now*."""
-        claimants = self._live.claimants.get(plain(address))
+        address = plain(address)
+        claimants = self._live.claimants.get(address)
         if not claimants:
             return UNKNOWN
         for assignment in claimants.values():
             if assignment.host_network:
                 return Refused(assignment)  # The address is the node's own.
-        if len(claimants) > 1:
-            return UNKNOWN
-        return self._standing_of(assignment, now)
+        meant = self._meant(address, claimants)
+        return self._standing_of(meant, now) if isinstance(meant, Assignment) else meant
+
+    def claimants(self, address: Address) -> Collection[PodUid]:
+        """Return the pods that have *address* as the server says, but for those of the node's own.
+
+        Of an address that such a pod has nothing is asked.
+        """
+        claimants = self._live.claimants.get(address, {})
+        if any(assignment.host_network for assignment in claimants.values()):
+            return ()
+        return claimants.keys()
+
+    def vouched_anew(self) -> None:
+        """Note that the kernel vouches for others than before: answers may be others."""
+        self.generation += 1
 
     def standing_of_pod(self, uid: PodUid, now: datetime) -> Standing:
         """Return what the pod *uid* gets at *now*, where something else than its address proves it.
@@ -170,6 +202,19 @@ class Cache:
             ending={near: sum(left < near for left in lives) for near in NEAR_ENDS},
             snapshot_at=self._snapshot_at,
         )
+
+    def _meant(
+        self, address: Address, claimants: Mapping[PodUid, Assignment]
+    ) -> Assignment | Unknown | Unconfirmed | Unwitnessed:
+        """Return which of *claimants* the address stands for."""
+        holder: Holder = Doubt.ACCEPTED
+        if self._holders is not None:
+            holder = self._holders.get(address, Doubt.SUSPENDED)
+        if holder is Doubt.ACCEPTED:
+            return next(iter(claimants.values())) if len(claimants) == 1 else UNKNOWN
+        if holder is Doubt.UNWITNESSED:
+            return Unwitnessed(next(iter(claimants.values())))
+        return UNCONFIRMED if isinstance(holder, Doubt) else claimants.get(holder, UNCONFIRMED)
 
     def _standing_of(self, assignment: Assignment, now: datetime) -> Standing:
         match assignment.state:

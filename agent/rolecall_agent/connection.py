@@ -5,6 +5,8 @@ Nothing is read while something that was read waits: the rest is in the kernel, 
 
 import asyncio
 import math
+import socket
+import struct
 from typing import cast
 
 from rolecall_agent.desk import Desk
@@ -13,6 +15,9 @@ from rolecall_agent.framing import Framing
 from rolecall_agent.memory import Remembered
 
 MOST_UNSENT = 8 * 1024  # bytes of answers that wait for one client to read, and one answer more
+
+
+_NOTHING_LATER = struct.pack("ii", 1, 0)
 
 
 class Connection(Exchange):
@@ -146,6 +151,16 @@ class Connection(Exchange):
         self.give_up()
         self._transport.close()
 
+    def cut(self) -> None:
+        """Drop the connection, and what is still on its way: its pod's address has moved.
+
+        The kernel would go on sending what was not received, to whoever has the address now.
+        """
+        sent = self._transport.get_extra_info("socket")
+        if sent is not None:
+            sent.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NOTHING_LATER)
+        self.kill()
+
     def kill(self) -> None:
         """Drop the connection: its deadline has passed, or others need its place."""
         self.due = math.inf  # Once is enough.
@@ -206,3 +221,14 @@ class Connection(Exchange):
         self._transport.write_eof()
         self._transport.resume_reading()
         self._expire_in(self._patience.head)  # No longer than a slow head.
+
+
+class WatchedConnection(Connection):
+    """One that may become another pod's while it is open: behind a bridge, say."""
+
+    __slots__ = ()
+
+    def data_received(self, data: bytes) -> None:
+        self._desk.glance()
+        if not self._transport.is_closing():  # It may be this one that was cut.
+            super().data_received(data)

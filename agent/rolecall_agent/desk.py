@@ -61,6 +61,10 @@ class Client(Protocol):
         """Answer what is parked, and close."""
         ...
 
+    def cut(self) -> None:
+        """Drop the connection, and what is still on its way: its pod's address has moved."""
+        ...
+
     def kill(self) -> None:
         """Drop the connection: its deadline has passed, or others need its place."""
         ...
@@ -92,6 +96,10 @@ class Desk(Protocol):
     pace: Pacing
     cache: Cache
     memory: Memory
+
+    def glance(self) -> None:
+        """Take in what the kernel has to say."""
+        ...
 
     def opened(self, client: Client, host: str) -> Address | None: ...
     def closed(self, client: Client, peer: Address) -> None: ...

@@ -5,7 +5,7 @@ the counters, and wakes those who wait. What is not about metadata is in `hall.p
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import assert_never
 
@@ -79,7 +79,7 @@ class Door(Hall):
     def held_requests(self) -> int:
         return len(self._waiting)
 
-    def wake(self, addresses: Iterable[Address]) -> None:
+    def wake(self, addresses: Collection[Address]) -> None:
         """Answer those of *addresses* that wait and can be answered now; call it after each change.
 
         With the first snapshot, and with new keys, everybody is asked again.
@@ -90,6 +90,9 @@ class Door(Hall):
         else:
             self._keys = self.cache.keys
             self._waiting.wake_all()
+        for address in addresses if self.cache.synced else ():
+            if address in self._waiting:  # And what is to be asked may be another question now.
+                self._on_unknown(address)
 
     def offers(self, shelf: Shelf, on_item: Callable[[Item], None]) -> None:
         """Tell the node's own items from *shelf*; before that there are none.

@@ -9,14 +9,14 @@ import itertools
 import logging
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NoReturn, Protocol
 
 import grpc
 
-from rolecall_agent.ask import Asker
+from rolecall_agent.ask import Asker, Doubts, NoDoubts
 from rolecall_agent.channel import Access, TokenError
 from rolecall_agent.endings import Ended, Ending, ended_by
 from rolecall_agent.trust import Bundle, Trust
@@ -85,8 +85,14 @@ class _Stream:
 class Follower:
     """Keeps the listener told by one of the servers, whichever answers."""
 
-    def __init__(
-        self, access: Access, trust: Trust, listener: Listener, clock: Clock, dice: random.Random
+    def __init__(  # noqa: PLR0913, PLR0917 - what it is made of
+        self,
+        access: Access,
+        trust: Trust,
+        listener: Listener,
+        clock: Clock,
+        dice: random.Random,
+        doubts: Doubts | None = None,
     ) -> None:
         if not access.servers:
             raise ValueError("an agent needs at least one server to follow")
@@ -97,7 +103,7 @@ class Follower:
         self._listener = listener
         self._clock = clock
         self._dice = dice
-        self._asker = Asker(access, clock)
+        self._asker = Asker(access, clock, doubts or NoDoubts())
         self._stream: _Stream | None = None
         self._last_message_at: datetime | None = None
         self._endings: Counter[Ending] = Counter()
@@ -110,6 +116,10 @@ class Follower:
         Cheap to call for each request that waits: one question at a time, and one a second.
         """
         self._asker.want(address)
+
+    def doubt(self, addresses: Iterable[Address]) -> None:
+        """Note that what was asked about *addresses* is outdated: the next request asks again."""
+        self._asker.doubt(addresses)
 
     def statistics(self) -> Statistics:
         return Statistics(

@@ -15,7 +15,7 @@ from ipaddress import ip_address
 
 from rolecall_agent import routes
 from rolecall_agent.cache import Cache
-from rolecall_agent.connection import Connection
+from rolecall_agent.connection import Connection, WatchedConnection
 from rolecall_agent.deadlines import Deadlines
 from rolecall_agent.desk import Asked, Client, Pacing, Parked, Patience
 from rolecall_agent.hosts import names_of
@@ -59,6 +59,11 @@ FirstServe = Callable[[Assignment, Session, str], None]
 Where = tuple[str, int] | socket.socket
 
 
+def _see_nothing() -> None: ...
+def _never() -> bool:
+    return False
+
+
 class Hall(abc.ABC):
     """A door without its protocol: what is well-known of it, and what it says, is a subclass's."""
 
@@ -88,6 +93,8 @@ class Hall(abc.ABC):
         self._turns = Turns(in_all=rules.connections)
         self.pace: Pacing = Pace(self.loop)
         self.patience = PATIENCE
+        self.glance: Callable[[], None] = _see_nothing
+        self._changes_hands: Callable[[], bool] = _never
         self._last_served: dict[PodUid, str] = {}  # The access key id that was audited last.
         self._deadlines = Deadlines(self.loop, self._turns)
         self.watch = self._deadlines.watch
@@ -125,6 +132,21 @@ class Hall(abc.ABC):
             self._hosts |= {name for address in bound for name in names_of(*address)}
             yield bound
 
+    def watches(self, glance: Callable[[], None], changes_hands: Callable[[], bool]) -> None:
+        """Have *glance* look at the kernel before anybody is let in, from now on.
+
+        Where *changes_hands* says that a connection may become another pod's while it is open, it
+        is called before each request as well.
+        """
+        self.glance = glance
+        self._changes_hands = changes_hands
+
+    def cut(self, addresses: Iterable[Address]) -> None:
+        """Drop all connections of *addresses*: their links have changed."""
+        for address in addresses:
+            for client in self._turns.of(address):
+                client.cut()
+
     async def finished(self) -> None:
         """Return once no client is connected."""
         self._empty.clear()
@@ -135,6 +157,7 @@ class Hall(abc.ABC):
 
     def opened(self, client: Client, host: str) -> Address | None:
         """Return who *client* is; None where there is no place for it."""
+        self.glance()
         address = self._peers.get(host)
         if address is None:
             if len(self._peers) >= _MOST_PEERS:
@@ -201,10 +224,11 @@ class Hall(abc.ABC):
 
     async def _serve_at(self, where: Where) -> asyncio.Server:
         if isinstance(where, socket.socket):
-            return await self.loop.create_server(
-                lambda: Connection(self), sock=where, backlog=BACKLOG
-            )
-        return await self.loop.create_server(lambda: Connection(self), *where, backlog=BACKLOG)
+            return await self.loop.create_server(self._connection, sock=where, backlog=BACKLOG)
+        return await self.loop.create_server(self._connection, *where, backlog=BACKLOG)
+
+    def _connection(self) -> Connection:
+        return WatchedConnection(self) if self._changes_hands() else Connection(self)
 
     def _note_serve(self, serve: Serve, now: datetime) -> None:
         session = serve.session

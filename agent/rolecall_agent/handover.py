@@ -38,9 +38,13 @@ Served = AbstractAsyncContextManager[object]
 class Warmth:
     """Whether this agent could answer every pod as well as one that has run for days."""
 
-    def __init__(self, cache: Cache, clock: Clock) -> None:
+    def __init__(
+        self, cache: Cache, clock: Clock, settled: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """*settled* returns once the kernel's witness waits for nothing; see `witness`."""
         self._cache = cache
         self._clock = clock
+        self._settled = settled
         self._synced, self._reached = asyncio.Event(), asyncio.Event()
 
     def look(self) -> None:
@@ -56,6 +60,8 @@ class Warmth:
     async def reached(self) -> None:
         """Return once it could; or once it has all but what STS has not given for some time."""
         await self._synced.wait()
+        if self._settled is not None:
+            await self._settled()
         end = self._clock.now() + _PATIENCE
         while not self._reached.is_set() and self._clock.now() < end:
             await self._clock.wait_until(self._reached, end)

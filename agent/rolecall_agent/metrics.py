@@ -16,6 +16,8 @@ from rolecall_agent.shelf import Result
 from rolecall_agent.tally import DURATIONS, REMAINING
 from rolecall_agent.trust import Trust
 from rolecall_agent.verdicts import Missing, Outcome
+from rolecall_agent.witness.network import Network
+from rolecall_agent.witness.watch import Report, Witness
 from rolecall_common.metrics import (
     UNKNOWN,
     Distribution,
@@ -139,6 +141,30 @@ ITEMS_ASKED = Metric(
     (Label("result", tuple(Result)),),
 )
 
+ADDRESSES = Metric(
+    "rolecall_agent_addresses",
+    Kind.GAUGE,
+    "Addresses of living pods, by what the kernel's links say of them: confirmed, suspended until "
+    "a server confirms them, or without a link of their own.",
+    (Label("witness", ("confirmed", "suspended", "unwitnessed")),),
+)
+SUSPENSIONS = Metric(
+    "rolecall_agent_address_suspensions_total",
+    Kind.COUNTER,
+    "Addresses of living pods whose link has changed or gone.",
+)
+OVERRUNS = Metric(
+    "rolecall_agent_kernel_overruns_total",
+    Kind.COUNTER,
+    "How often the kernel had more news than could be kept: everything was read anew then.",
+)
+NETWORK = Metric(
+    "rolecall_agent_node_network",
+    Kind.GAUGE,
+    "The network of this node, as far as it can be seen: 1 for one of them.",
+    (Label("cni", tuple(Network)),),
+)
+
 METRICS = (
     REQUESTS,
     REQUEST_DURATION,
@@ -160,6 +186,10 @@ METRICS = (
     CA_END,
     CA_UNUSABLE,
     ITEMS_ASKED,
+    ADDRESSES,
+    SUSPENSIONS,
+    OVERRUNS,
+    NETWORK,
 )
 
 
@@ -175,10 +205,12 @@ class AgentCollector:
         now: Callable[[], datetime],
         *,
         container: Hall | None = None,
+        witness: Witness | None = None,
     ) -> None:
         self._door = door
         self._doors = [door] if container is None else [door, container]
         self._cache = cache
+        self._witness = witness
         self._stream = stream
         self._trust = trust
         self._now = now
@@ -190,6 +222,7 @@ class AgentCollector:
         yield from _of_all_doors(self._door)
         yield from _of_cache(self._cache.statistics(now), now)
         yield from _of_stream(self._stream())
+        yield from _of_witness(self._witness)
         end = self._trust.bundle.not_after
         yield gauge_family(CA_END, {(): end.timestamp() if end else UNKNOWN})
         yield gauge_family(CA_UNUSABLE, {(): self._trust.problem is not None})
@@ -243,6 +276,20 @@ def _of_stream(stream: StreamStatistics) -> Iterator[Family]:
     )
     yield counter_family(UPDATES_SKIPPED, {(): stream.skipped})
     yield gauge_family(CLOCK_SKEW, {(): _seconds(stream.server_clock_ahead)})
+
+
+def _of_witness(witness: Witness | None) -> Iterator[Family]:
+    report = witness.report() if witness is not None else Report()
+    bindings = report.bindings
+    addresses: dict[tuple[str, ...], float] = {
+        ("confirmed",): bindings.confirmed,
+        ("suspended",): bindings.suspended,
+        ("unwitnessed",): bindings.unwitnessed,
+    }
+    yield gauge_family(ADDRESSES, addresses)
+    yield counter_family(SUSPENSIONS, {(): bindings.suspensions})
+    yield counter_family(OVERRUNS, {(): report.overruns})
+    yield gauge_family(NETWORK, {(each,): each is report.network for each in Network})
 
 
 def _seconds(duration: timedelta | None) -> float:

@@ -23,6 +23,7 @@ class Questions:
         self.raised = asyncio.Event()
         self._waiting: dict[Address, datetime] = {}
         self._in_flight: set[Address] = set()
+        self._outdated: set[Address] = set()  # In flight, and to be asked about again.
         # Since when each rests; like those that wait, the oldest first.
         self._resting: dict[Address, datetime] = {}
 
@@ -50,9 +51,20 @@ class Questions:
         for address in addresses:
             self._in_flight.discard(address)
             self._resting.pop(address, None)
-            self._resting[address] = now
+            if address in self._outdated:
+                self._outdated.discard(address)
+                self._waiting.setdefault(address, now)
+            else:
+                self._resting[address] = now
         if self._waiting:
             self.raised.set()
+
+    def doubt(self, addresses: Iterable[Address]) -> None:
+        """Note that whatever was asked about *addresses* is worth nothing now."""
+        for address in addresses:
+            self._resting.pop(address, None)
+            if address in self._in_flight:
+                self._outdated.add(address)
 
     def _drop_old(self, now: datetime) -> None:
         _drop_outside(self._resting, now, REST)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
 
 from rolecall_agent.items import COMMON_ITEMS, Item
@@ -90,6 +91,32 @@ class ContainerSettings:
     )
 
 
+class Unwitnessed(StrEnum):
+    """What the metadata door does for a pod whose address has no link of its own."""
+
+    REFUSE = "refuse"
+    SERVE = "serve"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WitnessSettings:
+    """How the kernel vouches for who has an address."""
+
+    unwitnessed: Unwitnessed = setting(
+        forms.choice(Unwitnessed),
+        "What the metadata door does for a pod whose address has no link of its own on this node, "
+        "so that nothing shows when another pod gets it. serve believes the API alone.",
+        default=Unwitnessed.REFUSE,
+    )
+    record_file: Path | None = setting(
+        forms.optional(forms.PATH),
+        "Where the agent keeps which pod had which link, for the next one to trust. Nothing is "
+        "secret in it. It should outlive the container, and not the pod. Without it a restarted "
+        "agent has each pod confirmed anew, or waits for ten seconds.",
+        default=None,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandOverSettings:
     """How one agent of a node takes the place of another."""
@@ -119,6 +146,7 @@ class Settings:
     server: ServerSettings = group(ServerSettings, "Servers")
     door: DoorSettings = group(DoorSettings, "Metadata door")
     container: ContainerSettings = group(ContainerSettings, "Container door")
+    witness: WitnessSettings = group(WitnessSettings, "Witness")
     hand_over: HandOverSettings = group(HandOverSettings, "Hand-over")
     output: AgentOutputSettings = group(AgentOutputSettings, "Log, audit and health")
 
@@ -127,5 +155,7 @@ class Settings:
         if self.door.hold > PATIENCE:
             held = duration_text(self.door.hold)
             yield f"requests are held for {held}, and some SDKs give up for good after 1s"
+        if self.witness.unwitnessed is Unwitnessed.SERVE:
+            yield "pods without a link of their own are served by what the API says of them alone"
         if self.door.metadata_service in self.door.listen:
             yield "the door is in the metadata service's place: no item of the node is passed on"

@@ -43,6 +43,11 @@ class Turns:
             yield from place.answered
             yield from place.line
 
+    def of(self, address: Address) -> list[Client]:
+        """Return all connections of *address*."""
+        place = self._places.get(address)
+        return [] if place is None else [*place.answered, *place.line]
+
     def enter(self, client: Client, address: Address) -> bool:
         """Count *client* in, or have it wait for its turn; False where there is no place for it."""
         place = self._places.get(address)

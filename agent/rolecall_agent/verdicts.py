@@ -11,7 +11,16 @@ from types import MappingProxyType
 from typing import assert_never
 
 from rolecall_agent import tokens
-from rolecall_agent.cache import Cache, Granted, Refused, Standing, Unknown, Waiting
+from rolecall_agent.cache import (
+    AddressStanding,
+    Cache,
+    Granted,
+    Refused,
+    Unconfirmed,
+    Unknown,
+    Unwitnessed,
+    Waiting,
+)
 from rolecall_agent.requests import Request
 from rolecall_agent.routes import (
     CREDENTIAL_ROUTES,
@@ -40,6 +49,7 @@ class Outcome(enum.StrEnum):
     MALFORMED = "malformed"
     METHOD = "method"
     TIMEOUT = "timeout"
+    UNWITNESSED = "unwitnessed"  # Its pod's address has no link of its own.
     UNAVAILABLE = "unavailable"  # The node's own metadata service.
 
 
@@ -49,6 +59,7 @@ class Missing(enum.StrEnum):
     SNAPSHOT = "snapshot"
     POD = "pod_unknown"
     CREDENTIALS = "credentials_pending"
+    LINK = "link_unconfirmed"  # Whose link an address has now.
     KEYS = "keys_unknown"  # Those of the cluster, by which tokens of pods are checked.
     ITEM = "item"  # Of the node's own metadata.
 
@@ -99,6 +110,7 @@ _NOT_FOUND = Refuse(404, Outcome.NOT_FOUND)
 _NO_ROLE = Refuse(404, Outcome.NO_ROLE)
 _DENIED = Refuse(404, Outcome.DENIED)
 _FAILED = Refuse(404, Outcome.FAILED)
+_UNWITNESSED = Refuse(404, Outcome.UNWITNESSED)
 _UNAVAILABLE = Refuse(503, Outcome.UNAVAILABLE)
 # What is asked for with GET, before its path decides.
 _ASKED = (TIMED_OUT, _UNAUTHORIZED, _METHOD)
@@ -108,9 +120,9 @@ REFUSALS: Mapping[Route, tuple[Refuse, ...]] = MappingProxyType(
         Route.TOKEN: (TIMED_OUT, _METHOD, _FORBIDDEN, _INVALID),
         Route.DATED_TOKEN: (*_ASKED, _FORBIDDEN, _NOT_FOUND),
         Route.TOKEN_SLASH: (*_ASKED, _NOT_FOUND),
-        Route.ROLE_LIST: (*_ASKED, _NO_ROLE, _DENIED, _FAILED),
-        Route.ROLE_DOCUMENT: (*_ASKED, _NO_ROLE, _DENIED, _FAILED, _NOT_FOUND),
-        Route.ROLE_INFO: (*_ASKED, _NO_ROLE, _DENIED, _FAILED),
+        Route.ROLE_LIST: (*_ASKED, _NO_ROLE, _DENIED, _FAILED, _UNWITNESSED),
+        Route.ROLE_DOCUMENT: (*_ASKED, _NO_ROLE, _DENIED, _FAILED, _UNWITNESSED, _NOT_FOUND),
+        Route.ROLE_INFO: (*_ASKED, _NO_ROLE, _DENIED, _FAILED, _UNWITNESSED),
         Route.ITEM: (*_ASKED, _NOT_FOUND, _UNAVAILABLE),
         Route.LISTING: (*_ASKED, _NOT_FOUND),
         Route.OTHER: (*_ASKED, _NOT_FOUND),
@@ -122,6 +134,12 @@ SERVED_ROUTES = CREDENTIAL_ROUTES | {Route.TOKEN, Route.ITEM, Route.LISTING}
 _NO_SNAPSHOT = Hold(Missing.SNAPSHOT)
 _NO_POD = Hold(Missing.POD)
 _NO_CREDENTIALS = Hold(Missing.CREDENTIALS)
+_NO_LINK = Hold(Missing.LINK)
+_NOBODY: Mapping[type, Verdict] = {
+    Unknown: _NO_POD,
+    Unconfirmed: _NO_LINK,
+    Unwitnessed: _UNWITNESSED,
+}
 _NO_ITEM = Hold(Missing.ITEM)
 
 
@@ -191,7 +209,7 @@ def _put(request: Request, target: Target, keys: DoorKeys | None) -> Verdict:
 
 
 def _proof(
-    request: Request, standing: Standing, keys: DoorKeys, peer: Address, now: datetime
+    request: Request, standing: AddressStanding, keys: DoorKeys, peer: Address, now: datetime
 ) -> datetime | Refuse | None:
     """Return the end of the token; None where none was sent and none is needed."""
     if not request.tokens:
@@ -201,14 +219,14 @@ def _proof(
     return tokens.valid_until(keys.token_key, peer, request.tokens[0], now) or _UNAUTHORIZED
 
 
-def _needs_token(standing: Standing, keys: DoorKeys) -> bool:
-    if isinstance(standing, Unknown):
+def _needs_token(standing: AddressStanding, keys: DoorKeys) -> bool:
+    if isinstance(standing, Unknown | Unconfirmed):
         return keys.imdsv2_required
     return standing.assignment.imdsv2_required
 
 
 def _credentials(
-    target: Target, standing: Standing, keys: DoorKeys, good_until: datetime | None
+    target: Target, standing: AddressStanding, keys: DoorKeys, good_until: datetime | None
 ) -> Verdict:
     match standing:
         case Granted(assignment, session):
@@ -221,8 +239,8 @@ def _credentials(
             if assignment.role_arn and _asks_for_another(target, assignment, keys):
                 return _NOT_FOUND
             return _NO_CREDENTIALS
-        case Unknown():
-            return _NO_POD
+        case Unknown() | Unconfirmed() | Unwitnessed():
+            return _NOBODY[type(standing)]
         case _:
             assert_never(standing)
 

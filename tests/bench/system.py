@@ -131,6 +131,7 @@ def _agent_flags(directory: Path, broker: int, port: int, probes: int) -> list[s
         "--token-file", str(token),
         "--listen", f"127.0.0.1:{port}",
         "--admin-listen", f"127.0.0.1:{probes}",
+        "--unwitnessed", "serve",  # Addresses of loopback have no links of their own.
     ]  # fmt: skip
 
 

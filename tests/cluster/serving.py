@@ -84,6 +84,7 @@ class Serving(System):
             "--listen", f"127.0.0.1:{self.port(f'{name}-door')}",
             "--container-listen", f"127.0.0.1:{self.port(f'{name}-container')}",
             "--admin-listen", f"127.0.0.1:{self.port(f'{name}-admin')}",
+            "--unwitnessed", "serve",  # Addresses of loopback have no links of their own.
             *self.output,
         ]  # fmt: skip
 

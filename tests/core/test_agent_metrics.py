@@ -22,6 +22,7 @@ from rolecall_agent.verdicts import (
     decide,
     ending_of,
 )
+from rolecall_agent.witness.sights import Doubt
 from rolecall_proto.values import Reason, SnapshotEnd, State
 
 PATHS = ("/latest/api/token", "/1.0/api/token", "/latest/api/token/", ROLES, "/", "/x", "/%zz")
@@ -81,7 +82,16 @@ def caches() -> list[Cache]:
     synced.begin()
     for update in (KEYS, *known(*PODS), SnapshotEnd()):
         synced.apply(update, START)
-    return [Cache(), synced]
+    return [Cache(), synced, *map(_vouched, (Doubt.SUSPENDED, Doubt.UNWITNESSED))]
+
+
+def _vouched(doubt: Doubt) -> Cache:
+    """Return one that knows the same pods, and for none of which the kernel vouches."""
+    cache = Cache({address: doubt for each in PODS for address in each.addresses})
+    cache.begin()
+    for update in (KEYS, *known(*PODS), SnapshotEnd()):
+        cache.apply(update, START)
+    return cache
 
 
 def ends(path: str) -> set[End]:

@@ -150,6 +150,7 @@ class System:
             "--token-file", str(self.root / "token"),
             "--listen", f"127.0.0.1:{self.door}",
             "--admin-listen", f"127.0.0.1:{self.port('agent-admin')}",
+            "--unwitnessed", "serve",  # Addresses of loopback have no links of their own.
             *self.output,
         ]  # fmt: skip
 

@@ -229,6 +229,8 @@ class Kernel:
 
 
 def _socket(groups: int) -> socket.socket:
+    if not hasattr(socket, "AF_NETLINK"):
+        raise OSError(errno.EAFNOSUPPORT, "this system has no rtnetlink")
     made = socket.socket(
         socket.AF_NETLINK,
         socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC,

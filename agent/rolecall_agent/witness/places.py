@@ -46,11 +46,17 @@ class Query:
         return self._changes.keys()
 
 
+NOTHING = Query((), {})
+
+
 @dataclass(frozen=True, slots=True)
 class Statistics:
     """How the addresses of living pods stand, and what has happened; for metrics."""
 
-    confirmed: int
-    suspended: int
-    unwitnessed: int
-    suspensions: int  # Ever.
+    confirmed: int = 0
+    suspended: int = 0
+    unwitnessed: int = 0
+    suspensions: int = 0  # Ever.
+
+
+NONE_YET = Statistics()

@@ -12,14 +12,15 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import ip_network
+from pathlib import Path
 from typing import NoReturn
 
 from rolecall_agent.witness.bindings import Bindings
 from rolecall_agent.witness.kernel import Heard, Kernel
 from rolecall_agent.witness.netlink import Route
 from rolecall_agent.witness.network import ADVICE, Network, network_of
-from rolecall_agent.witness.places import Query, Statistics
-from rolecall_agent.witness.record import RecordFile
+from rolecall_agent.witness.places import NONE_YET, Query, Statistics
+from rolecall_agent.witness.record import RecordFile, Surroundings
 from rolecall_agent.witness.sights import Doubt, Holder, Way
 from rolecall_common.clock import Clock
 from rolecall_proto.values import Address, PodUid
@@ -38,9 +39,9 @@ def _ignore(addresses: Collection[Address]) -> None: ...
 class Report:
     """How the witness stands, for metrics."""
 
-    bindings: Statistics
-    overruns: int
-    network: Network
+    bindings: Statistics = NONE_YET
+    overruns: int = 0
+    network: Network = Network.UNKNOWN
 
 
 class Witness:
@@ -61,6 +62,7 @@ class Witness:
         self._loop = asyncio.get_running_loop()
         self._time = self._loop.time
         self._timer: asyncio.TimerHandle | None = None
+        self._calm = asyncio.Event()  # Time changes nothing.
         self._stirred = asyncio.Event()  # There may be something to record, or to wait for.
         self._overruns = 0
         self._network: Network | None = None
@@ -106,9 +108,18 @@ class Witness:
         """Take in what was read, by a server that was asked after *query* was made."""
         self.glance()
         self._tell(self._bindings.answer(query, read))
+        self._arm()
 
     def report(self) -> Report:
         return Report(self._bindings.statistics(), self._overruns, self.network)
+
+    def told(self) -> None:
+        """Note that the server has said everything."""
+        self._bindings.told()
+
+    async def settled(self) -> None:
+        """Return once nobody waits for time to tell whose an address is; ten seconds at most."""
+        await self._calm.wait()
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
@@ -214,12 +225,37 @@ class Witness:
         if self._timer is not None:
             self._timer.cancel()
         moment = self._bindings.next_moment()
-        self._timer = None if moment is None else self._loop.call_at(moment, self._tick)
+        if moment is None:
+            self._timer = None
+            self._calm.set()
+        else:
+            self._timer = self._loop.call_at(moment, self._tick)
+            self._calm.clear()
 
     def _tick(self) -> None:
         self.glance()
         self._tell(self._bindings.tick(self._time()))
         self._arm()
+
+
+@contextlib.contextmanager
+def witnessing(record: Path | None, clock: Clock, *, accept: bool) -> Iterator[Witness]:
+    """Watch the kernel while the block runs, and begin with what *record* has.
+
+    Raises OSError where there is no kernel that could be asked.
+    """
+    file = RecordFile(record, Surroundings.here())
+    try:
+        kept = file.load()
+    except OSError as error:
+        log.warning("the record of bindings cannot be read", extra={"reason": error.strerror})
+        kept = None
+    with Kernel() as kernel:
+        bindings = Bindings(kept or {}, accept_unwitnessed=accept)
+        witness = Witness(kernel, bindings, file, clock)
+        log.info("watching the kernel's links", extra={"recorded": len(kept or {})})
+        with witness.listening():
+            yield witness
 
 
 def _is_within(address: Address, route: Route) -> bool:

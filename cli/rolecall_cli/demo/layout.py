@@ -122,5 +122,8 @@ def _agent(layout: Layout, allowed_hosts: list[str]) -> dict[str, object]:
         "listen": [f"{host}:{port}"],
         "adminListen": f"127.0.0.1:{layout.agent_admin_port}",
         "auditFile": str(layout.root / "agent-audit.jsonl"),
+        "recordFile": str(layout.root / "agent-record"),
+        # Addresses of loopback have no links of their own.
+        "unwitnessed": "serve" if layout.pod_network.is_loopback else "refuse",
         **({"allowedHosts": allowed_hosts} if allowed_hosts else {}),
     }
