@@ -17,7 +17,9 @@ from fuzz.world import ADDRESSES, HOSTS, World
 from rolecall_agent import tokens
 from rolecall_agent.cache import Cache
 from rolecall_agent.connection import Connection
+from rolecall_agent.deadlines import Deadlines
 from rolecall_agent.door import Door
+from rolecall_agent.turns import Turns
 from rolecall_common.clock import Clock
 from rolecall_proto.values import Address
 
@@ -26,6 +28,16 @@ MOST_BYTES = 1 << 15  # that one scene sends
 _HOLD = timedelta(seconds=1)  # Some more than any request is held.
 _MOST_HOLDS = 30  # Of them until an idle connection is closed.
 _PAUSE = timedelta(seconds=0.1)
+
+
+class NarrowDoor(Door):
+    """Has place for few connections, so that scripts that fill it can stay short."""
+
+    def __init__(self, cache: Cache, clock: Clock) -> None:
+        super().__init__(cache, clock)
+        self._turns = Turns(most=4, line=3, in_all=24)
+        self._deadlines = Deadlines(self.loop, self._turns)
+        self.watch = self._deadlines.watch
 
 
 class Line:
@@ -210,6 +222,9 @@ class Scene:
         self._raise()
         if any(line.waits for line in lines):
             raise BrokenRuleError("a request without an answer")
+        for line in lines:
+            line.wire.reset()
+        await turns()
         await self._ask_plainly()
 
     async def _ask_plainly(self) -> None:
@@ -244,7 +259,7 @@ class Scene:
             raise self._problems[0]
 
 
-def play(script: bytes, loop: Loop, make: Callable[[Cache, Clock], Door] = Door) -> None:
+def play(script: bytes, loop: Loop, make: Callable[[Cache, Clock], Door] = NarrowDoor) -> None:
     """Play *script* on *loop*, which is free by then for another one, to the door of *make*."""
 
     async def played() -> None:

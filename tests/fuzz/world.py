@@ -39,7 +39,7 @@ ADDRESSES = tuple(plain(ip_address(host.partition("%")[0])) for host in HOSTS)
 # What the node's items are said to be; no secret is in them.
 TOLD = b"told-of-the-node"
 _HOUR, _MINUTE = timedelta(hours=1), timedelta(minutes=1)
-_GRANTED, _SHORT, _TOKEN, _DENIED, _NO_ROLE, _PENDING, _HOST, _SECOND = range(8)
+_GRANTED, _SHORT, _TOKEN, _DENIED, _NO_ROLE, _PENDING, _HOST, _FAILED = range(8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +138,17 @@ class World:
     def _add(self, kind: int, address: Address, now: datetime) -> None:
         self._made += 1
         name = f"s{self._made}"
-        states = {_DENIED: State.DENIED, _NO_ROLE: State.DENIED, _PENDING: State.PENDING}
-        reasons = {_DENIED: Reason.NAMESPACE_FORBIDS, _NO_ROLE: Reason.NO_ROLE}
+        states = {
+            _DENIED: State.DENIED,
+            _NO_ROLE: State.DENIED,
+            _PENDING: State.PENDING,
+            _FAILED: State.FAILED,
+        }
+        reasons = {
+            _DENIED: Reason.NAMESPACE_FORBIDS,
+            _NO_ROLE: Reason.NO_ROLE,
+            _FAILED: Reason.ACCESS_DENIED,
+        }
         state = states.get(kind, State.GRANTED)
         role = "" if kind == _NO_ROLE else f"role-{self._made}"
         made = pod(
