@@ -71,7 +71,7 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class Look(Protocol):
-    """Reads pods of a node anew, as far as that can be done in a moment: see `kube/look.py`."""
+    """Reads pods of a node anew, as far as that can be done in a moment."""
 
     async def look(self, node: NodeName) -> None: ...
     async def confirm(

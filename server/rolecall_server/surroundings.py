@@ -14,15 +14,15 @@ from rolecall_server import configured
 from rolecall_server.authority import Authority, LoopbackAuthority
 from rolecall_server.broker import Broker
 from rolecall_server.journal import Journal
-from rolecall_server.kube import kinds
+from rolecall_server.kube.agents.authority import TokenReviewAuthority
+from rolecall_server.kube.agents.keys import KeySet, SigningKeys
+from rolecall_server.kube.agents.tokens import AgentRules
 from rolecall_server.kube.api import Api
-from rolecall_server.kube.authority import TokenReviewAuthority
-from rolecall_server.kube.events import Events, Reporter
+from rolecall_server.kube.events.journal import Events, Reporter
 from rolecall_server.kube.guard import GuardState, NodeGuard
-from rolecall_server.kube.keys import KeySet, SigningKeys
-from rolecall_server.kube.look import LiveLook
-from rolecall_server.kube.reflector import Reflector
-from rolecall_server.kube.tokens import AgentRules
+from rolecall_server.kube.watch import kinds
+from rolecall_server.kube.watch.look import LiveLook
+from rolecall_server.kube.watch.reflector import Reflector
 from rolecall_server.manifests.placement import Pools
 from rolecall_server.manifests.source import ManifestSource
 from rolecall_server.metrics import Metrics

@@ -21,11 +21,11 @@ import aiohttp
 
 from rolecall_common.clock import SystemClock
 from rolecall_server.annotations import AnnotationKeys
-from rolecall_server.kube import kinds
 from rolecall_server.kube.access import Access
 from rolecall_server.kube.api import NO_QUERY, Query, RejectedError
-from rolecall_server.kube.reflector import Reflector
 from rolecall_server.kube.transport import Transport
+from rolecall_server.kube.watch import kinds
+from rolecall_server.kube.watch.reflector import Reflector
 from rolecall_server.source import PodsListed
 
 _PATH = "/api/v1/pods"

@@ -15,7 +15,7 @@ import pytest
 from rolecall_common.clock import SystemClock
 from rolecall_proto.values import PodUid, Reason
 from rolecall_server.kube.access import Access
-from rolecall_server.kube.events import Events, Reporter
+from rolecall_server.kube.events.journal import Events, Reporter
 from rolecall_server.kube.transport import Transport
 from rolecall_server.metrics import Metrics
 from rolecall_server.pods import Pod
@@ -221,7 +221,7 @@ async def test_a_missing_right_is_named(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The line says which verb on what, in the API server's own words too."""
-    caplog.set_level(logging.WARNING, logger="rolecall_server.kube.events")
+    caplog.set_level(logging.WARNING, logger="rolecall_server.kube.events.journal")
     kubeconfig = await _account(cluster, admin, namespace, tmp_path)
     async with _reporting(kubeconfig, admin, namespace) as desk:
         desk.events.denied(await desk.pod("web"), Reason.NAMESPACE_FORBIDS, "no")

@@ -12,9 +12,9 @@ import pytest
 from rolecall_common.clock import SystemClock
 from rolecall_server.annotations import AnnotationKeys
 from rolecall_server.kube.access import Access
-from rolecall_server.kube.kinds import pods
-from rolecall_server.kube.reflector import Reflector
 from rolecall_server.kube.transport import Transport
+from rolecall_server.kube.watch.kinds import pods
+from rolecall_server.kube.watch.reflector import Reflector
 from rolecall_server.pods import Pod
 from rolecall_server.source import Change, PodChanged, PodGone, PodsListed, WatchState
 from testcluster.client import Client, Manifest
@@ -109,7 +109,7 @@ async def test_both_ways_to_list_tell_the_same(
     """By a watch, and by pages that are smaller than the list."""
     for number in range(7):
         await owner.create(pod(space, f"pod-{number}"))
-    monkeypatch.setattr("rolecall_server.kube.reflector._PAGE", "3")
+    monkeypatch.setattr("rolecall_server.kube.watch.reflector._PAGE", "3")
     everything = " ".join(f"pod-{number}" for number in range(7))
     for streams in (True, False):
         async with watching(api, space) as watch:

@@ -14,10 +14,17 @@ from fakes.clock import START
 from rolecall_proto.reasons import MEANINGS
 from rolecall_proto.values import PodUid, Reason, State
 from rolecall_server.event_reasons import EVENT_REASONS, KIAM_WORDS, Dropped, EventReason
-from rolecall_server.kube.event_lanes import HOLD, MOST, MOST_IN_LANE
-from rolecall_server.kube.event_objects import MOST_NOTE, Cause, Series, name_of, new_event, note_of
-from rolecall_server.kube.event_series import MOST_REMEMBERED, REFRESH, EventSeries, Write
-from rolecall_server.kube.event_shares import BURST, REFILL
+from rolecall_server.kube.events.lanes import HOLD, MOST, MOST_IN_LANE
+from rolecall_server.kube.events.objects import (
+    MOST_NOTE,
+    Cause,
+    Series,
+    name_of,
+    new_event,
+    note_of,
+)
+from rolecall_server.kube.events.series import MOST_REMEMBERED, REFRESH, EventSeries, Write
+from rolecall_server.kube.events.shares import BURST, REFILL
 
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from rolecall_server import objects
 from rolecall_server.annotations import AnnotationKeys
 from rolecall_server.kube.api import ApiError, ExpiredError, RejectedError, UnavailableError
-from rolecall_server.kube.kinds import namespaces, pods
 from rolecall_server.kube.lines import Lines, LineTooLongError
-from rolecall_server.kube.messages import Bookmark, Gone, Told
+from rolecall_server.kube.watch.kinds import namespaces, pods
+from rolecall_server.kube.watch.messages import Bookmark, Gone, Told
 from rolecall_server.pods import Namespace, ObjectUnusable, Pod
 
 PODS = pods(AnnotationKeys())

@@ -169,20 +169,20 @@ TABLE: dict[str, tuple[str, ...] | str] = {
         "core/test_rim_server.py::test_any_kubeconfig_is_read_or_refused",
     ),
     "rolecall_server.kube.guard": ("core/test_rim_server.py::test_any_policy_is_a_guard_or_none",),
-    "rolecall_server.kube.keys": (
+    "rolecall_server.kube.agents.keys": (
         "core/test_rim_server.py::test_any_documents_of_an_issuer_are_keys_or_unusable",
         "core/test_rim_server.py::test_any_key_of_an_issuer_is_one_or_unusable",
     ),
     "rolecall_server.kube.lines": (
         "core/test_kube_messages.py::test_lines_come_out_as_they_went_in_however_they_are_cut",
     ),
-    "rolecall_server.kube.messages": (
+    "rolecall_server.kube.watch.messages": (
         "core/test_kube_messages.py::test_no_object_raises_anything",
     ),
-    "rolecall_server.kube.reviews": (
+    "rolecall_server.kube.agents.reviews": (
         "core/test_rim_server.py::test_any_review_of_a_token_is_a_verdict",
     ),
-    "rolecall_server.kube.tokens": (
+    "rolecall_server.kube.agents.tokens": (
         "core/test_agent_tokens.py::test_whatever_a_token_holds_it_is_read_or_refused",
     ),
     "rolecall_server.kube.transport": "HTTP and TLS are a library's; bodies are read in messages",

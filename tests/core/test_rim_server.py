@@ -18,10 +18,10 @@ from rolecall_server.annotations import AnnotationKeys
 from rolecall_server.authority import Agent, LoopbackAuthority, UnauthenticatedError
 from rolecall_server.bearer import bearer_token
 from rolecall_server.kube.access import Access, AccessError
+from rolecall_server.kube.agents.keys import KeySet, KeysUnusableError, read_keys
+from rolecall_server.kube.agents.reviews import Reviews, Unanswered
+from rolecall_server.kube.agents.tokens import AgentRules
 from rolecall_server.kube.guard import Finding, judge
-from rolecall_server.kube.keys import KeySet, KeysUnusableError, read_keys
-from rolecall_server.kube.reviews import Reviews, Unanswered
-from rolecall_server.kube.tokens import AgentRules
 from rolecall_server.manifests.files import read_files
 from rolecall_server.sts.own import OwnKeys
 from rolecall_server.sts.replies import check

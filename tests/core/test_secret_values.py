@@ -42,8 +42,8 @@ from rolecall_proto.values import (
 from rolecall_server.authority import Agent
 from rolecall_server.broker import BrokerRules
 from rolecall_server.issuer import Issued
-from rolecall_server.kube.review_line import Flight
-from rolecall_server.kube.tokens import Claims, Holder
+from rolecall_server.kube.agents.review_line import Flight
+from rolecall_server.kube.agents.tokens import Claims, Holder
 from rolecall_server.streams import Node, Stream
 from rolecall_server.sts.own import Found, OwnKeys
 from rolecall_server.sts.transport import Reply

@@ -19,8 +19,8 @@ from rolecall_server.identity import Identity
 from rolecall_server.issuer import RefusedError
 from rolecall_server.journal import Why
 from rolecall_server.kube.api import NO_QUERY, ApiError, Query, RejectedError, UnavailableError
-from rolecall_server.kube.event_lanes import HOLD
-from rolecall_server.kube.events import Events, Reporter
+from rolecall_server.kube.events.journal import Events, Reporter
+from rolecall_server.kube.events.lanes import HOLD
 from rolecall_server.metrics import Metrics
 from rolecall_server.pods import Namespace
 from rolecall_server.settings.cluster import EventReasons
@@ -244,7 +244,7 @@ async def test_a_namespace_that_goes_takes_its_event_along(error: RejectedError)
 
 async def test_an_outage_loses_nothing_and_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     """It is tried again, less and less often, and what happened meanwhile is written, too."""
-    caplog.set_level(logging.INFO, logger="rolecall_server.kube.events")
+    caplog.set_level(logging.INFO, logger="rolecall_server.kube.events.journal")
     async with running(Rig()) as rig:
         rig.store.errors.extend(UnavailableError("no answer") for _ in range(3))
         rig.deny("web")

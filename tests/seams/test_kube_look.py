@@ -16,9 +16,9 @@ from fakes.engine import pod as known_pod
 from fakes.kube import FakeKube, Fault, fake_kube
 from rolecall_proto.values import NodeName, PodUid
 from rolecall_server.annotations import AnnotationKeys
-from rolecall_server.kube.kinds import pods
-from rolecall_server.kube.look import LiveLook
 from rolecall_server.kube.transport import Transport
+from rolecall_server.kube.watch.kinds import pods
+from rolecall_server.kube.watch.look import LiveLook
 from rolecall_server.pods import Pod
 
 PATH = "/api/v1/namespaces/team/pods/"

@@ -12,9 +12,9 @@ from fakes.engine import NODE, Engine, Listener
 from fakes.kube import FakeKube, fake_kube
 from rolecall_proto.values import SessionRenewed
 from rolecall_server.annotations import AnnotationKeys
-from rolecall_server.kube.kinds import namespaces, pods
-from rolecall_server.kube.reflector import Reflector
 from rolecall_server.kube.transport import Transport
+from rolecall_server.kube.watch.kinds import namespaces, pods
+from rolecall_server.kube.watch.reflector import Reflector
 from rolecall_server.pods import Namespace, Pod
 
 MINUTE = timedelta(minutes=1)

@@ -13,9 +13,9 @@ from kubernetes.aio.client.configuration import Configuration
 from fakes.clock import FakeClock
 from fakes.kube import FakeKube, Fault, fake_kube
 from rolecall_server.annotations import AnnotationKeys
-from rolecall_server.kube.kinds import pods
-from rolecall_server.kube.reflector import Reflector
 from rolecall_server.kube.transport import Transport
+from rolecall_server.kube.watch.kinds import pods
+from rolecall_server.kube.watch.reflector import Reflector
 from rolecall_server.pods import ObjectUnusable, Pod
 from rolecall_server.source import Change, PodChanged, PodGone, PodsListed, WatchState
 

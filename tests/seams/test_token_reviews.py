@@ -19,11 +19,11 @@ from rolecall_server.authority import (
     UnauthenticatedError,
     UndecidedError,
 )
+from rolecall_server.kube.agents.authority import GOOD_FOR, PATIENCE, REFUSED_FOR
+from rolecall_server.kube.agents.keys import AT_MOST_EVERY, REFRESH, KeySet, SigningKeys
+from rolecall_server.kube.agents.outage import PAUSE
+from rolecall_server.kube.agents.review_line import AT_ONCE, LONGEST_UNPROVEN_LINE
 from rolecall_server.kube.api import RejectedError, UnavailableError
-from rolecall_server.kube.authority import GOOD_FOR, PATIENCE, REFUSED_FOR
-from rolecall_server.kube.keys import AT_MOST_EVERY, REFRESH, KeySet, SigningKeys
-from rolecall_server.kube.outage import PAUSE
-from rolecall_server.kube.review_line import AT_ONCE, LONGEST_UNPROVEN_LINE
 
 AGENT = Agent(NodeName("node-1"), PodUid("agent-1"))
 AWAY = UnavailableError("connection refused")

@@ -20,8 +20,8 @@ from rolecall_proto.codec import encode_hello
 from rolecall_proto.v1 import broker_pb2 as pb
 from rolecall_proto.values import Hello, NodeName, PodUid
 from rolecall_server.judging import LOOK
+from rolecall_server.kube.agents.authority import GOOD_FOR
 from rolecall_server.kube.api import UnavailableError
-from rolecall_server.kube.authority import GOOD_FOR
 from rolecall_server.pods import Pod
 from rolecall_server.streams import CALLS_PER_NODE, STREAMS_PER_NODE
 

@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 
 from rolecall_server.budget import Budget, BudgetRules
 from rolecall_server.event_reasons import Dropped
-from rolecall_server.kube.event_lanes import Lanes
-from rolecall_server.kube.event_objects import Cause, Series
-from rolecall_server.kube.event_shares import Shares
+from rolecall_server.kube.events.lanes import Lanes
+from rolecall_server.kube.events.objects import Cause, Series
+from rolecall_server.kube.events.shares import Shares
 
 # A fifth of what one kubelet may write.
 _RATE = BudgetRules(calls_per_second=10, burst=100, concurrency=1)

@@ -17,13 +17,13 @@ from rolecall_common.clock import Clock
 from rolecall_common.secret import Secret
 from rolecall_proto.values import PodUid
 from rolecall_server.authority import Agent, ForbiddenError, UnauthenticatedError, UndecidedError
+from rolecall_server.kube.agents.keys import Proof, SigningKeys
+from rolecall_server.kube.agents.outage import Outage
+from rolecall_server.kube.agents.remembered import Remembered
+from rolecall_server.kube.agents.review_line import Flight, ReviewLine
+from rolecall_server.kube.agents.reviews import Refused, Reviews, Unanswered, Verdict
+from rolecall_server.kube.agents.tokens import AgentRules, Claims, Holder, read_token
 from rolecall_server.kube.api import Api
-from rolecall_server.kube.keys import Proof, SigningKeys
-from rolecall_server.kube.outage import Outage
-from rolecall_server.kube.remembered import Remembered
-from rolecall_server.kube.review_line import Flight, ReviewLine
-from rolecall_server.kube.reviews import Refused, Reviews, Unanswered, Verdict
-from rolecall_server.kube.tokens import AgentRules, Claims, Holder, read_token
 from rolecall_server.metrics import Metrics
 from rolecall_server.pods import Pod
 

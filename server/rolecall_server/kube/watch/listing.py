@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
-from rolecall_server.kube.kinds import Kind
-from rolecall_server.kube.messages import Event, Gone, Page, Told
+from rolecall_server.kube.watch.kinds import Kind
+from rolecall_server.kube.watch.messages import Event, Gone, Page, Told
 from rolecall_server.pods import ObjectUnusable
 from rolecall_server.source import Change
 

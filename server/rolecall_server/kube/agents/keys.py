@@ -20,8 +20,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from rolecall_common.backoff import Backoff
 from rolecall_common.clock import Clock
 from rolecall_common.secret import Secret
+from rolecall_server.kube.agents.tokens import ALGORITHMS, Claims
 from rolecall_server.kube.api import Api, RejectedError, UnavailableError
-from rolecall_server.kube.tokens import ALGORITHMS, Claims
 from rolecall_server.metrics import Metrics
 
 log = logging.getLogger(__name__)

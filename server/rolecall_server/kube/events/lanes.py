@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from rolecall_proto.values import PodUid
 from rolecall_server.event_reasons import Dropped, EventReason
-from rolecall_server.kube.event_objects import Series
+from rolecall_server.kube.events.objects import Series
 
 # The whole is seven minutes' worth of writing. One namespace has no more than its part, so that
 # whoever has 10,000 pods denied at once does not take the Event away from whoever has one.

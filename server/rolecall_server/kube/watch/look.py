@@ -17,7 +17,7 @@ from typing import Protocol
 from rolecall_common.clock import Clock
 from rolecall_proto.values import Address, NodeName, PodUid
 from rolecall_server.kube.api import Api, ApiError, RejectedError
-from rolecall_server.kube.kinds import Kind
+from rolecall_server.kube.watch.kinds import Kind
 from rolecall_server.pods import Pod
 
 log = logging.getLogger(__name__)

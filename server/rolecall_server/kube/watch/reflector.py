@@ -24,9 +24,9 @@ from rolecall_server.kube.api import (
     RejectedError,
     UnavailableError,
 )
-from rolecall_server.kube.kinds import Kind
-from rolecall_server.kube.listing import Listing, changes_of
-from rolecall_server.kube.messages import Bookmark
+from rolecall_server.kube.watch.kinds import Kind
+from rolecall_server.kube.watch.listing import Listing, changes_of
+from rolecall_server.kube.watch.messages import Bookmark
 from rolecall_server.source import Change, WatchState
 
 log = logging.getLogger(__name__)

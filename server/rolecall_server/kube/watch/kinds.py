@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 from rolecall_proto.values import PodUid
 from rolecall_server import objects
 from rolecall_server.annotations import AnnotationKeys
-from rolecall_server.kube.messages import Reader
+from rolecall_server.kube.watch.messages import Reader
 from rolecall_server.pods import Namespace, Pod
 from rolecall_server.source import (
     Change,

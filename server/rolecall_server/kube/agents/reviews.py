@@ -8,8 +8,8 @@ import msgspec
 from rolecall_common.secret import Secret
 from rolecall_proto.values import NodeName, PodUid
 from rolecall_server.authority import ForbiddenError, UnauthenticatedError
+from rolecall_server.kube.agents.tokens import AgentRules, Holder
 from rolecall_server.kube.api import Api, RejectedError, UnavailableError
-from rolecall_server.kube.tokens import AgentRules, Holder
 from rolecall_server.wording import quoted
 
 _PATH = "/apis/authentication.k8s.io/v1/tokenreviews"

@@ -3,7 +3,7 @@
 import logging
 from datetime import datetime, timedelta
 
-from rolecall_server.kube.reviews import Unanswered
+from rolecall_server.kube.agents.reviews import Unanswered
 
 log = logging.getLogger(__name__)
 

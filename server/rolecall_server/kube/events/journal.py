@@ -15,8 +15,8 @@ from rolecall_server.identity import Identity
 from rolecall_server.issuer import Issued, IssueError
 from rolecall_server.journal import Why
 from rolecall_server.kube.api import Api, ApiError, RejectedError, UnavailableError
-from rolecall_server.kube.event_objects import Cause, name_of, new_event, note_of, repeats
-from rolecall_server.kube.event_series import EventSeries, Write
+from rolecall_server.kube.events.objects import Cause, name_of, new_event, note_of, repeats
+from rolecall_server.kube.events.series import EventSeries, Write
 from rolecall_server.metrics import Metrics
 from rolecall_server.pods import Pod
 from rolecall_server.settings.cluster import EventReasons

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from rolecall_common.secret import NotPickled, Secret
-from rolecall_server.kube.reviews import Unanswered, Verdict
-from rolecall_server.kube.tokens import Claims
+from rolecall_server.kube.agents.reviews import Unanswered, Verdict
+from rolecall_server.kube.agents.tokens import Claims
 
 # A review takes some milliseconds: 5,000 agents are through in a second or two.
 AT_ONCE = 32

@@ -1,0 +1,1 @@
+"""Events on pods: what `kubectl describe pod` shows of a role that is not given."""
