@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NoReturn
 
 from rolecall_agent import parent
@@ -23,7 +23,7 @@ class Handed:
     sockets: Mapping[str, tuple[socket.socket, ...]]  # By the name of their door.
     deaths: int = 0  # Workers before this one that ended by themselves.
     last: int = 0  # How the last of them did: its exit code, or the signal's number, negative.
-    _proof: int = field(default=-1, repr=False)
+    _proof: int = -1  # The descriptor by which it is told.
 
     def prove(self) -> None:
         """Tell the parent that this worker has come as far as it should."""
