@@ -35,6 +35,7 @@ TABLE: dict[str, tuple[str, ...] | str] = {
     "rolecall_agent.framing": (
         "core/test_requests.py::test_pieces_make_the_same_heads_as_the_whole",
     ),
+    "rolecall_agent.connection": "what comes is read in framing and requests",
     "rolecall_agent.routes": (
         "core/test_routes.py::test_every_path_leads_somewhere",
         "core/test_routes.py::test_whatever_is_asked_for_is_compared_without_an_error",
@@ -83,6 +84,9 @@ TABLE: dict[str, tuple[str, ...] | str] = {
         "core/test_warden_routing.py::test_whatever_a_list_holds_it_is_read",
     ),
     "rolecall_warden.rules": ("core/test_rim_agent.py::test_any_listing_of_nft_is_read",),
+    "rolecall_warden.file_changes": (
+        "core/test_rim_agent.py::test_any_bytes_name_files_that_changed",
+    ),
     "rolecall_warden.changes": "it wakes on any news of the kernel, and reads none",
     "rolecall_warden.kernel": "what its tools say is read in flows, foreign, routing and rules",
     "rolecall_warden.settings": SETTINGS,

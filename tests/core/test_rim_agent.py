@@ -26,7 +26,7 @@ from rolecall_common.forms import HostPort
 from rolecall_common.settings import Problem, SettingsError
 from rolecall_common.settings_file import read_file
 from rolecall_proto.values import PodTokenRules
-from rolecall_warden import foreign, rules
+from rolecall_warden import file_changes, foreign, rules
 
 NOW = datetime.now(UTC)
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\neu-west-1"
@@ -142,6 +142,12 @@ def test_any_path_leads_somewhere_at_the_container_door(path: bytes) -> None:
 def test_any_address_of_ours_has_a_name_in_ascii(address: object, port: int, zone: str) -> None:
     """However the kernel writes it."""
     assert all(name.isascii() and b"%" not in name for name in names_of(f"{address}{zone}", port))
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_name_files_that_changed(events: bytes) -> None:
+    """Cut off or not, as the kernel never sends them."""
+    assert "\0" not in "".join(file_changes.names(events))
 
 
 @given(documents(["port"]) | changed(b'{"port": 18080}'))
