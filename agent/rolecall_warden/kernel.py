@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import logging
 import os
 import socket
 import struct
@@ -14,6 +15,8 @@ from rolecall_warden.routing import Family, Found, UnreadableError, parse_addres
 from rolecall_warden.rules import Ruleset
 from rolecall_warden.settings import METADATA_IPV4, METADATA_IPV6
 from rolecall_warden.tools import AbsentError, RefusedError, Tools
+
+log = logging.getLogger(__name__)
 
 Address = IPv4Address | IPv6Address
 
@@ -97,6 +100,10 @@ class Kernel:
             listing = ""
         try:
             entries = _legacy_entries("nat")
+        except PermissionError:
+            # The kernel shows to the machine's own root only which tables are in use.
+            log.warning("whether the older iptables has rules cannot be seen")
+            entries = b""
         except OSError as error:
             reason = f"the older iptables' rules cannot be read: {error.strerror}"
             raise RefusedError(reason) from error

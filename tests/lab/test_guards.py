@@ -328,6 +328,8 @@ async def test_rules_of_kiam_and_kube2iam_are_refused_or_adopted(node: Guarded) 
         status, said = await node.tried(backend, *rule.format("-A", link).split())
         if status:
             pytest.skip(f"needs {backend}: {said.strip()}")
+    # In namespaces of a user who is not root the kernel does not show which tables are in use.
+    seen_by_root, _ = await node.tried("cat", "/proc/net/ip_tables_names")
     status, refusal = await node.tried(*rolecall("--once"))
     adopted = await node.tried(*rolecall("--once", "--foreign-rules=adopt"))
     was_served = await served(node)
@@ -336,9 +338,11 @@ async def test_rules_of_kiam_and_kube2iam_are_refused_or_adopted(node: Guarded) 
 
     assert status == 2
     assert 'iptables-nft, nat PREROUTING: iifname "eni*" ip daddr 169.254.169.254' in refusal
-    assert "iptables-legacy, nat: -d 169.254.169.254/32 -i cali+ -p tcp -j DNAT" in refusal
+    if seen_by_root == 0:
+        assert "iptables-legacy, nat: -d 169.254.169.254/32 -i cali+ -p tcp -j DNAT" in refusal
     assert adopted[0] == 0
-    assert adopted[1].count("somebody else's redirect is left behind ours") == 2
+    found = adopted[1].count("somebody else's redirect is left behind ours")
+    assert found == (2 if seen_by_root == 0 else 1)
     assert was_served
 
 
