@@ -136,11 +136,14 @@ class Connection(Exchange):
         """Answer what is whole, in order, until something must wait or nothing is left."""
         framing = self._framing
         is_paced = False
-        while not (framing.is_empty or self._stuck or self._parked is not None):
-            is_paced = not self._may_go(self, self._peer)
-            head = None if is_paced else framing.take()
+        while not (self._stuck or self._parked is not None):
+            head = framing.peek()
             if head is None:
                 break
+            is_paced = not self._may_go(self, self._peer)
+            if is_paced:
+                break
+            framing.take()
             self._owes_head = False
             self._handle(head, self._came)
         if not (self._lingers or self._transport.is_closing()):

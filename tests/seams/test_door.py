@@ -31,7 +31,7 @@ from rolecall_agent.metrics import METRICS, AgentCollector
 from rolecall_agent.pace import SHARE
 from rolecall_agent.routes import Route
 from rolecall_agent.trust import Trust
-from rolecall_agent.turns import Turns
+from rolecall_agent.turns import MOST_AT_ONCE, MOST_IN_LINE, Turns
 from rolecall_agent.verdicts import Missing, Outcome
 from rolecall_proto.values import (
     AssignmentUpserted,
@@ -547,6 +547,50 @@ async def test_a_pod_that_asks_too_much_waits_for_itself() -> None:
     assert answer.status == 200
     assert answered <= 10 * SHARE
     assert statuses == {404}
+
+
+async def test_slow_senders_hold_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred that send a byte at a time are dropped on time; others are answered meanwhile."""
+    monkeypatch.setattr(hall, "PATIENCE", replace(PATIENCE, head=0.3))
+    async with door_rig() as rig:
+        rig.snapshot(*known(pod(OWN), pod("127.0.0.3")))
+        loop = asyncio.get_running_loop()
+        async with contextlib.AsyncExitStack() as stack:
+            begun = loop.time()
+            slow = [await stack.enter_async_context(rig.client()) for _ in range(100)]
+            answered = 0
+            while rig.door.open_connections:
+                for client in slow:
+                    client.send(b"G")
+                [answer] = await rig.ask(LIST, "127.0.0.3")
+                answered += answer.status == 200
+                await rig.until(lambda: rig.door.open_connections in (0, 100))
+            took = loop.time() - begun
+
+    assert answered > 3
+    assert took < 2
+
+
+async def test_thousands_of_idle_connections_of_one_pod_hold_up_nobody() -> None:
+    """Some are kept, the rest is dropped at once, and another pod has its answer."""
+    async with door_rig() as rig:
+        rig.snapshot(*known(pod(OWN), pod("127.0.0.3")))
+        socks = []
+        for _ in range(2500):
+            sock = socket.socket()
+            sock.setblocking(False)  # noqa: FBT003 - the socket's own signature
+            sock.bind((OWN, 0))
+            with contextlib.suppress(BlockingIOError):
+                sock.connect(("127.0.0.1", rig.port))
+            socks.append(sock)
+        answers = [await rig.ask(LIST, "127.0.0.3") for _ in range(10)]
+        kept = rig.door.open_connections
+        for sock in socks:
+            sock.close()
+        await rig.until(lambda: rig.door.open_connections == 0)
+
+    assert [answer.status for [answer] in answers] == [200] * 10
+    assert MOST_AT_ONCE <= kept <= MOST_AT_ONCE + MOST_IN_LINE + 1
 
 
 async def test_the_end_answers_who_waits() -> None:
