@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -54,7 +55,8 @@ def _search(seconds: int) -> int:
         found.mkdir(exist_ok=True)
         status = _run_engine(str(found), seeds, f"-max_total_time={seconds}")
     for crash in sorted(_WORK.glob("broken-*")):
-        sys.stdout.write(f"broken by: scripts/fuzz --script $'{_quoted(crash.read_bytes())}'\n")
+        line = shlex.quote(written(crash.read_bytes()))
+        sys.stdout.write(f"broken; to play it again: scripts/fuzz --script {line}\n")
         crash.rename(crash.with_name(f"seen-{crash.name}"))
     return status
 
@@ -62,7 +64,7 @@ def _search(seconds: int) -> int:
 def _keep() -> int:
     """Write the fewest scripts that reach what all together reach."""
     with _seeds() as seeds, tempfile.TemporaryDirectory() as fewest:
-        status = _run_engine("-merge=1", fewest, seeds, str(_WORK / "found"))
+        status = _run_engine("-merge=1", "-use_counters=0", fewest, seeds, str(_WORK / "found"))
         if status == 0:
             kept = corpus.keep(file.read_bytes() for file in Path(fewest).iterdir())
             sys.stdout.write(f"{kept} scripts are in {corpus.FOUND}\n")
@@ -107,13 +109,10 @@ def _engine(arguments: list[str]) -> int:
     def once(script: bytes) -> None:
         play(script, loop)
 
-    atheris.Setup(["fuzz", *arguments], once)
+    # To merge, the engine starts itself anew, by a shell and its first word.
+    atheris.Setup([f"{shlex.quote(sys.executable)} -m fuzz --engine", *arguments], once)
     atheris.Fuzz()
     return 0
-
-
-def _quoted(script: bytes) -> str:
-    return written(script).replace("\\", "\\\\").replace("'", "\\'")
 
 
 if __name__ == "__main__":
