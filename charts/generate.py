@@ -31,9 +31,12 @@ SERVER_OWN = frozenset(
     }
 )
 AGENT_OWN = frozenset(
-    ["adminListen", "caFile", "containerListen", "listen", "serverName", "servers", "tokenFile"]
+    {
+        *("adminListen", "caFile", "containerListen", "listen", "serverName", "servers"),
+        *("doorFile", "recordFile", "tokenFile", "wardenFile"),
+    }
 )
-WARDEN_OWN = frozenset(["doorPort", "healthFile"])
+WARDEN_OWN = frozenset(["doorFile", "doorPort", "generation", "healthFile"])
 
 Schema = dict[str, Any]
 Path_ = tuple[str, ...]
@@ -89,6 +92,7 @@ CONSTRAINTS: dict[str, Schema] = {
     "*.resources.limits": {"additionalProperties": {"type": ["string", "number"]}},
     "*.affinity": {},
     "*.maxUnavailable": _SHARE,
+    "*.maxSurge": _SHARE,
     "agent.updateStrategy.type": {"enum": ["RollingUpdate", "OnDelete"]},
     "*.revisionHistoryLimit": {"minimum": 0},
     "*.terminationGracePeriodSeconds": {"minimum": 1},

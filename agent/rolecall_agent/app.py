@@ -6,6 +6,7 @@ import random
 from collections.abc import Awaitable, Collection, Coroutine
 from contextlib import AsyncExitStack
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -36,6 +37,7 @@ from rolecall_common.forms import HostPort
 from rolecall_common.lifecycle import StartError, refusing
 from rolecall_common.probes import Readiness, probing
 from rolecall_common.process import Process
+from rolecall_common.pulse import Vital, feel
 from rolecall_common.version import VERSION
 from rolecall_proto.values import Address, SnapshotEnd, Update
 
@@ -99,8 +101,7 @@ async def run(settings: Settings, handed: Handed) -> None:
 
         def readiness() -> Readiness:
             connected = follower.statistics().connected
-            lines = () if connected else ("no server is connected; what is held is served",)
-            return Readiness(cache.synced, lines if cache.synced else ("not synced yet",))
+            return _readiness(settings.hand_over.warden_file, cache, connected=connected)
 
         await stack.enter_async_context(door.serving(handed.sockets[METADATA]))
         if handed.sockets[CONTAINER]:
@@ -130,6 +131,18 @@ async def run(settings: Settings, handed: Handed) -> None:
                 return asyncio.gather(door.finished(), container.finished())
 
             await lingering(together(loops), finished, LINGER)
+
+
+def _readiness(warden_file: Path | None, cache: Cache, *, connected: bool) -> Readiness:
+    lines = []
+    if not cache.synced:
+        lines.append("not synced yet")
+    elif not connected:
+        lines.append("no server is connected; what is held is served")
+    warden = feel(warden_file) if warden_file is not None else Vital(well=True)
+    if not warden.well:
+        lines.append(f"the warden: {warden.reason}")
+    return Readiness(cache.synced and warden.well, tuple(lines))
 
 
 def _witness(settings: WitnessSettings, clock: Clock, stack: AsyncExitStack) -> Witness | None:

@@ -128,6 +128,12 @@ class HandOverSettings:
         "node. Beside it is a file that ends with .ready, as long as the agent is.",
         default=None,
     )
+    warden_file: Path | None = setting(
+        forms.optional(forms.PATH),
+        "Where the warden of this pod says that it lives. The agent is ready only while the rules "
+        "are in place and are that warden's.",
+        default=None,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ takes the same port where it can.
 """
 
 import json
+import os
 from pathlib import Path
 
 _LARGEST = 256
@@ -22,7 +23,9 @@ def tell(path: Path, port: int) -> None:
 def told(path: Path) -> int | None:
     """Return the port; None where there is none that can be read."""
     try:
-        with path.open("rb") as stream:
+        # A reader with more rights than the writer is not to be kept waiting by a pipe.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as stream:
             fields = json.loads(stream.read(_LARGEST))
         port = fields["port"]
     except (OSError, ValueError, TypeError, LookupError, RecursionError):

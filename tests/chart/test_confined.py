@@ -50,7 +50,11 @@ def test_the_warden_has_one_capability_and_nothing_to_tell(default: Rendering) -
         "runAsNonRoot": False,
         "runAsUser": 0,
     }
-    assert warden["volumeMounts"] == [{"name": "run", "mountPath": "/run/rolecall"}]
+    # Nothing that it writes is where the agent could have put a link to something else.
+    assert warden["volumeMounts"] == [
+        {"name": "run", "mountPath": "/run/rolecall"},
+        {"name": "agent", "mountPath": "/run/rolecall-agent", "readOnly": True},
+    ]
     assert warden.keys().isdisjoint({"env", "ports", "livenessProbe", "readinessProbe"})
     assert {"name": "run", "mountPath": "/run/rolecall", "readOnly": True} in agent["volumeMounts"]
 
@@ -75,7 +79,18 @@ def test_probes_name_no_host(default: Rendering) -> None:
         container = template["spec"]["containers"][0]
         probes = [container[name] for name in container if name.endswith("Probe")]
         assert len(probes) >= 2
-        assert all(probe["httpGet"].keys() == {"path", "port"} for probe in probes)
+        asked = [probe["httpGet"] for probe in probes if "exec" not in probe]
+        assert asked
+        assert all(each.keys() == {"path", "port"} for each in asked)
+
+
+def test_an_agent_is_ready_by_its_own_word(default: Rendering) -> None:
+    """While two share a node, a port could be answered by the other one; a file could not."""
+    agent = default.agent["spec"]["containers"][0]
+    (door,) = [word for word in agent["args"] if word.startswith("--door-file=")]
+    file = door.partition("=")[2] + ".ready"
+
+    assert agent["readinessProbe"]["exec"] == {"command": ["test", "-e", file]}
 
 
 def test_no_token_of_the_kubernetes_api_is_mounted_by_itself(default: Rendering) -> None:

@@ -119,12 +119,31 @@ def test_the_agent_listens_where_the_warden_leads_pods(helm: Helm, given: dict[s
     """The warden makes these addresses on the node, and nobody else can reach them."""
     rendering = helm.render({"warden": {"settings": given}, "agent": {"port": 9999}})
     variables = {"POD_IP": "10.0.0.9", "ROLECALL_SERVER_SERVICE_HOST": "10.96.0.7"}
-    warden = read(WardenSettings, expanded(rendering.agent, {}, container=1)).redirecting
+    warden = read(WardenSettings, expanded(rendering.agent, {}, container=1))
     agent = read(AgentSettings, expanded(rendering.agent, variables))
 
-    doors = (warden.door_ipv4, warden.door_ipv6)
+    doors = (warden.redirecting.door_ipv4, warden.redirecting.door_ipv6)
     assert agent.door.listen == tuple(HostPort(str(each), 9999) for each in doors)
-    assert warden.door_port == 9999
+    # The port is the agent's to say, and the rules are the warden's.
+    assert warden.redirecting.door_file is not None
+    assert warden.redirecting.door_file == agent.hand_over.door_file
+    assert warden.keeping.health_file == agent.hand_over.warden_file
+
+
+def test_a_new_agent_warms_up_beside_the_old_one(default: Rendering, helm: Helm) -> None:
+    """With a warden no node is ever without an agent; without one, two could not share a node."""
+    alone = helm.render({"warden": {"enabled": False}})
+    strategies = [
+        each["spec"]["updateStrategy"]["rollingUpdate"]
+        for rendering in (default, alone)
+        for each in rendering.of_kind("DaemonSet")
+    ]
+    variables = {"POD_IP": "10.0.0.9", "ROLECALL_SERVER_SERVICE_HOST": "10.96.0.7"}
+    agent = read(AgentSettings, expanded(alone.agent, variables))
+
+    assert strategies == [{"maxSurge": "10%", "maxUnavailable": 0}, {"maxUnavailable": "10%"}]
+    assert agent.hand_over.door_file is None
+    assert alone.agent["spec"]["containers"][0]["readinessProbe"]["httpGet"]["path"] == "/readyz"
 
 
 def test_without_a_warden_the_agent_listens_at_its_node(helm: Helm) -> None:

@@ -1,6 +1,7 @@
 """When a warden leads pods to the agent of its own pod, and with which generation."""
 
 import asyncio
+import os
 from pathlib import Path
 
 from core.warden_rig import settings
@@ -110,6 +111,9 @@ def test_what_is_no_port_is_not_followed(tmp_path: Path) -> None:
         (tmp_path / "door").write_text(text)
         assert not led.turn(None)
     (tmp_path / "door").write_bytes(b"\xff\xfe")
+    assert not led.turn(None)
+    (tmp_path / "door").unlink()
+    os.mkfifo(tmp_path / "door")  # Whoever opens one for reading may wait for ever.
     assert not led.turn(None)
     (tmp_path / "door").unlink()
     (tmp_path / "door").mkdir()

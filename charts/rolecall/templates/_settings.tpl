@@ -29,6 +29,11 @@
 - --container-listen={{ join "," . }}
 {{- end }}
 - --admin-listen=[$(POD_IP)]:{{ int .Values.agent.adminPort }}
+- --record-file=/run/rolecall-agent/record
+{{- if .Values.warden.enabled }}
+- --door-file=/run/rolecall-agent/door
+- --warden-file=/run/rolecall/warden
+{{- end }}
 {{- range $name, $value := .Values.agent.settings }}
 - {{ printf "--%s=%s" (kebabcase $name) (kindIs "slice" $value | ternary (join "," $value) (toString $value)) | quote }}
 {{- end }}
@@ -47,7 +52,7 @@
 
 {{- define "rolecall.wardenArguments" -}}
 - warden
-- --door-port={{ int .Values.agent.port }}
+- --door-file=/run/rolecall-agent/door
 {{- range $name, $value := .Values.warden.settings }}
 - {{ printf "--%s=%s" (kebabcase $name) (toString $value) | quote }}
 {{- end }}
