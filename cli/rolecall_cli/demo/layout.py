@@ -120,6 +120,7 @@ def _agent(layout: Layout, allowed_hosts: list[str]) -> dict[str, object]:
         "caFile": str(layout.root / "ca.pem"),
         "tokenFile": str(layout.root / "node-token"),
         "listen": [f"{host}:{port}"],
+        "metadataService": "",  # The demo asks nothing of the machine that it runs on.
         "adminListen": f"127.0.0.1:{layout.agent_admin_port}",
         "auditFile": str(layout.root / "agent-audit.jsonl"),
         "recordFile": str(layout.root / "agent-record"),
