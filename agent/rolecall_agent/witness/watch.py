@@ -15,7 +15,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import NoReturn
 
-from rolecall_agent.witness.bindings import Bindings
+from rolecall_agent.witness.bindings import SETTLING, Bindings
 from rolecall_agent.witness.kernel import Heard, Kernel
 from rolecall_agent.witness.netlink import Route
 from rolecall_agent.witness.network import ADVICE, Network, network_of
@@ -239,7 +239,9 @@ class Witness:
 
 
 @contextlib.contextmanager
-def witnessing(record: Path | None, clock: Clock, *, accept: bool) -> Iterator[Witness]:
+def witnessing(
+    record: Path | None, clock: Clock, *, accept: bool, settling: float = SETTLING
+) -> Iterator[Witness]:
     """Watch the kernel while the block runs, and begin with what *record* has.
 
     Raises OSError where there is no kernel that could be asked.
@@ -251,7 +253,7 @@ def witnessing(record: Path | None, clock: Clock, *, accept: bool) -> Iterator[W
         log.warning("the record of bindings cannot be read", extra={"reason": error.strerror})
         kept = None
     with Kernel() as kernel:
-        bindings = Bindings(kept or {}, accept_unwitnessed=accept)
+        bindings = Bindings(kept or {}, accept_unwitnessed=accept, settling=settling)
         witness = Witness(kernel, bindings, file, clock)
         log.info("watching the kernel's links", extra={"recorded": len(kept or {})})
         with witness.listening():

@@ -32,7 +32,7 @@ Address = IPv4Address | IPv6Address
 # Every pod's default gateways on a routed node, as Calico has them: the same in all pods.
 GATEWAY = IPv4Address("169.254.1.1")
 GATEWAY_IPV6 = IPv6Address("fe80::1")
-_BRIDGE = "cni0"
+_BRIDGE, _BRIDGE_HARDWARE = "cni0", "02:77:00:00:00:01"
 _LOOPBACK = 1  # The index of `lo` in every network namespace.
 _NODAD = 0x02  # IFA_F_NODAD: an address of use at once; nobody else is there to have it.
 
@@ -114,7 +114,9 @@ class Network:
                 self._route.route("add", dst=everything, gateway=str(far), oif=index)
 
     def _add_bridge(self) -> None:
-        self._route.link("add", ifname=_BRIDGE, kind="bridge")
+        # Its own hardware address, as the CNI plugin gives it one: else it has that of a port, and
+        # another one when that port goes.
+        self._route.link("add", ifname=_BRIDGE, kind="bridge", address=_BRIDGE_HARDWARE)
         index = self._route.link_lookup(ifname=_BRIDGE)[0]
         self._route.link("set", index=index, state="up")
         for address in (NODE_ADDRESS, NODE_ADDRESS_IPV6):

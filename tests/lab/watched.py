@@ -1,0 +1,247 @@
+"""A node inside the lab whose agent is this process: its witness, its door, and the server's word.
+
+The kernel is the real one. What the server says, and what a live read would say, is the test's:
+so the watch can be late, doubled or lost to the millisecond.
+"""
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import AsyncGenerator, Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import TypeVar
+
+from pyroute2 import NetNS, netns  # type: ignore[import-untyped]  # it has no types
+
+from rolecall_agent.cache import Cache
+from rolecall_agent.door import Door, DoorRules
+from rolecall_agent.node import Node
+from rolecall_agent.witness.watch import Witness, witnessing
+from rolecall_cli.lab.network import Network
+from rolecall_cli.lab.places import NODE_ADDRESS, NODE_ADDRESS_IPV6, ipv6_of
+from rolecall_common.clock import SystemClock
+from rolecall_common.secret import Secret
+from rolecall_proto.values import (
+    Address,
+    Assignment,
+    AssignmentUpserted,
+    Credentials,
+    DoorKeys,
+    PodRemoved,
+    PodUid,
+    Session,
+    SessionId,
+    SessionRenewed,
+    SnapshotEnd,
+    State,
+    Update,
+)
+
+T = TypeVar("T")
+
+ROLES = "/latest/meta-data/iam/security-credentials/"
+HOLD = timedelta(milliseconds=150)
+QUICK = 0.3  # seconds in which a witness of these tests settles
+_ASIDE = ThreadPoolExecutor(1, thread_name_prefix="network")
+_BASE = "arn:aws:iam::111122223333:role/"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a pod got; status 0 where its connection was refused, cut, or never came to be."""
+
+    status: int
+    body: str = ""
+
+
+NO_ANSWER = Answer(0)
+
+
+@dataclass
+class Agent:
+    """One run of the agent, from its start to its end."""
+
+    network: Network
+    witness: Witness
+    cache: Cache
+    node: Node
+    door: Door | None = None
+    # What a live read of a pod says; who is not here cannot be read.
+    truth: dict[PodUid, tuple[Address, ...]] = field(default_factory=dict)
+
+    def tell(self, *updates: Update) -> None:
+        for update in updates:
+            self.node.apply(update)
+
+    def name(self, uid: str, *addresses: Address) -> None:
+        """Have the server say that the pod *uid* has *addresses*, and its role."""
+        self.tell(*named(uid, *addresses))
+
+    def forget(self, uid: str) -> None:
+        self.tell(PodRemoved(PodUid(uid)))
+
+    def asks(self, address: Address) -> None:
+        """Do what the agent's asker does, with the truth in the server's place."""
+        query = self.witness.query([address])
+        read = {uid: self.truth[uid] for uid in query.uids if uid in self.truth}
+        asyncio.get_running_loop().call_soon(self.witness.answer, query, read)
+
+
+def named(uid: str, *addresses: Address) -> list[Update]:
+    now = datetime.now(UTC)
+    end = now + timedelta(hours=1)
+    credentials = Credentials(f"KEY{uid}", Secret(f"secret-{uid}"), Secret("token"), now, end)
+    assignment = Assignment(
+        uid=PodUid(uid),
+        namespace="shop",
+        name=uid,
+        service_account="default",
+        addresses=addresses,
+        state=State.GRANTED,
+        role=uid,
+        role_arn=_BASE + uid,
+        session_id=SessionId(uid),
+    )
+    return [
+        SessionRenewed(Session(SessionId(uid), credentials, end)),
+        AssignmentUpserted(assignment),
+    ]
+
+
+@contextlib.asynccontextmanager
+async def agent(
+    network: Network,
+    *known: Update,
+    record: Path | None = None,
+    accept: bool = False,
+    settling: float = QUICK,
+    settled: bool = True,
+) -> AsyncGenerator[Agent]:
+    """Run an agent to which a server says *known* at first; *settled*: wait until it has."""
+    clock = SystemClock()
+    with witnessing(record, clock, accept=accept, settling=settling) as witness:
+        cache = Cache(witness.holders)
+        node = Node(cache, clock, lambda _: None, witness)
+        at = Agent(network, witness, cache, node)
+        door = at.door = Door(cache, clock, DoorRules(hold=HOLD), on_unknown=at.asks)
+        node.wakes(door)
+        witness.changed, witness.moved = node.vouched, door.cut
+        door.watches(witness.glance, lambda: witness.needs_each)
+        node.begin()
+        at.tell(DoorKeys(bytes(32), _BASE), *known, SnapshotEnd())
+        keeping = asyncio.create_task(witness.run(), name="keep the record")
+        async with door.serving([(str(NODE_ADDRESS), 80), (str(NODE_ADDRESS_IPV6), 80)]):
+            if settled:
+                await asyncio.sleep(settling)
+            yield at
+        keeping.cancel()
+
+
+@contextlib.contextmanager
+def inside(pod: str) -> Generator[None]:
+    """Make sockets in the namespace of *pod*, in this thread, while the block runs."""
+    netns.pushns(pod)
+    try:
+        yield
+    finally:
+        netns.popns()
+
+
+def client(pod: str, source: Address | None = None, family: int = socket.AF_INET) -> socket.socket:
+    """Return a socket of *pod* that is not connected; *source* is an address that it takes."""
+    with inside(pod):
+        made = socket.socket(family)
+    made.settimeout(0)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT, 1)
+    if source is not None:
+        made.bind((str(source), 0))
+    return made
+
+
+async def connect(made: socket.socket, patience: float = 2.0) -> bool:
+    """Connect to the door; tell whether it has come to that."""
+    door = NODE_ADDRESS if made.family == socket.AF_INET else NODE_ADDRESS_IPV6
+    try:
+        async with asyncio.timeout(patience):
+            await asyncio.get_running_loop().sock_connect(made, (str(door), 80))
+    except (TimeoutError, OSError):
+        return False
+    return True
+
+
+async def request(made: socket.socket, path: str = ROLES, patience: float = 2.0) -> Answer:
+    """Send one request on a connection that is open, and return what comes."""
+    loop = asyncio.get_running_loop()
+    head = f"GET {path} HTTP/1.1\r\nHost: 169.254.169.254\r\n\r\n".encode()
+    got = b""
+    try:
+        async with asyncio.timeout(patience):
+            await loop.sock_sendall(made, head)
+            while b"\r\n\r\n" not in got:
+                more = await loop.sock_recv(made, 65536)
+                if not more:
+                    return NO_ANSWER
+                got += more
+    except (TimeoutError, OSError):
+        return NO_ANSWER
+    first, _, body = got.partition(b"\r\n\r\n")
+    return Answer(int(first.split()[1]), body.decode())
+
+
+async def ask(
+    pod: str, path: str = ROLES, source: Address | None = None, family: int = socket.AF_INET
+) -> Answer:
+    """Ask from *pod* on a connection of its own."""
+    with client(pod, source, family) as made:
+        return await request(made, path) if await connect(made) else NO_ANSWER
+
+
+async def key_of(pod: str, role: str) -> str:
+    """Return the key that the document of *role* has; "" where *pod* gets none."""
+    answer = await ask(pod, ROLES + role)
+    return str(json.loads(answer.body)["AccessKeyId"]) if answer.status == 200 else ""
+
+
+async def aside(act: Callable[..., T], *arguments: object) -> T:
+    """Do *act* in the one thread in which pyroute2 is used: it has a loop of its own there."""
+    return await asyncio.get_running_loop().run_in_executor(_ASIDE, partial(act, *arguments))
+
+
+def take_address(pod: str, address: IPv4Address) -> None:
+    """Have *pod* take an address that is another's, and answer to it."""
+    with contextlib.closing(NetNS(pod)) as far:
+        index = far.link_lookup(ifname="eth0")[0]
+        far.addr("add", index=index, address=str(address), prefixlen=32)
+
+
+def hardware_of(pod: str) -> bytes:
+    with contextlib.closing(NetNS(pod)) as far:
+        return bytes.fromhex(far.link("get", ifname="eth0")[0].get("address").replace(":", ""))
+
+
+def take_hardware(pod: str, hardware: bytes) -> None:
+    """Give the link of *pod* the hardware address of another one."""
+    with contextlib.closing(NetNS(pod)) as far:
+        index = far.link_lookup(ifname="eth0")[0]
+        far.link("set", index=index, address=hardware.hex(":"))
+
+
+async def announce(pod: str, address: IPv4Address) -> None:
+    """Say on the bridge that *address* is at the link of *pod*: gratuitous ARP."""
+    own, everybody = await aside(hardware_of, pod), b"\xff" * 6
+    packet = b"\0\1\x08\0\6\4\0\2" + own + address.packed + everybody + address.packed
+    with inside(pod):
+        made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+    with made:
+        made.bind(("eth0", 0))
+        made.send(everybody + own + b"\x08\x06" + packet)
+
+
+def six(address: IPv4Address) -> Address:
+    return ipv6_of(address)

@@ -1,0 +1,389 @@
+"""What happens to addresses on a node, told inside the lab; each story raises where it goes wrong.
+
+`python -m lab.witness_stories KIND DIRECTORY` tells all of them on one node of that kind, and
+writes for each what went wrong, as JSON. `test_witness.py` starts it.
+"""
+
+# ruff: noqa: D401 - stories are told, not commanded
+
+import asyncio
+import itertools
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+import traceback
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import uvloop
+from pyroute2.netlink.exceptions import (  # type: ignore[import-untyped]  # it has no types
+    NetlinkError,
+)
+
+from lab.watched import (
+    NO_ANSWER,
+    QUICK,
+    ROLES,
+    Agent,
+    Answer,
+    agent,
+    announce,
+    aside,
+    ask,
+    client,
+    connect,
+    hardware_of,
+    key_of,
+    named,
+    request,
+    six,
+    take_address,
+    take_hardware,
+)
+from rolecall_cli.lab.network import Network
+from rolecall_cli.lab.places import POD_NETWORK, Kind
+from rolecall_proto.values import PodUid
+
+HELD = Answer(503)
+STORIES: dict[str, tuple[frozenset[Kind], "Story"]] = {}
+BOTH = frozenset(Kind)
+
+
+@dataclass
+class Ground:
+    """One node, on which every story has addresses and files of its own."""
+
+    network: Network
+    kind: Kind
+    root: Path
+    _addresses: Iterator[IPv4Address]
+
+    async def pod(self, name: str, address: IPv4Address | None = None) -> IPv4Address:
+        """Make a pod; with *address* in the place of whoever had it."""
+        address = address or next(self._addresses)
+        await aside(self.network.add_pod, name, address)
+        return address
+
+    async def remove(self, name: str) -> None:
+        await aside(self.network.remove_pod, name)
+
+    async def replace(self, old: str, new: str, address: IPv4Address) -> None:
+        """Give the address away, as fast as it goes."""
+        await self.remove(old)
+        await self.pod(new, address)
+
+
+Story = Callable[[Ground], Awaitable[None]]
+
+
+def story(*kinds: Kind) -> Callable[[Story], Story]:
+    def note(told: Story) -> Story:
+        STORIES[told.__name__] = (frozenset(kinds) or BOTH, told)
+        return told
+
+    return note
+
+
+async def begun(at: Agent, ground: Ground, name: str) -> IPv4Address:
+    """Make a pod, have it named, and see it served."""
+    address = await ground.pod(name)
+    at.truth[PodUid(name)] = (address,)
+    at.name(name, address)
+    assert await ask(name) == Answer(200, name)
+    return address
+
+
+@story()
+async def a_pod_is_served(ground: Ground) -> None:
+    """Once its link and its name are there."""
+    async with agent(ground.network) as at:
+        await begun(at, ground, "plain")
+        assert await key_of("plain", "plain") == "KEYplain"
+
+
+@story()
+async def an_address_is_used_again_and_the_watch_is_late(ground: Ground) -> None:
+    """Whoever has it now asks at once, while the server knows only who had it."""
+    async with agent(ground.network) as at:
+        address = await begun(at, ground, "late1")
+        at.truth[PodUid("late1")] = ()
+        await ground.replace("late1", "late2", address)
+        answers = await asyncio.gather(*(ask("late2") for _ in range(5)))
+        document = await ask("late2", ROLES + "late1")
+        assert {*answers, document} <= {HELD, NO_ANSWER}
+
+        at.truth[PodUid("late2")] = (address,)
+        at.name("late2", address)
+        assert await ask("late2") == Answer(200, "late2")
+        assert (await ask("late2", ROLES + "late1")).status == 404
+
+
+@story()
+async def messages_about_the_last_pod_are_doubled(ground: Ground) -> None:
+    """Named, removed and named again, by a new snapshot too: it does not come back."""
+    async with agent(ground.network) as at:
+        address = await begun(at, ground, "twice1")
+        at.truth[PodUid("twice1")] = ()
+        await ground.replace("twice1", "twice2", address)
+        for repeat in range(3):
+            at.forget("twice1")
+            at.name("twice1", address)
+            assert await ask("twice2") in {HELD, NO_ANSWER}, repeat
+        await asyncio.sleep(2 * QUICK)
+        assert await ask("twice2") in {HELD, NO_ANSWER}
+
+
+@story()
+async def the_end_of_the_last_pod_is_lost(ground: Ground) -> None:
+    """The server goes on naming it, and names the next one as well: the link decides."""
+    async with agent(ground.network) as at:
+        address = await begun(at, ground, "lost1")
+        at.truth[PodUid("lost1")] = ()
+        await ground.replace("lost1", "lost2", address)
+        at.truth[PodUid("lost2")] = (address,)
+        at.name("lost2", address)
+        assert await ask("lost2") == Answer(200, "lost2")
+
+
+@story()
+async def the_same_pod_has_a_new_link(ground: Ground) -> None:
+    """Its sandbox was made anew: a live read says that it is the same."""
+    async with agent(ground.network) as at:
+        address = await begun(at, ground, "anew")
+        await ground.remove("anew")
+        await ground.pod("anew", address)
+        assert await ask("anew") == Answer(200, "anew")
+        assert at.witness.report().bindings.suspensions >= 1
+
+
+@story()
+async def a_connection_does_not_outlive_its_link(ground: Ground) -> None:
+    """Nothing is sent on it any more, not even again, to whoever has the address next."""
+    async with agent(ground.network) as at:
+        await begun(at, ground, "open")
+        with client("open") as made:
+            assert await connect(made)
+            assert await request(made) == Answer(200, "open")
+            assert at.door is not None
+            await ground.remove("open")
+            async with asyncio.timeout(2):
+                while at.door.open_connections:  # noqa: ASYNC110 - others have no event
+                    await asyncio.sleep(0.01)
+
+
+@story()
+async def two_claim_one_address(ground: Ground) -> None:
+    """Who has the link has the address."""
+    async with agent(ground.network) as at:
+        address = await begun(at, ground, "owner")
+        at.truth[PodUid("other")] = (address,)
+        at.name("other", address)
+        assert await ask("owner") == Answer(200, "owner")
+
+
+@story()
+async def a_restarted_agent_trusts_its_record(ground: Ground) -> None:
+    """Who kept its link is served at once; who came meanwhile is not taken for its predecessor."""
+    record = ground.root / "record"
+    async with agent(ground.network, record=record) as at:
+        kept = await begun(at, ground, "kept")
+        gone = await begun(at, ground, "gone")
+        await asyncio.sleep(0.2)  # The record is written a moment after each change.
+    await ground.replace("gone", "heir", gone)
+    known = [*named("kept", kept), *named("gone", gone)]
+    async with agent(ground.network, *known, record=record, settling=60, settled=False) as at:
+        assert await ask("kept") == Answer(200, "kept")
+        assert await ask("heir") in {HELD, NO_ANSWER}
+
+
+@story()
+async def a_restarted_agent_without_a_record_settles(ground: Ground) -> None:
+    """It did not see what happened; a live read is as good as time."""
+    address = await ground.pod("fresh")
+    known = named("fresh", address)
+    async with agent(ground.network, *known, settling=60, settled=False) as at:
+        assert await ask("fresh") == HELD
+        at.truth[PodUid("fresh")] = (address,)
+        assert await ask("fresh") == Answer(200, "fresh")
+    if ground.kind is Kind.ROUTED:
+        async with agent(ground.network, *known, settled=False):
+            assert await ask("fresh") == HELD
+            await asyncio.sleep(2 * QUICK)
+            assert await ask("fresh") == Answer(200, "fresh")
+
+
+@story()
+async def the_kernel_says_more_than_can_be_kept(ground: Ground) -> None:
+    """Everything is read anew: who kept its link is served on, who has another one is not."""
+    async with agent(ground.network) as at:
+        await begun(at, ground, "calm")
+        moved = await begun(at, ground, "moved")
+        flood = [f"route {each} blackhole 10.99.0.1/32" for each in ("add", "del") * 8000]
+        await ground.replace("moved", "moved2", moved)
+        at.truth[PodUid("moved")] = ()
+        lines = "\n".join(flood)
+        subprocess.run(["ip", "-batch", "-"], input=lines, text=True, check=True)  # noqa: ASYNC221, S607
+        assert await ask("calm") == Answer(200, "calm")
+        assert await ask("moved2") in {HELD, NO_ANSWER}
+        assert at.witness.report().overruns >= 1
+
+
+@story(Kind.ROUTED)
+async def a_pod_has_addresses_of_both_kinds(ground: Ground) -> None:
+    """Each by its own route."""
+    async with agent(ground.network) as at:
+        address = await ground.pod("dual")
+        at.name("dual", address, six(address))
+        assert await ask("dual") == Answer(200, "dual")
+        if ground.network.ipv6:
+            assert await ask("dual", family=socket.AF_INET6) == Answer(200, "dual")
+
+
+@story(Kind.ROUTED)
+async def an_address_without_a_link_is_refused(ground: Ground) -> None:
+    """The node's own cannot be told apart; an operator may have it served."""
+    # Outside shares a link with all that is there.
+    far = IPv4Address("10.78.0.2")
+    async with agent(ground.network, *named("far", far)) as at:
+        assert await ask("outside", source=far) == Answer(404)
+        assert at.witness.report().bindings.unwitnessed == 1
+    async with agent(ground.network, *named("far", far), accept=True):
+        assert await ask("outside", source=far) == Answer(200, "far")
+
+
+@story(Kind.ROUTED)
+async def a_pod_takes_the_source_of_another(ground: Ground) -> None:
+    """The answer to its first packet goes to the other one, and there is no connection."""
+    async with agent(ground.network) as at:
+        victim = await begun(at, ground, "victim")
+        await begun(at, ground, "thief")
+        await aside(take_address, "thief", victim)
+        assert await ask("thief", source=victim) == NO_ANSWER
+        assert await ask("victim") == Answer(200, "victim")
+
+
+@story(Kind.BRIDGED)
+async def a_pod_announces_the_address_of_another(ground: Ground) -> None:
+    """The bridge believes it, and nobody is served there until the other one's port is back."""
+    _believe_at_once()
+    async with agent(ground.network) as at:
+        victim = await begun(at, ground, "announced")
+        await begun(at, ground, "announcer")
+        await aside(take_address, "announcer", victim)
+        await announce("announcer", victim)
+        assert await ask("announcer", source=victim) in {HELD, NO_ANSWER}
+        await announce("announced", victim)
+        assert await ask("announced") == Answer(200, "announced")
+
+
+@story(Kind.BRIDGED)
+async def a_pod_takes_the_hardware_of_another(ground: Ground) -> None:
+    """Its frames lead the bridge astray, one by one: the witness looks before each request."""
+    async with agent(ground.network) as at:
+        victim = await begun(at, ground, "cloned")
+        await begun(at, ground, "clone")
+        await aside(take_hardware, "clone", await aside(hardware_of, "cloned"))
+        await aside(take_address, "clone", victim)
+        connected = 0
+        for _ in range(20):
+            with client("clone", source=victim) as made:
+                if await connect(made, 0.3):
+                    connected += 1
+                    await announce("cloned", victim)
+                    assert await request(made, patience=0.5) in {HELD, NO_ANSWER}
+        assert connected  # Else nothing was tried.
+        await ground.remove("clone")
+        async with asyncio.timeout(5):
+            while await ask("cloned") != Answer(200, "cloned"):
+                await announce("cloned", victim)
+
+
+def _believe_at_once() -> None:
+    """Have the node take what is announced just after something else was."""
+    Path("/proc/sys/net/ipv4/neigh/cni0/locktime").write_text("0")
+
+
+CONFINED = """
+import asyncio, sys
+from ipaddress import ip_address
+from pathlib import Path
+from rolecall_agent.witness.watch import witnessing
+from rolecall_common.clock import SystemClock
+status = Path("/proc/self/status").read_text().splitlines()
+capabilities = [line for line in status if line.startswith("Cap")]
+assert all(int(line.split()[1], 16) == 0 for line in capabilities), capabilities
+async def main():
+    address = ip_address(sys.argv[1])
+    with witnessing(None, SystemClock(), accept=False, settling=0.0) as witness:
+        witness.told()
+        witness.claim({address: ["first"]})
+        print(witness.holders[address], flush=True)
+        moved = asyncio.Event()
+        witness.moved = lambda addresses: moved.set()
+        async with asyncio.timeout(10):
+            await moved.wait()
+        print(witness.holders[address], flush=True)
+asyncio.run(main())
+"""
+
+
+@story(Kind.ROUTED)
+async def a_witness_needs_no_capability(ground: Ground) -> None:
+    """It asks, and hears, as anybody may."""
+    address = await ground.pod("bare")
+    without = ("setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs", "--")
+    process = await asyncio.create_subprocess_exec(
+        *without, sys.executable, "-c", CONFINED, str(address), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(20):
+        assert (await process.stdout.readline()).strip() == b"first"
+        await ground.remove("bare")
+        assert (await process.stdout.readline()).strip() == b"suspended"
+        assert await process.wait() == 0
+
+
+@story()
+async def looking_is_quick(ground: Ground) -> None:
+    """A connection costs one system call more, where nothing has changed."""
+    async with agent(ground.network) as at:
+        loop = asyncio.get_running_loop()
+        at.witness.glance()
+        start = loop.time()
+        for _ in range(1000):
+            at.witness.glance()
+        assert loop.time() - start < 0.1
+
+
+async def main(kind: Kind, root: Path) -> dict[str, str]:
+    ground = Ground(
+        await aside(Network, kind), kind, root, (POD_NETWORK[0x200 + n] for n in itertools.count())
+    )
+    wrong = {}
+    for name, (kinds, told) in STORIES.items():
+        if kind not in kinds:
+            continue
+        try:
+            async with asyncio.timeout(30):
+                await told(ground)
+        except (AssertionError, TimeoutError, OSError, LookupError, NetlinkError):
+            wrong[name] = traceback.format_exc()
+        else:
+            wrong[name] = ""
+    return wrong
+
+
+def names(kind: Kind) -> list[str]:
+    return [name for name, (kinds, _) in STORIES.items() if kind in kinds]
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=os.environ.get("STORY_LOG", "ERROR"))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        found = runner.run(main(Kind(sys.argv[1]), Path(sys.argv[2])))
+    sys.stdout.write(json.dumps(found))
