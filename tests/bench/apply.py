@@ -7,7 +7,7 @@ request from that address is sent at once, as the pod's would be, and its answer
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, field
 from statistics import quantiles
 
@@ -16,10 +16,9 @@ from bench.asking import ROLE_LIST, ask
 from bench.ground import Ground
 from cluster.serving import PERMITS, ROLE, loopback_node
 from testcluster.client import Manifest
+from testcluster.resources import path_of
 
-_NUMBER = 101
-NODE = f"node-{_NUMBER}"
-_SPACE = "bench"
+_FIRST = 100  # Nodes whose pods can be spoken for go up to 255.
 _PATIENCE = 30.0
 
 
@@ -55,26 +54,69 @@ class Percentiles:
         return cls(cuts[49], cuts[98])
 
 
-async def arrivals(ground: Ground, pods: int) -> list[Arrival]:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The node and the namespace of one run, which no other run has."""
+
+    run: int
+
+    @property
+    def number(self) -> int:
+        return _FIRST + self.run
+
+    @property
+    def node(self) -> str:
+        return f"node-{self.number}"
+
+    @property
+    def space(self) -> str:
+        return f"bench-{self.run}"
+
+
+async def arrivals(ground: Ground, pods: int, run: int) -> list[Arrival]:
     """Apply *pods* Deployments of one pod each, one after another, each with a role of its own."""
-    admin = ground.at.admin
-    ground.sts.takes(STS_SECONDS)
-    await admin.create_namespace(_SPACE)
-    await admin.patch("Namespace", _SPACE, {"metadata": {"annotations": PERMITS}})
-    await admin.create(loopback_node(_NUMBER))
-    await ground.at.write_agent_token(NODE)
+    place = _Place(run)
+    await _prepare(ground, place)
     found: dict[str, Arrival] = {}
-    async with ground.server(), ground.agent(NODE), asyncio.TaskGroup() as tasks:
-        watching = tasks.create_task(_watch(ground, found), name="watch beside the server")
+    path = path_of("Pod", place.space)
+    # The watch begins here, whenever it is opened: no pod is missed.
+    version = (await ground.at.admin.request("GET", path))["metadata"]["resourceVersion"]
+    async with (
+        ground.server(run=f"-apply-{run}"),
+        ground.agent(place.node),
+        asyncio.TaskGroup() as tasks,
+    ):
+        events = ground.at.admin.watch(path, version)
+        watching = tasks.create_task(_watch(events, found), name="watch beside the server")
         for number in range(pods):
-            await _arrive(ground, f"web-{number}", found)
+            await _arrive(ground, place, f"web-{run}-{number}", found)
         watching.cancel()
     return list(found.values())
 
 
-async def _arrive(ground: Ground, name: str, found: dict[str, Arrival]) -> None:
+async def _prepare(ground: Ground, place: _Place) -> None:
+    ground.sts.takes(STS_SECONDS)
+    admin = ground.at.admin
+    await admin.create_namespace(place.space)
+    await admin.patch("Namespace", place.space, {"metadata": {"annotations": PERMITS}})
+    await admin.create(loopback_node(place.number))
+    # A node begins with a taint that says it is not ready, and pods that meet it wait long.
+    await admin.until(
+        "Node", lambda nodes: all(map(_is_open, nodes.values())),
+        fieldSelector=f"metadata.name={place.node}",
+    )  # fmt: skip
+    await ground.at.write_agent_token(place.node)
+
+
+def _is_open(node: Manifest) -> bool:
+    conditions = node["status"].get("conditions", ())
+    ready = any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+    return ready and not node["spec"].get("taints")
+
+
+async def _arrive(ground: Ground, place: _Place, name: str, found: dict[str, Arrival]) -> None:
     arrival = found[name] = Arrival(time.perf_counter())
-    await ground.at.admin.create(_deployment(name))
+    await ground.at.admin.create(_deployment(name, place))
     try:
         async with asyncio.timeout(_PATIENCE):
             await arrival.addressed.wait()
@@ -82,17 +124,15 @@ async def _arrive(ground: Ground, name: str, found: dict[str, Arrival]) -> None:
         where = "has no address" if arrival.bound else "is not bound to a node"
         raise RuntimeError(f"the pod of {name} {where} after {_PATIENCE:.0f} s") from None
     async with asyncio.timeout(_PATIENCE):
-        door, path = ground.at.port(f"{NODE}-door"), f"{ROLE_LIST}{name}"
+        door, path = ground.at.port(f"{place.node}-door"), f"{ROLE_LIST}{name}"
         answer = await ask(door, path, source=arrival.address)
         while answer.status != 200:
             answer = await ask(door, path, source=arrival.address)
     arrival.answered = answer.at
 
 
-async def _watch(ground: Ground, found: dict[str, Arrival]) -> None:
-    path = f"/api/v1/namespaces/{_SPACE}/pods"
-    version = (await ground.at.admin.request("GET", path))["metadata"]["resourceVersion"]
-    async with contextlib.aclosing(ground.at.admin.watch(path, version)) as events:
+async def _watch(events: AsyncGenerator[Manifest], found: dict[str, Arrival]) -> None:
+    async with contextlib.aclosing(events):
         async for event in events:
             _note(event["object"], found, time.perf_counter())
 
@@ -106,18 +146,18 @@ def _note(pod: Manifest, found: dict[str, Arrival], now: float) -> None:
         arrival.addressed.set()
 
 
-def _deployment(name: str) -> Manifest:
+def _deployment(name: str, place: _Place) -> Manifest:
     labels = {"app": name}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {"name": name, "namespace": _SPACE},
+        "metadata": {"name": name, "namespace": place.space},
         "spec": {
             "selector": {"matchLabels": labels},
             "template": {
                 "metadata": {"labels": labels, "annotations": {ROLE: name}},
                 "spec": {
-                    "nodeSelector": {"kubernetes.io/hostname": NODE},
+                    "nodeSelector": {"kubernetes.io/hostname": place.node},
                     "containers": [{"name": "web", "image": "web"}],
                 },
             },

@@ -12,6 +12,7 @@ from bench.ground import Ground, ground
 from bench.listing import Read
 from bench.machine import Cores
 from bench.population import NODES, Population
+from bench.rounds import CALM, Rounds
 from bench.table import Line
 
 PARTS = ("sync", "apply", "restart", "reconnect")
@@ -41,8 +42,9 @@ async def of_cluster(
     if "apply" in parts:
         async with ground(cores, directory / "whole", whole=True) as whole:
             say("apply: Deployments, one after another")
-            with whole.pinned():
-                lines += _of_apply(await apply.arrivals(whole, size.applied))
+            rounds = Rounds(whole)
+            (came,) = await rounds.measure(1, lambda run: apply.arrivals(whole, size.applied, run))
+            lines += [*_of_apply(came), _others(rounds)]
     if set(parts) & {"sync", "restart", "reconnect"}:
         async with ground(cores, directory / "bare", whole=False) as bare:
             lines += await _of_many_pods(parts, bare, size, say)
@@ -53,7 +55,8 @@ async def _of_many_pods(
     parts: Collection[str], bare: Ground, size: Size, say: Callable[[str], None]
 ) -> list[Line]:
     """Measure in one cluster that grows: making the pods takes longer than anything else."""
-    pods, lines = Population(bare.at.admin), list[Line]()
+    pods, rounds, count = Population(bare.at.admin), Rounds(bare), size.rounds
+    lines: list[Line] = []
     say("making namespaces and nodes")
     await pods.settle()
     if "restart" in parts:
@@ -61,23 +64,29 @@ async def _of_many_pods(
         own = restart.neighbours(size.own)
         await restart.prepare(bare, own)
         await pods.grow(size.restarted)
-        with bare.pinned():
-            runs = [await restart.restart(bare, own, run) for run in range(size.rounds)]
-        lines += _of_restart(size.restarted, runs)
+        restarts = await rounds.measure(count, lambda run: restart.restart(bare, own, run))
+        lines += _of_restart(size.restarted, restarts)
     if "reconnect" in parts:
         say(f"reconnect: making {size.agents:,} agents' pods")
         await reconnect.prepare(bare, size.agents)
-        with bare.pinned():
-            lines += _of_reconnect(
-                [await reconnect.reconnect(bare, size.agents, run) for run in range(size.rounds)]
-            )
+        moves = await rounds.measure(count, lambda run: reconnect.reconnect(bare, size.agents, run))
+        lines += _of_reconnect(moves)
     if "sync" in parts:
         say(f"sync: making {size.synced:,} pods")
         await pods.grow(size.synced)
-        with bare.pinned():
-            synced = [await sync.first_sync(bare, run) for run in range(size.rounds)]
-            lines += _of_sync(synced, await sync.listings(bare, size.rounds))
-    return lines
+        synced = await rounds.measure(count, lambda run: sync.first_sync(bare, run))
+        reads = await rounds.measure(count, lambda _: sync.listings(bare))
+        lines += _of_sync(synced, sync.medians(reads))
+    return [*lines, _others(rounds)]
+
+
+def _others(rounds: Rounds) -> Line:
+    return Line(
+        "what other processes took of the two cores, in the worst of these rounds",
+        f"{rounds.worst:.0%} of one",
+        f"{CALM:.0%}, or the times above are of a slower machine",
+        rounds.worst <= CALM,
+    )
 
 
 def _of_sync(runs: list[sync.Synced], reads: dict[str, Read]) -> list[Line]:

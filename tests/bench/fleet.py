@@ -16,9 +16,9 @@ from cluster.serving import AUDIENCE, SPACE
 from rolecall_agent.cache import Cache
 from rolecall_agent.channel import Access
 from rolecall_agent.follow import Follower
-from rolecall_agent.node import Node
 from rolecall_agent.trust import Trust
-from rolecall_common.clock import SystemClock
+from rolecall_common.clock import Clock, SystemClock
+from rolecall_common.version import VERSION
 from rolecall_proto.values import (
     AssignmentUpserted,
     Hello,
@@ -39,24 +39,25 @@ _PATIENCE = 120.0  # seconds
 class Member:
     """One agent's ears. `in_since` is when the last snapshot was whole (`time.perf_counter`)."""
 
-    def __init__(self, clock: SystemClock, moved: asyncio.Event) -> None:
+    def __init__(self, clock: Clock, moved: asyncio.Event) -> None:
         self.in_since = 0.0
         self.pending: set[PodUid] = set()
         self.granted: set[PodUid] = set()
-        self._node = Node(Cache(), clock)
+        self._cache = Cache()
+        self._clock = clock
         self._moved = moved
 
     def hello(self) -> Hello:
-        return self._node.hello()
+        return Hello(VERSION, self._cache.held(self._clock.now()))
 
     def begin(self) -> None:
         self.in_since = 0.0
         self.pending.clear()
         self.granted.clear()
-        self._node.begin()
+        self._cache.begin()
 
     def apply(self, update: Update) -> None:
-        self._node.apply(update)
+        self._cache.apply(update, self._clock.now())
         match update:
             case AssignmentUpserted(assignment):
                 uid, state = assignment.uid, assignment.state

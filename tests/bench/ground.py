@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bench.asking import ask
 from bench.machine import Cores
+from bench.nginx import listens
 from bench.processes import Running, python, running
 from bench.system import KEYS, Sts, sts_fake
 from chart.rendering import CHART
@@ -28,6 +29,7 @@ from testcluster.controlplane import BARE, WHOLE
 from testcluster.recipes import recipes
 from testcluster.versions import NEWEST
 
+SERVERS = ("server", "server-2")
 _PATIENCE = 120.0  # seconds
 # Every TokenReview leaves a line, and nothing else does: counted where they arrive.
 _AUDIT_POLICY = {
@@ -135,7 +137,7 @@ async def ground(cores: Cores, directory: Path, *, whole: bool) -> AsyncGenerato
             *(("--wait", "--timeout", "120s") if whole else ()),
         )
         async with serving(cluster, directory) as at, sts_fake(cores, directory) as sts:
-            at.ports["sts"] = sts.port
+            at.ports |= {"sts": sts.port, **_lasting_ports()}
             yield Ground(at, sts, cores, directory)
 
 
@@ -149,6 +151,14 @@ def _cluster(directory: Path, *, whole: bool) -> Iterator[Cluster]:
     parts = WHOLE if whole else BARE
     with running_cluster(Binaries(NEWEST), parts, api_arguments=arguments) as cluster:
         yield cluster
+
+
+def _lasting_ports() -> dict[str, int]:
+    """Return ports for servers that start again, or late: no outgoing connection takes them."""
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    free = (port for port in range(lowest - 1, 1024, -1) if not listens(port))
+    names = (f"{server}{part}" for server in SERVERS for part in ("", "-admin"))
+    return dict(zip(names, free, strict=False))
 
 
 def _pin(pid: int, cores: set[int]) -> None:

@@ -24,7 +24,7 @@ class Running:
 
     def cpu_seconds(self) -> float:
         """Return user and system time so far, of the process and its living children."""
-        return sum(_cpu_seconds(pid) for pid in self._family())
+        return sum(cpu_seconds(pid) for pid in self._family())
 
     def resident_bytes(self) -> int:
         """Return the resident memory (RSS) of the process and its children."""
@@ -100,7 +100,8 @@ def busy_seconds(core: int) -> float:
     return (int(user) + int(nice) + int(system)) / _TICK
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
+    """Return user and system time so far of the process *pid* alone."""
     # Fields 14 and 15 of proc(5), counted after the name, which may contain blanks.
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICK

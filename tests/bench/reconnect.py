@@ -6,10 +6,9 @@ from bisect import bisect_left
 from dataclasses import dataclass
 
 from bench.fleet import enlist, fleet
-from bench.ground import Ground
+from bench.ground import SERVERS, Ground
 from testcluster.nodes import node
 
-_OTHER = "server-2"
 _FIRST = 1001  # Nodes that no other measurement has.
 
 
@@ -47,10 +46,9 @@ async def reconnect(ground: Ground, agents: int, run: int) -> Reconnected:
     async with contextlib.AsyncExitStack() as stack:
         first = await stack.enter_async_context(contextlib.AsyncExitStack())
         await first.enter_async_context(ground.server(run=f"-left-{run}"))
-        servers = ("server", _OTHER)
-        members = await stack.enter_async_context(fleet(ground, nodes(agents), servers))
+        members = await stack.enter_async_context(fleet(ground, nodes(agents), SERVERS))
         await members.all_in(0)
-        other = await stack.enter_async_context(ground.server(_OTHER, f"-{run}"))
+        other = await stack.enter_async_context(ground.server(SERVERS[1], f"-{run}"))
         before, cpu = len(ground.reviews()), other.process.cpu_seconds()
         began = time.perf_counter()
         await first.aclose()

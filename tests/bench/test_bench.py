@@ -141,5 +141,5 @@ async def test_a_first_listing_is_measured_in_a_real_cluster(
     lines = await of_cluster({"sync"}, Cores.of_this_machine(), tmp_path, size, steps.append)
 
     assert "20 pods" in lines[0].what
-    assert len(lines) == 5
+    assert len(lines) == 6
     assert steps
