@@ -93,3 +93,30 @@ def test_a_clock_that_is_set_back_makes_nobody_wait() -> None:
     earlier = START - timedelta(hours=1)
     questions.want(POD, earlier)
     assert questions.take(earlier) == [POD]
+
+
+def test_what_is_doubted_is_asked_again_at_once() -> None:
+    """An answer from before the address changed hands holds for no second at all."""
+    questions = Questions()
+    questions.want(POD, START)
+    questions.take(START)
+    questions.answered([POD], START)
+    questions.doubt([POD])
+    questions.want(POD, START)
+
+    assert questions.take(START) == [POD]
+
+
+def test_what_is_doubted_while_it_is_asked_is_asked_again_by_itself() -> None:
+    """Nobody raises the question anew: its request waits already."""
+    questions = Questions()
+    questions.want(POD, START)
+    questions.take(START)
+    questions.doubt([POD])
+    assert questions.take(START) == []
+
+    questions.answered([POD], START)
+    assert questions.raised.is_set()
+    assert questions.take(START) == [POD]
+    questions.answered([POD], START)
+    assert questions.take(START) == []

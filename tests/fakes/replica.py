@@ -12,6 +12,7 @@ from pathlib import Path
 import grpc
 import trustme
 
+from rolecall_agent.ask import Doubts
 from rolecall_agent.cache import Cache, Granted, Standing
 from rolecall_agent.channel import Access
 from rolecall_agent.endings import Ending
@@ -206,7 +207,11 @@ class Node:
 
 @contextlib.asynccontextmanager
 async def following(
-    node: Node, certificates: Certificates, *servers: str, token: Path | None = None
+    node: Node,
+    certificates: Certificates,
+    *servers: str,
+    token: Path | None = None,
+    doubts: Doubts | None = None,
 ) -> AsyncGenerator[Follower]:
     """Follow *servers* on behalf of *node* while the block runs."""
     if token is None:
@@ -215,7 +220,7 @@ async def following(
     access = Access(servers, token, SERVER_NAME)
     trust = Trust(certificates.bundle, node.clock.now)
     dice = random.Random(1)  # noqa: S311 - jitter
-    follower = Follower(access, trust, node, node.clock, dice)
+    follower = Follower(access, trust, node, node.clock, dice, doubts)
     task = asyncio.create_task(follower.run(), name="follower")
     try:
         yield follower

@@ -1,0 +1,68 @@
+"""An agent that doubts has pods confirmed, by the very question that its request raised."""
+
+import asyncio
+from collections.abc import Collection, Iterable, Mapping
+from ipaddress import ip_address
+from pathlib import Path
+
+from fakes.clock import FakeClock
+from fakes.replica import Certificates, Node, Replica, following, pod
+from rolecall_agent.witness.bindings import Bindings
+from rolecall_agent.witness.places import Query
+from rolecall_agent.witness.sights import Sight, Way
+from rolecall_proto.values import Address, PodUid
+
+HERE = ip_address("10.0.0.1")
+
+
+class Doubting:
+    """A witness that has seen a link come after its pod was named."""
+
+    def __init__(self) -> None:
+        self.bindings = Bindings({})
+        self.bindings.know_links([1])
+        self.bindings.claim(HERE, [PodUid("web")], 0.0)
+        self.bindings.see(HERE, Sight(Way.ROUTE, 1), 0.0)
+        self.answered = asyncio.Event()
+
+    def query(self, addresses: Iterable[Address]) -> Query:
+        return self.bindings.query(addresses)
+
+    def answer(self, query: Query, read: Mapping[PodUid, Collection[Address]]) -> None:
+        self.bindings.answer(query, read)
+        self.answered.set()
+
+
+async def test_a_doubted_pod_is_confirmed_by_the_server(tmp_path: Path) -> None:
+    """One question, and its answer is enough: nothing has to come by the stream."""
+    certificates, clock, doubts = Certificates(tmp_path), FakeClock(), Doubting()
+    replica, node = Replica(clock, certificates), Node(clock)
+    replica.sync(pod("web", "10.0.0.1"))
+    async with (
+        replica.listening(),
+        following(node, certificates, replica.address, doubts=doubts) as follower,
+        asyncio.timeout(10),
+    ):
+        await node.synced()
+        assert doubts.bindings.holders[HERE] == "suspended"
+        follower.resolve(HERE)
+        await doubts.answered.wait()
+
+    assert doubts.bindings.holders[HERE] == "web"
+
+
+async def test_a_pod_that_has_gone_is_not_confirmed(tmp_path: Path) -> None:
+    """The server does not know it any more, and so says nothing of it."""
+    certificates, clock, doubts = Certificates(tmp_path), FakeClock(), Doubting()
+    replica, node = Replica(clock, certificates), Node(clock)
+    replica.sync(pod("another", "10.0.0.1"))
+    async with (
+        replica.listening(),
+        following(node, certificates, replica.address, doubts=doubts) as follower,
+        asyncio.timeout(10),
+    ):
+        await node.synced()
+        follower.resolve(HERE)
+        await doubts.answered.wait()
+
+    assert doubts.bindings.holders[HERE] == "suspended"
