@@ -52,6 +52,7 @@ class Kernel:
     def __init__(self) -> None:
         """Raise OSError where there is no rtnetlink."""
         self.links: dict[int, Link] = {}
+        self.has_ports = False  # Whether some bridge has any.
         self.hardware: dict[Address, bytes] = {}  # Of those seen behind a bridge.
         self._sequence = 0
         self._news = _socket(netlink.GROUPS)
@@ -85,10 +86,6 @@ class Kernel:
         """Whether anything has changed. The kernel says so before anyone can use the change."""
         return bool(self._poll.poll(0))
 
-    @property
-    def has_bridges(self) -> bool:
-        return any(each.kind == _BRIDGE for each in self.links.values())
-
     def hear(self) -> Heard:
         """Take in all news that there are."""
         heard = Heard()
@@ -118,6 +115,7 @@ class Kernel:
             pass
         links = [each for each in self._all(netlink.GET_LINK) if isinstance(each, Link)]
         self.links = {each.number: each for each in links}
+        self._count_ports()
         self.hardware.clear()
         return self._places()
 
@@ -180,10 +178,15 @@ class Kernel:
             self.links[link.number] = link
         if known == link:
             return
+        self._count_ports()
         # Its routes may have gone without a word, as they do where a link goes or is let down.
         heard.linked = True
         heard.links.add(link.number)
         heard.bridges = heard.bridges or link.kind == _BRIDGE
+
+    def _count_ports(self) -> None:
+        bridges = {each.number for each in self.links.values() if each.kind == _BRIDGE}
+        self.has_ports = any(each.master in bridges for each in self.links.values())
 
     def _received(self, heard: Heard) -> Iterator[News]:
         while True:

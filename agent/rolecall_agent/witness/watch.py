@@ -76,7 +76,7 @@ class Witness:
     @property
     def needs_each(self) -> bool:
         """Whether a connection can change hands while it is open, as it can behind a bridge."""
-        return self._kernel.has_bridges
+        return self._kernel.has_ports
 
     @property
     def network(self) -> Network:
