@@ -1,0 +1,106 @@
+"""The agent's worker is killed again and again, under load: nobody is refused."""
+
+import asyncio
+import os
+import signal
+import statistics
+import time
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from fakes.cluster import namespace, pod
+from fakes.running import Running
+from fakes.system import LIST, System, system
+
+POD = "127.9.0.1"
+KILLS = 100
+CLIENTS = 4
+PATIENCE = 1.0  # seconds that the least patient SDK waits for an answer
+
+
+@dataclass(slots=True)
+class Load:
+    """Clients that ask without a pause, each time by a connection of its own."""
+
+    door: int
+    ended: bool = False
+    refused: int = 0
+    cut: int = 0  # Connected, and the worker was killed before it had answered.
+    wrong: list[bytes] = field(default_factory=list)
+    waits: list[float] = field(default_factory=list)
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(CLIENTS):
+                tasks.create_task(self._client(), name=f"client {number}")
+
+    async def _client(self) -> None:
+        while not self.ended:
+            began = time.monotonic()
+            try:
+                answer = await self._ask()
+            except ConnectionRefusedError:
+                self.refused += 1
+            except ConnectionResetError:
+                self.cut += 1
+            else:
+                if answer:
+                    self.waits.append(time.monotonic() - began)
+                    if not answer.startswith(b"HTTP/1.1 200 ") or not answer.endswith(b"reader"):
+                        self.wrong.append(answer)
+                else:
+                    self.cut += 1
+
+    async def _ask(self) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.door, local_addr=(POD, 0))
+        head = f"GET {LIST} HTTP/1.1\r\nHost: 127.0.0.1:{self.door}\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode())
+        try:
+            return await reader.read()
+        finally:
+            writer.close()
+
+
+@pytest.fixture
+async def node(tmp_path: Path) -> AsyncGenerator[System]:
+    async with system(tmp_path) as running:
+        running.write("all", namespace(), pod("one", POD, "reader"))
+        yield running
+
+
+@pytest.mark.timeout(180)
+async def test_a_hundred_crashes_refuse_nobody(node: System) -> None:
+    """Connections that come while no worker lives wait for the next one, which answers them.
+
+    A client that had been accepted loses its connection with the worker: nobody can give it back.
+    """
+    await node.start()
+    await node.until_served(POD, "reader")
+    agent, load = node.running("agent"), Load(node.door)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(load.run(), name="load")
+        for deaths in range(1, KILLS + 1):
+            await kill(agent, deaths)
+        load.ended = True
+    code = await agent.stop()
+
+    assert load.refused == 0
+    assert load.wrong == []
+    assert load.cut <= KILLS * CLIENTS
+    # Most are killed before they can do anything else, so that nearly every wait is for a start.
+    assert statistics.median(load.waits) < PATIENCE
+    assert code == 0
+
+
+async def kill(agent: Running, deaths: int) -> None:
+    """Kill the worker, and return once the next one holds what the server has for it."""
+    os.kill(agent.worker, signal.SIGKILL)
+    await agent.wait_line("takes the place", f'"deaths": {deaths}')
+    seen = len(agent.err)
+    async with agent.grown:
+        await agent.grown.wait_for(
+            lambda: any("following a server" in line for line in agent.err[seen - 1 :])
+        )
