@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+from collections import Counter
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -135,6 +136,41 @@ async def test_a_crash_keeps_the_hand_over(node: System) -> None:
     await until_ready(node, "pod")
     assert told(node, "pod") == port
     assert await running.stop() == 0
+
+
+async def test_the_container_door_is_shared(node: System) -> None:
+    """Both agents answer at its address, and it never closes while one takes the other's place."""
+    await node.start_sts()
+    await node.start_server()
+    shared = ("--container-listen", f"127.0.0.1:{node.port('container')}")
+    old = await agent(node, "old", *shared)
+    await old.wait_line("warm")
+    ended = asyncio.Event()
+    asking = asyncio.create_task(keep_asking(node.port("container"), ended))
+    new = await agent(node, "new", *shared)
+    await new.wait_line("warm")
+    code = await old.stop()
+    ended.set()
+    outcomes = await asking
+
+    assert code == 0
+    assert set(outcomes) <= {"404", "ConnectionResetError"}
+    # In the instant of a close the kernel has nobody to give a connection to: docs/upgrade.md.
+    assert outcomes["ConnectionResetError"] <= 2
+    assert outcomes["404"] > 10
+
+
+async def keep_asking(port: int, ended: asyncio.Event) -> Counter[str]:
+    """Ask again and again for what is not there; count what comes of it."""
+    outcomes: Counter[str] = Counter()
+    while not ended.is_set():
+        try:
+            status, _ = await ask(port, "/nothing", POD)
+        except OSError as error:
+            outcomes[type(error).__name__] += 1
+        else:
+            outcomes[str(status)] += 1
+    return outcomes
 
 
 async def test_a_directory_that_cannot_be_written_is_named(node: System) -> None:
