@@ -1,0 +1,79 @@
+"""What a request gets where the kernel vouches for another pod, for none, or cannot."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from ipaddress import ip_address
+
+from fakes.door_rig import KEYS, known, pod
+from rolecall_agent.cache import UNCONFIRMED, UNKNOWN, Cache, Granted, Refused, Unwitnessed
+from rolecall_agent.witness.sights import Doubt, Holder
+from rolecall_proto.values import Address, Assignment, PodUid, SnapshotEnd
+
+NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
+HERE = ip_address("10.0.0.1")
+FIRST = pod("10.0.0.1", uid="first")
+SECOND = pod("10.0.0.1", uid="second")
+NODE = pod("10.0.0.1", uid="node", host_network=True)
+
+
+def cache(holders: Mapping[Address, Holder] | None, *pods: Assignment) -> Cache:
+    made = Cache(holders)
+    made.begin()
+    for update in (KEYS, *known(*pods), SnapshotEnd()):
+        made.apply(update, NOW)
+    return made
+
+
+def test_the_pod_that_the_kernel_vouches_for_is_served() -> None:
+    """Also where the API has two at that address."""
+    standing = cache({HERE: PodUid("second")}, FIRST, SECOND).standing(HERE, NOW)
+
+    assert isinstance(standing, Granted)
+    assert standing.assignment == SECOND
+
+
+def test_a_mapped_address_is_the_one_it_maps() -> None:
+    """An IPv6 socket shows IPv4 peers so."""
+    mapped = ip_address("::ffff:10.0.0.1")
+
+    assert isinstance(cache({HERE: PodUid("first")}, FIRST).standing(mapped, NOW), Granted)
+
+
+def test_nobody_is_served_while_the_kernel_vouches_for_none() -> None:
+    """Suspended, never looked at, or vouched for as a pod that the API does not name there."""
+    for holders in ({HERE: Doubt.SUSPENDED}, {}, {HERE: PodUid("second")}):
+        assert cache(holders, FIRST).standing(HERE, NOW) == UNCONFIRMED
+
+
+def test_without_a_witness_a_pod_is_refused() -> None:
+    """And the reason is its own, not its role's."""
+    assert cache({HERE: Doubt.UNWITNESSED}, FIRST).standing(HERE, NOW) == Unwitnessed(FIRST)
+
+
+def test_without_a_witness_the_api_is_believed_where_that_is_accepted() -> None:
+    """As where the kernel is not asked at all: unless two claim the address."""
+    for holders in ({HERE: Doubt.ACCEPTED}, None):
+        assert isinstance(cache(holders, FIRST).standing(HERE, NOW), Granted)
+        assert cache(holders, FIRST, SECOND).standing(HERE, NOW) == UNKNOWN
+
+
+def test_the_nodes_own_address_is_refused_whoever_is_vouched_for() -> None:
+    """Every process of the node has it."""
+    made = cache({HERE: PodUid("first")}, FIRST, NODE)
+
+    assert isinstance(made.standing(HERE, NOW), Refused)
+    assert list(made.claimants(HERE)) == []
+
+
+def test_an_address_that_nobody_has_is_unknown() -> None:
+    """Whatever is remembered of it."""
+    assert cache({HERE: PodUid("first")}).standing(HERE, NOW) == UNKNOWN
+
+
+def test_another_witness_is_another_generation() -> None:
+    """What was answered before is not answered again from memory."""
+    made = cache({HERE: PodUid("first")}, FIRST)
+    before = made.generation
+    made.vouched_anew()
+
+    assert made.generation != before
