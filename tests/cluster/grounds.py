@@ -16,7 +16,7 @@ from chart.rendering import CHART
 from fakes.imds import FakeImds
 from fakes.system import BASE, KEY_ID, OWN_KEY, REGION
 from testcluster.client import Client, Manifest
-from testcluster.cluster import Cluster
+from testcluster.cluster import Cluster, CommandError
 from testcluster.images.ours import AGENT_IMAGE, CLIENT_IMAGE, SERVER_IMAGE
 from testcluster.machines.addresses import SITE
 from testcluster.machines.fleet import Fleet
@@ -52,11 +52,21 @@ class Grounds:
 
     async def install(self, *flags: str, **values: Any) -> None:  # noqa: ANN401 - the chart's values
         """Install or upgrade the release, and wait until all of its pods are ready."""
-        await self.cluster.helm(
-            *("upgrade", "--install", RELEASE, str(CHART), "--namespace", SPACE),
-            *("--create-namespace", "--wait", "--timeout", "150s", "--values", "-", *flags),
-            given=json.dumps(_merged(VALUES, values)),
-        )
+        try:
+            await self.cluster.helm(
+                *("upgrade", "--install", RELEASE, str(CHART), "--namespace", SPACE),
+                *("--create-namespace", "--wait", "--timeout", "150s", "--values", "-", *flags),
+                given=json.dumps(_merged(VALUES, values)),
+            )
+        except CommandError as error:
+            raise CommandError(f"{error}\n{await self._condition()}") from error
+
+    async def _condition(self) -> str:
+        """Return how the release's pods are, and the end of what they said."""
+        every = ("--selector=app.kubernetes.io/instance=rolecall", "--all-containers")
+        how = (f"--namespace={SPACE}", "--prefix", "--tail=5", "--ignore-errors")
+        pods = await self.cluster.kubectl("get", "pods", "--output=wide", f"--namespace={SPACE}")
+        return f"{pods}\n{await self.cluster.kubectl('logs', *every, *how)}"
 
     async def make_namespace(self, name: str, permitted: str) -> None:
         """Make a namespace that permits the roles that match *permitted*, below the base."""

@@ -141,12 +141,11 @@ async def test_an_address_of_another_pod_gives_nothing(grounds: Grounds) -> None
             assert await stolen(grounds, thief, addresses[victim]) == ""
 
 
-@pytest.mark.xfail(strict=True, reason="the agent does not hold addresses against the links yet")
 @pytest.mark.usefixtures("shop")
 async def test_a_pod_that_answers_for_its_neighbour_on_a_bridge_gets_nothing(
     grounds: Grounds,
 ) -> None:
-    """It makes the node believe that the neighbour's address is its own."""
+    """It makes its node believe that the address is its own; the bridge's ports know better."""
     victim = client_pod("b", "shop-b", "real-2")
     addresses = await make_pods(grounds, victim, attacker("y", "real-2"))
 

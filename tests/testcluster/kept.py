@@ -45,8 +45,9 @@ def status(folder: Path) -> int:
 
 
 def _nodes(played: int, real: int) -> str:
-    kwok = "kwok plays its nodes and pods" if not real else f"kwok plays {played} more"
-    return f"{real} nodes run containers; {kwok}" if real else kwok
+    if not real:
+        return "its nodes and pods are played by kwok"
+    return f"nodes that run containers: {real}; that are played by kwok: {played}"
 
 
 def _running(folder: Path) -> list[Process]:

@@ -10,6 +10,7 @@ from testcluster.tools import tool
 # What a shell session in a pod needs, and the clients of the tests.
 TOOLS = (
     *("sh", "env", "cat", "ls", "ps", "id", "head", "date", "mkdir", "rm", "tail", "timeout"),
+    *("test", "true", "false", "touch", "stat", "grep", "kill"),
     *("sleep", "curl", "ip", "nft", "conntrack"),
 )
 # What compiled packages take for granted wherever there is a C library.
