@@ -136,7 +136,8 @@ class Connection(Exchange):
         """Answer what is whole, in order, until something must wait or nothing is left."""
         framing = self._framing
         is_paced = False
-        while not (self._stuck or self._parked is not None):
+        # A connection that was dropped may have its turn once more before it hears of its end.
+        while not (self._stuck or self._parked is not None or self._transport.is_closing()):
             head = framing.peek()
             if head is None:
                 break
