@@ -36,7 +36,7 @@ AGENT_OWN = frozenset(
         *("doorFile", "recordFile", "tokenFile", "wardenFile"),
     }
 )
-WARDEN_OWN = frozenset(["doorFile", "doorPort", "generation", "healthFile"])
+WARDEN_OWN = frozenset(["doorFile", "doorPort", "generation", "healthFile", "moreAddresses"])
 
 Schema = dict[str, Any]
 Path_ = tuple[str, ...]

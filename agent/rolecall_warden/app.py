@@ -82,7 +82,7 @@ def preview(settings: Settings) -> str:
     door = settings.redirecting
     lines = ["# Packet rules, as for nft -f:", rules.render(settings).text]
     lines += ["# The door's addresses and the routing rules, as for ip -batch:"]
-    for address in (door.door_ipv4, door.door_ipv6):
+    for address in (door.door_ipv4, door.door_ipv6, *door.more_addresses):
         lines.append(f"-{routing.family_of(address)} {routing.address_line(address)}")
     for family in Family:
         for rule in routing.wanted_rules(settings, family):

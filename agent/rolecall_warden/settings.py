@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
 
 from rolecall_common import forms
@@ -64,6 +64,12 @@ class RedirectSettings:
         "over from the warden of an older pod, and follows it; the port set above does not count.",
         default=None,
     )
+    more_addresses: tuple[IPv4Address | IPv6Address, ...] = setting(
+        forms.several(forms.of_text(ip_address, "an address of this node's own", "ADDRESS")),
+        "Addresses that the warden makes on the loopback link, where the node does not have them: "
+        "those of the container door, such as 169.254.170.23 and fd00:ec2::23.",
+        default=(),
+    )
     redirect: Redirected = setting(
         forms.choice(Redirected),
         "Which metadata addresses lead to the agent; pods cannot reach the others at all. In a "
@@ -83,6 +89,9 @@ class RedirectSettings:
             )
         if self.door_ipv4 in _TAKEN:
             yield Conflict("door_ipv4", "somebody else listens there on many nodes")
+        for each in self.more_addresses:
+            if each in {METADATA_IPV4, METADATA_IPV6}:
+                yield Conflict("more_addresses", f"{each} is the real metadata service's")
         local = IPv6Network("fd00::/8")
         if self.door_ipv6 not in local or self.door_ipv6 in _EC2_IPV6:
             yield Conflict("door_ipv6", "it is not in fd00::/8, or is one of EC2's own")

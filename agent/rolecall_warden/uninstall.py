@@ -34,6 +34,7 @@ async def uninstall(
 
 async def _remove_addresses(settings: Settings, kernel: Kernel) -> None:
     door = settings.redirecting
-    there = await kernel.addresses("lo") & {door.door_ipv4, door.door_ipv6}
+    ours = {door.door_ipv4, door.door_ipv6, *door.more_addresses}
+    there = await kernel.addresses("lo") & ours
     for each in sorted(there, key=str):
         await kernel.batch([routing.address_line(each, "del")], routing.family_of(each))

@@ -73,6 +73,7 @@ class Warden:
         door = settings.redirecting
         doors: set[Address] = {door.door_ipv4}
         self._doors = frozenset(doors | {door.door_ipv6} if ipv6 else doors)
+        self._more = frozenset(each for each in door.more_addresses if ipv6 or each.version == 4)  # noqa: PLR2004 - IPv4
         self._aim = Aim(settings, unix_time)
         self._expected: str | None = None
         self._newer = ""
@@ -169,7 +170,10 @@ class Warden:
         return changed
 
     async def _keep_addresses(self) -> list[str]:
-        missing = sorted(self._doors - await self._kernel.addresses("lo"), key=str)
+        lacking = self._doors - await self._kernel.addresses("lo")
+        # Somebody else may have made these on a link of their own, as EKS's agent does.
+        lacking |= self._more - await self._kernel.addresses() if self._more else frozenset()
+        missing = sorted(lacking, key=str)
         for each in missing:
             await self._kernel.batch([routing.address_line(each)], routing.family_of(each))
         return [f"address {each}" for each in missing]

@@ -278,6 +278,28 @@ async def test_one_address_has_so_many_connections_and_no_more(node: Guarded, fa
     await until_served(node, family)
 
 
+async def test_the_container_doors_addresses_are_made_where_they_are_missing(
+    bare: Guarded,
+) -> None:
+    """Where somebody has them on a link of their own, as EKS's agent does, they stay theirs."""
+    theirs, missing = "169.254.170.23", "fd00:ec2::23"
+    link = (await bare.run("ip", "-o", "link", "show", "type", "veth")).split()[1].split("@")[0]
+    await bare.run("ip", "address", "add", f"{theirs}/32", "dev", link)
+    warden = await bare.warden(f"--more-addresses={theirs},{missing}")
+    loopback = await bare.run("ip", "-brief", "address", "show", "dev", "lo")
+    assert missing in loopback
+    assert theirs not in loopback
+
+    await bare.run("ip", "address", "del", f"{theirs}/32", "dev", link)
+    await bare.run("ip", "-6", "address", "del", f"{missing}/128", "dev", "lo")
+    before = warden.repairs()
+    await warden.until_repaired(before)
+    assert missing in await bare.run("ip", "-brief", "address", "show", "dev", "lo")
+    await warden.end()
+    await bare.run("ip", "-6", "address", "del", f"{missing}/128", "dev", "lo")
+    await bare.run("sh", "-c", f"ip address del {theirs}/32 dev lo || true")
+
+
 async def test_a_warden_that_ends_leaves_everything(node: Guarded) -> None:
     """Told to stop or killed: the rules stand, and pods are served on."""
     for how in (signal.SIGTERM, signal.SIGKILL):

@@ -53,6 +53,15 @@
 {{- define "rolecall.wardenArguments" -}}
 - warden
 - --door-file=/run/rolecall-agent/door
+{{- $addresses := list }}
+{{- range .Values.agent.containerDoor.listen }}
+{{- $host := regexReplaceAll "^\\[?([^\\]]*?)\\]?:[0-9]+$" . "${1}" }}
+{{- if not (or (hasPrefix "127." $host) (eq $host "::1")) }}{{ $addresses = append $addresses $host }}{{ end }}
+{{- end }}
+{{- with $addresses | uniq }}
+# Where the container door listens: a node has these addresses only if somebody makes them.
+- --more-addresses={{ join "," . }}
+{{- end }}
 {{- range $name, $value := .Values.warden.settings }}
 - {{ printf "--%s=%s" (kebabcase $name) (toString $value) | quote }}
 {{- end }}
