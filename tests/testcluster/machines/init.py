@@ -4,13 +4,17 @@ It is told what by a line of JSON, over the socket whose number is its argument.
 of ours, since it is started by its path.
 """
 
-import contextlib
 import json
 import os
 import signal
 import socket
 import sys
-from typing import NoReturn
+import time
+from typing import Any
+
+# How often a service is started before the node is given up, and how many seconds after its end.
+_LIVES = 30
+_PAUSE = 1.0
 
 
 def main() -> int:
@@ -22,9 +26,10 @@ def main() -> int:
         lines.write("here\n")
         lines.flush()
         services = json.loads(lines.readline())
-    names = {_start(**service): service["name"] for service in services}
+    running = {_start(**service): service for service in services}
+    lives = {service["name"]: _LIVES for service in services}
     while True:
-        _hold(names)
+        _hold(running, lives)
 
 
 def _start(name: str, command: list[str], log: str) -> int:
@@ -40,19 +45,24 @@ def _start(name: str, command: list[str], log: str) -> int:
     return pid
 
 
-def _hold(names: dict[int, str]) -> None:
-    """Wait for a child's end. Orphans are taken in and forgotten, but a service has to stay."""
-    with contextlib.suppress(ChildProcessError):
+def _hold(running: dict[int, dict[str, Any]], lives: dict[str, int]) -> None:
+    """Wait for a child's end. Orphans are taken in and forgotten, a service is started again.
+
+    A kubelet, for one, ends where containerd does not listen yet.
+    """
+    try:
         pid, status = os.wait()
-        if pid in names:
-            _give_up(f"{names[pid]} ended with {os.waitstatus_to_exitcode(status)}: see its log")
+    except ChildProcessError:
+        signal.pause()
         return
-    signal.pause()
-
-
-def _give_up(reason: str) -> NoReturn:
-    print(reason, flush=True)  # noqa: T201 - its log
-    sys.exit(1)
+    if service := running.pop(pid, None):
+        name, code = service["name"], os.waitstatus_to_exitcode(status)
+        print(f"{name} ended with {code}: see {service['log']}", flush=True)  # noqa: T201 - its log
+        lives[name] -= 1
+        if not lives[name]:
+            sys.exit(1)
+        time.sleep(_PAUSE)
+        running[_start(**service)] = service
 
 
 if __name__ == "__main__":
