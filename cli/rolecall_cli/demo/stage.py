@@ -113,8 +113,10 @@ class Stage:
             # It makes the address that the agent listens on.
             await self.start("warden")
             await self.wait_ready("warden")
+        # From the agent on STS is asked, and what asks in vain asks again ever more rarely.
+        await self.wait_ready("sts")
         await self.start("agent")
-        for name in ("sts", "server", "agent"):
+        for name in ("server", "agent"):
             await self.wait_ready(name)
 
     async def _start(self, name: str, module: str, *arguments: str) -> None:
