@@ -229,7 +229,7 @@ async def test_a_node_that_is_deleted_takes_its_agent_along(at: Serving, apps: s
 @pytest.mark.timeout(240)
 async def test_a_thousand_replicas_and_back(at: Serving, apps: str) -> None:
     """One role is one session, however many pods; what scales down is forgotten."""
-    numbers = (104, 105, 106, 107)
+    numbers = (104, 105, 106, 107, 108)  # 250 pods each, the agents among them.
     nodes = [f"node-{number}" for number in numbers]
     for number in numbers:
         await at.admin.create(loopback_node(number))

@@ -1,6 +1,7 @@
 """The test cluster itself: what other tests may take for granted."""
 
 from collections.abc import Mapping
+from ipaddress import ip_address, ip_network
 
 import aiohttp
 import pytest
@@ -58,9 +59,11 @@ async def test_a_deployment_becomes_running_pods(admin: Client, namespace: str) 
     await admin.create(deployment(namespace, replicas=3))
     pods = await admin.until("Pod", all_run, namespace, labelSelector="app=web")
 
+    ranges = {
+        node["metadata"]["name"]: node["spec"]["podCIDR"] for node in await admin.find("Node")
+    }
     for each in pods.values():
-        number = each["spec"]["nodeName"].removeprefix("node-")
-        assert each["status"]["podIP"].startswith(f"10.128.{number}.")
+        assert ip_address(each["status"]["podIP"]) in ip_network(ranges[each["spec"]["nodeName"]])
     assert len({each["status"]["podIP"] for each in pods.values()}) == 3
 
 
