@@ -210,12 +210,13 @@ class Follower:
                 return
             case SnapshotEnd():
                 stream.whole = True
-                log.info("following a server", extra={"server": stream.server})
             case Heartbeat(sent_at):
                 self._server_clock_ahead = sent_at - now
             case _:
                 pass
         self._listener.apply(update)
+        if isinstance(update, SnapshotEnd):  # Said when it is so: all of it is taken in.
+            log.info("following a server", extra={"server": stream.server})
 
     def _skip(self, update: Malformed | None) -> None:
         self._skipped += 1

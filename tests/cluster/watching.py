@@ -110,6 +110,8 @@ class Watch:
     seen: list[Seen] = field(default_factory=list)
     # How many requests the nodes' own service had before.
     asked_before: int = 0
+    # And how many when a node was started anew, and when its warden had had its first pass.
+    booting: tuple[int, int] = (0, 0)
     phases: list[Phase] = field(default_factory=list)
     _grown: asyncio.Condition = field(default_factory=asyncio.Condition)
 

@@ -21,6 +21,7 @@ from fakes.running import Running
 from fakes.system import LIST, System, system
 from rolecall_common.metrics import OTHER, Metric
 from rolecall_common.version import VERSION
+from testcluster.ports import free_ports
 
 POD, NOBODY = "127.7.2.1", "127.7.2.2"
 
@@ -139,6 +140,9 @@ async def refusals(
 
         async def refuse(side: str, flags: list[str]) -> Running:
             own = node.server_flags() if side == "server" else node.agent_flags()
+            # Each agent has a door of its own: it is bound before anything else is looked at.
+            shared, door = f"127.0.0.1:{node.door}", f"127.0.0.1:{free_ports(1)[0]}"
+            own = [door if each == shared else each for each in own]
             flags = [each.replace("{nobody}", "{{nobody}}").format(**known) for each in flags]
             async with at_once:
                 running = await node.run("refused", "-m", "rolecall_cli", side, *own, *flags)
