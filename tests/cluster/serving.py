@@ -10,7 +10,7 @@ import asyncio
 import base64
 import contextlib
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -145,9 +145,7 @@ class Serving(System):
 
     async def until_given(self, node: str, source: str, role: str) -> dict[str, str]:
         """Ask again until *source* is told *role*; return the document of its credentials."""
-        async with asyncio.timeout(30):
-            while await self.ask(node, LIST, source) != (200, role):  # noqa: ASYNC110 - see below
-                await asyncio.sleep(0.02)
+        await self._until(node, source, lambda status, body: (status, body) == (200, role))
         status, body = await self.ask(node, LIST + role, source)
         assert status == 200, (status, body)
         document: dict[str, str] = json.loads(body)
@@ -155,14 +153,18 @@ class Serving(System):
 
     async def until_unknown(self, node: str, source: str) -> None:
         """Ask again until *source* is told to come back: no pod has that address."""
-        async with asyncio.timeout(30):
-            while (await self.ask(node, LIST, source))[0] != 503:  # noqa: ASYNC110 - as above
-                await asyncio.sleep(0.02)
+        await self._until(node, source, lambda status, _: status == 503)
 
     async def until_refused(self, node: str, source: str) -> None:
         """Ask again until *source* is told that it has no role."""
+        await self._until(node, source, lambda status, _: status == 404)
+
+    async def _until(self, node: str, source: str, good: Callable[[int, str], bool]) -> None:
+        """Ask for the list until the answer is *good*: asking again is all that a pod has."""
         async with asyncio.timeout(30):
-            while (await self.ask(node, LIST, source))[0] != 404:  # noqa: ASYNC110 - a poll is all that a pod has
+            while True:
+                if good(*await self.ask(node, LIST, source)):
+                    return
                 await asyncio.sleep(0.02)
 
 

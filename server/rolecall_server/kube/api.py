@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Literal, Protocol
 
 Query = Mapping[str, str]
@@ -34,6 +35,15 @@ class RejectedError(ApiError):
 
 class ExpiredError(RejectedError):
     """The resource version is too old (410, as a status or as an event): list again."""
+
+
+def error_of(status: int, message: str, retry_after: timedelta | None = None) -> ApiError:
+    """Return what HTTP's *status* means, whether it came as an answer's or in an event."""
+    if status == HTTPStatus.GONE:
+        return ExpiredError(status, message)
+    if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return UnavailableError(f"{status}: {message}", retry_after)
+    return RejectedError(status, message)
 
 
 class Api(Protocol):

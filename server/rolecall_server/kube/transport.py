@@ -23,10 +23,10 @@ from rolecall_server.kube.access import AccessError, Configure
 from rolecall_server.kube.api import (
     NO_QUERY,
     ApiError,
-    ExpiredError,
     Query,
     RejectedError,
     UnavailableError,
+    error_of,
 )
 from rolecall_server.kube.lines import Lines, LineTooLongError
 
@@ -44,7 +44,7 @@ _KEEPALIVE = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
 )
 _MOST_TOLD = 300  # characters of an answer that go into an error
-_GONE, _TOO_MANY, _UNAUTHORIZED, _SERVER_FAULT = 410, 429, 401, 500
+_UNAUTHORIZED = 401
 
 
 class Transport:
@@ -208,11 +208,7 @@ async def _refusal(response: aiohttp.ClientResponse) -> ApiError:
     status = response.status
     # Bounded: what answers may be no API server at all.
     told = (await response.content.read(_MOST_TOLD)).decode(errors="replace")
-    if status == _GONE:
-        return ExpiredError(status, told)
-    if status == _TOO_MANY or status >= _SERVER_FAULT:
-        return UnavailableError(f"{status}: {told}", _retry_after(response))
-    return RejectedError(status, told)
+    return error_of(status, told, _retry_after(response))
 
 
 def _retry_after(response: aiohttp.ClientResponse) -> timedelta | None:

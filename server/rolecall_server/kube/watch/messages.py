@@ -7,14 +7,14 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from rolecall_server import objects
-from rolecall_server.kube.api import ApiError, ExpiredError, RejectedError, UnavailableError
+from rolecall_server.kube.api import ApiError, UnavailableError, error_of
 from rolecall_server.pods import ObjectUnusable
 from rolecall_server.wording import quoted
 
 V = TypeVar("V")
 E = TypeVar("E")
 
-_GONE, _SERVER_FAULT, _TOO_MANY = 410, 500, 429
+_SERVER_FAULT = 500
 # The bookmark with this annotation says that everything there is has been told.
 _INITIAL_END = "k8s.io/initial-events-end"
 
@@ -143,17 +143,13 @@ class Reader(Generic[V]):
             case _:
                 return None
 
-    def object(self, body: bytes) -> V | ObjectUnusable:
-        """Read one object; whatever it says, nothing is raised."""
-        return self._object(body)
-
     def _page_one_by_one(self, body: bytes) -> Page[V]:
         """Read a page of which at least one object is odd: slower, and only that one is lost."""
         try:
             page = msgspec.json.decode(body, type=_Page[msgspec.Raw])
         except msgspec.DecodeError as error:
             raise UnavailableError(f"a page of {self.kind}s is unreadable: {error}") from error
-        values = tuple(self._object(raw) for raw in page.items or ())
+        values = tuple(self.object(raw) for raw in page.items or ())
         return Page(values, page.metadata.resource_version, page.metadata.next or None)
 
     def _odd_event(self, line: bytes) -> Event[V] | None:
@@ -165,7 +161,7 @@ class Reader(Generic[V]):
         about = _about(event.object)
         match event.type:
             case "ADDED" | "MODIFIED":
-                return Told(self._object(event.object), _text(about.resource_version))
+                return Told(self.object(event.object), _text(about.resource_version))
             case "DELETED":
                 key = self._key(_text(about.uid), _text(about.name))
                 return Gone(key, _text(about.resource_version))
@@ -174,7 +170,8 @@ class Reader(Generic[V]):
             case _:
                 return None
 
-    def _object(self, raw: bytes | msgspec.Raw) -> V | ObjectUnusable:
+    def object(self, raw: bytes | msgspec.Raw) -> V | ObjectUnusable:
+        """Read one object; whatever it says, nothing is raised."""
         try:
             return self._parse(self._one.decode(raw))
         except msgspec.DecodeError as error:
@@ -190,11 +187,7 @@ class Reader(Generic[V]):
         except msgspec.DecodeError:
             status = _Status()
         code, message = status.code or _SERVER_FAULT, status.message or "an error without words"
-        if code == _GONE:
-            return ExpiredError(code, message)
-        if code >= _SERVER_FAULT or code == _TOO_MANY:
-            return UnavailableError(f"{code}: {message}")
-        return RejectedError(code, message)
+        return error_of(code, message)
 
     def _key(self, uid: str | None, name: str | None) -> str:
         """Return what an object of this kind is known by."""
