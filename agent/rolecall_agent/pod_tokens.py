@@ -4,29 +4,26 @@ What a token says is read first, so that garbage costs little; its signature is 
 library (`signatures.py`), and remembered. Where the token's pod is, is not for a token to say.
 """
 
-import base64
-import binascii
 import hashlib
 import json
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Protocol, TypeVar
 
+from rolecall_common.account_tokens import (
+    ALGORITHMS,
+    END_OF_TIME,
+    SKEW,
+    header_and_payload,
+    moment,
+)
 from rolecall_proto.values import DoorKeys, NodeName, PodTokenRules, PodUid
 
-# What API servers sign with (RSA and ECDSA), and PSS for those whose keys are in a vault. Pinned
-# here: a token never chooses how it is verified.
-ALGORITHMS = frozenset({"RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "ES512"})
-# Between the API server's clock and ours. A token's end is not stretched by it.
-SKEW = timedelta(seconds=30)
 # Tokens that are remembered. A node has some hundred pods, and a kubelet renews theirs by the hour.
 MOST_GOOD = 1024
 MOST_BAD = 1024  # Apart, so that a flood of bad tokens drives no good one out.
 
-_PART = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
-_END_OF_TIME = 253_402_300_799  # The last second that a datetime can hold.
 _SCHEME = "bearer "
 Value = TypeVar("Value")
 
@@ -139,10 +136,10 @@ def token_of(authorizations: tuple[bytes, ...]) -> str:
 
 def read(token: str) -> Claims | None:
     """Return what *token* says; None where it is no token of a pod. Never raises."""
-    parts = token.split(".", 3)
-    if len(parts) != 3 or not all(map(_PART.fullmatch, parts)):  # noqa: PLR2004 - of a JWT
+    parts = header_and_payload(token)
+    if parts is None:
         return None
-    header, payload = _object(parts[0]), _object(parts[1])
+    header, payload = map(_object, parts)
     bound = _under(payload, "kubernetes.io")
     account, pod, node = (_under(bound, name) for name in ("serviceaccount", "pod", "node"))
     ends, issued = _moment(payload.get("exp")), _moment(payload.get("iat"))
@@ -175,11 +172,11 @@ def _is_for_us(claims: Claims, rules: PodTokenRules, node: NodeName, now: dateti
     )
 
 
-def _object(part: str) -> Mapping[str, object]:
+def _object(part: bytes) -> Mapping[str, object]:
     try:
-        found = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+        found = json.loads(part)
     # json's own error and UnicodeDecodeError are ValueErrors, and so is what a too long number is.
-    except (ValueError, binascii.Error, RecursionError):
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -203,7 +200,7 @@ def _moment(found: object) -> datetime | None:
     # True is a number to Python, and NaN is one to JSON.
     if isinstance(found, bool) or not isinstance(found, int | float):
         return None
-    return datetime.fromtimestamp(found, UTC) if 0 <= found <= _END_OF_TIME else None
+    return moment(found) if 0 <= found <= END_OF_TIME else None
 
 
 def _keep(kept: dict[bytes, Value], key: bytes, value: Value, most: int) -> None:

@@ -7,9 +7,8 @@ may never see one.
 from collections.abc import Collection
 
 import jwt
-from jwt.types import Options
 
-from rolecall_agent.pod_tokens import ALGORITHMS
+from rolecall_common.account_tokens import ALGORITHMS, OPTIONS
 from rolecall_proto.values import PodTokenRules
 
 # What the library raises for some text that is no key. Of these it has declared the first alone.
@@ -17,13 +16,6 @@ _UNDECLARED = (
     *(jwt.PyJWTError, ValueError, TypeError, AttributeError, LookupError),
     *(NotImplementedError, RecursionError),
 )
-# The times were held against the clock that we were given before.
-_OPTIONS: Options = {
-    "require": ["exp", "iat", "nbf", "iss", "aud", "sub"],
-    "verify_exp": False,
-    "verify_iat": False,
-    "verify_nbf": False,
-}
 
 
 class Signatures:
@@ -49,7 +41,7 @@ class Signatures:
                 algorithms=[key.algorithm_name],
                 audience=self._rules.audiences,
                 issuer=self._rules.issuer,
-                options=_OPTIONS,
+                options=OPTIONS,
             )
         except (jwt.PyJWTError, ValueError, RecursionError):
             return False

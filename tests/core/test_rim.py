@@ -99,6 +99,10 @@ TABLE: dict[str, tuple[str, ...] | str] = {
     "rolecall_proto.codec.updates": ("core/test_codec.py::test_reading_is_total",),
     "rolecall_proto.values": NAMES,
     # Both sides.
+    "rolecall_common.account_tokens": (
+        "core/test_rim_agent.py::test_any_token_of_a_pod_is_read_or_refused",
+        "core/test_agent_tokens.py::test_whatever_a_token_holds_it_is_read_or_refused",
+    ),
     "rolecall_common.forms": (
         "core/test_settings.py::test_whatever_is_written_is_a_value_or_a_problem",
     ),

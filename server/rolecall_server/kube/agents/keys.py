@@ -17,10 +17,11 @@ import jwt
 import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
 
+from rolecall_common.account_tokens import ALGORITHMS, OPTIONS, SKEW
 from rolecall_common.backoff import Backoff
 from rolecall_common.clock import Clock
 from rolecall_common.secret import Secret
-from rolecall_server.kube.agents.tokens import ALGORITHMS, Claims
+from rolecall_server.kube.agents.tokens import Claims
 from rolecall_server.kube.api import Api, RejectedError, UnavailableError
 from rolecall_server.metrics import Metrics
 
@@ -33,8 +34,6 @@ REFRESH = Backoff(timedelta(minutes=5), timedelta(minutes=5), jitter=0.1)
 RETRY = Backoff(timedelta(seconds=5), timedelta(minutes=5))
 # A token with an unknown key may be anybody's: however many there are, so often and no oftener.
 AT_MOST_EVERY = timedelta(minutes=1)
-# Between the API server's clock and ours. A token's end is not stretched by it.
-SKEW = timedelta(seconds=30)
 
 
 class Proof(enum.Enum):
@@ -152,13 +151,7 @@ class SigningKeys:
                 algorithms=list(ALGORITHMS),
                 audience=self._audience,
                 issuer=self._known.issuer,
-                # Times are held against our clock, below.
-                options={
-                    "require": ["exp", "iat", "nbf", "iss", "aud", "sub"],
-                    "verify_exp": False,
-                    "verify_iat": False,
-                    "verify_nbf": False,
-                },
+                options=OPTIONS,
             )
         except jwt.InvalidSignatureError:
             return Proof.FORGED

@@ -4,25 +4,18 @@ Nothing here is believed: it decides which tokens are worth a question, so that 
 Who wrote the token may be anybody, so whatever it holds is a `Claims` or a refusal with its reason.
 """
 
-import base64
-import binascii
-import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
 
+from rolecall_common.account_tokens import ALGORITHMS, END_OF_TIME, header_and_payload, moment
 from rolecall_proto.values import NodeName, PodUid
 from rolecall_server.authority import ForbiddenError, UnauthenticatedError
 
-# What API servers sign with (RSA and ECDSA), and PSS for those whose keys are in a vault. Pinned
-# here: a token never chooses how it is verified.
-ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "ES512")
 _LONGEST = 8 * 1024  # A projected token has about 1 KiB.
-_PART = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _NAME_LIMIT = 253
-_END_OF_TIME = 253_402_300_799  # The last second that a datetime can hold.
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +52,7 @@ class Claims:
     issued_at: datetime | None
 
 
-_Moment = Annotated[float, msgspec.Meta(ge=0, le=_END_OF_TIME)]
+_Moment = Annotated[float, msgspec.Meta(ge=0, le=END_OF_TIME)]
 
 
 class _Header(msgspec.Struct, frozen=True):
@@ -105,7 +98,7 @@ def read_token(token: str, rules: AgentRules, now: datetime) -> Claims:
     audiences = [payload.aud] if isinstance(payload.aud, str) else payload.aud
     if rules.audience not in audiences:
         raise UnauthenticatedError("it is made for another audience")
-    ends = _moment(payload.exp)
+    ends = moment(payload.exp)
     if ends <= now:
         raise UnauthenticatedError("it has expired")
     return Claims(
@@ -113,25 +106,21 @@ def read_token(token: str, rules: AgentRules, now: datetime) -> Claims:
         issuer=payload.iss,
         key_id=header.kid or "",
         expires_at=ends,
-        not_before=None if payload.nbf is None else _moment(payload.nbf),
-        issued_at=None if payload.iat is None else _moment(payload.iat),
+        not_before=None if payload.nbf is None else moment(payload.nbf),
+        issued_at=None if payload.iat is None else moment(payload.iat),
     )
 
 
 def _parts(token: str) -> tuple[_Header, _Payload]:
-    parts = token.split(".", 3) if len(token) <= _LONGEST else []
-    if len(parts) != 3 or not all(map(_PART.fullmatch, parts)):  # noqa: PLR2004 - of a JWT
+    parts = header_and_payload(token) if len(token) <= _LONGEST else None
+    if parts is None:
         raise UnauthenticatedError("it is no JWT")
     try:
-        return _HEADER.decode(_bytes(parts[0])), _PAYLOAD.decode(_bytes(parts[1]))
-    # msgspec's own error is a ValueError, and so are UnicodeDecodeError and binascii's. What is
-    # nested too deeply, in fields that nobody reads, is a RecursionError.
-    except (msgspec.MsgspecError, ValueError, binascii.Error, RecursionError) as error:
+        return _HEADER.decode(parts[0]), _PAYLOAD.decode(parts[1])
+    # UnicodeDecodeError is a ValueError. What is nested too deeply, in fields that nobody reads, is
+    # a RecursionError.
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise UnauthenticatedError(f"it is no JWT of Kubernetes ({type(error).__name__})") from None
-
-
-def _bytes(part: str) -> bytes:
-    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
 
 
 def _holder(payload: _Payload, rules: AgentRules) -> Holder:
@@ -145,7 +134,3 @@ def _holder(payload: _Payload, rules: AgentRules) -> Holder:
     if not 0 < len(pod.uid) <= _NAME_LIMIT:
         raise ForbiddenError("it is bound to no pod")
     return Holder(PodUid(pod.uid), pod.name, NodeName(node.name) if node.name else None)
-
-
-def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
