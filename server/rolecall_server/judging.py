@@ -8,11 +8,10 @@ from typing import NoReturn
 from rolecall_common.clock import Clock
 from rolecall_server.authority import (
     Authority,
-    ForbiddenError,
-    UnauthenticatedError,
+    AuthorityError,
     UndecidedError,
 )
-from rolecall_server.refusals import BAD_TOKEN, GONE, NO_AGENT, Refusal
+from rolecall_server.refusals import BY_AUTHORITY, GONE, Refusal
 from rolecall_server.streams import Stream, Streams
 
 log = logging.getLogger(__name__)
@@ -38,13 +37,11 @@ async def judge_again(streams: Streams, authority: Authority, clock: Clock) -> N
 async def _judge(stream: Stream, authority: Authority, clock: Clock) -> None:
     try:
         agent = await authority.authenticate(stream.token)
-    except UnauthenticatedError as error:
-        _turn_out(stream, BAD_TOKEN, str(error))
-    except ForbiddenError as error:
-        _turn_out(stream, NO_AGENT, str(error))
     except UndecidedError:
         # It goes on for as long as its pod runs, and is judged at the next look.
         stream.again_at = clock.now()
+    except AuthorityError as error:
+        _turn_out(stream, BY_AUTHORITY[type(error)], str(error))
     else:
         stream.again_at = agent.again_at
         if agent != stream.agent:

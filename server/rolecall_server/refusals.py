@@ -5,9 +5,18 @@ What agents are told is constant: the reason of a refusal is in our log, not in 
 
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 import grpc
+
+from rolecall_server.authority import (
+    AuthorityError,
+    ForbiddenError,
+    UnauthenticatedError,
+    UndecidedError,
+)
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +31,10 @@ UNDECIDED: Refusal = (grpc.StatusCode.UNAVAILABLE, "nobody can tell yet whose to
 NO_STREAM: Refusal = (grpc.StatusCode.FAILED_PRECONDITION, "this node has no stream here")
 TOO_OFTEN: Refusal = (grpc.StatusCode.RESOURCE_EXHAUSTED, "this node asks too often")
 TOO_MANY: Refusal = (grpc.StatusCode.RESOURCE_EXHAUSTED, "this node has too many calls open")
+# What each word of the authority is to the caller.
+BY_AUTHORITY: Mapping[type[AuthorityError], Refusal] = MappingProxyType(
+    {UnauthenticatedError: BAD_TOKEN, ForbiddenError: NO_AGENT, UndecidedError: UNDECIDED}
+)
 # How open streams end.
 SUPERSEDED: Refusal = (grpc.StatusCode.ABORTED, "newer streams of this node took over")
 GONE: Refusal = (grpc.StatusCode.UNAVAILABLE, "the agent's pod is not on this node any more")

@@ -33,25 +33,21 @@ from rolecall_proto.values import Address, Heartbeat, Hello, NodeName, PodUid, R
 from rolecall_server.authority import (
     Agent,
     Authority,
-    ForbiddenError,
-    UnauthenticatedError,
-    UndecidedError,
+    AuthorityError,
 )
 from rolecall_server.bearer import bearer_token
 from rolecall_server.broker import Broker, Connection
 from rolecall_server.judging import judge_again
 from rolecall_server.refusals import (
-    BAD_TOKEN,
+    BY_AUTHORITY,
     GONE,
     LOST,
-    NO_AGENT,
     NO_STREAM,
     NO_TOKEN,
     NOT_SYNCED,
     STOPPING,
     TOO_MANY,
     TOO_OFTEN,
-    UNDECIDED,
     Refusal,
     Refusals,
 )
@@ -235,12 +231,8 @@ class Service(broker_pb2_grpc.BrokerServicer):
             await self._refuse(context, NO_TOKEN)
         try:
             agent = await self._authority.authenticate(token)
-        except UnauthenticatedError as error:
-            await self._refuse(context, BAD_TOKEN, error)
-        except ForbiddenError as error:
-            await self._refuse(context, NO_AGENT, error)
-        except UndecidedError as error:
-            await self._refuse(context, UNDECIDED, error)
+        except AuthorityError as error:
+            await self._refuse(context, BY_AUTHORITY[type(error)], error)
         if self._closed:  # Since the token was taken to the authority.
             await self._refuse(context, STOPPING)
         if not self._streams.begin_call(agent.node):

@@ -6,7 +6,6 @@ import logging
 import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
-from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -124,25 +123,20 @@ class Transport:
             await client.retire()
 
 
-@dataclass(slots=True)
-class _Use:
-    count: int = 0
-    retired: bool = False
-
-
 class _Client:
     """One configuration's connections; closed when it is retired and nobody uses it any more."""
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
         self._rest: Any = _Rest(configuration)  # The package is not typed here.
-        self._use = _Use()
+        self._uses = 0
+        self._is_retired = False
 
     @contextlib.asynccontextmanager
     async def request(
         self, method: str, path: str, query: Query, body: object, limits: aiohttp.ClientTimeout
     ) -> AsyncGenerator[aiohttp.ClientResponse]:
-        self._use.count += 1
+        self._uses += 1
         try:
             url = f"{self._configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
             answer = await self._rest.request(
@@ -151,15 +145,15 @@ class _Client:
             async with answer.response as response:
                 yield response
         finally:
-            self._use.count -= 1
+            self._uses -= 1
             await self._close_unused()
 
     async def retire(self) -> None:
-        self._use.retired = True
+        self._is_retired = True
         await self._close_unused()
 
     async def _close_unused(self) -> None:
-        if self._use.retired and self._use.count == 0:
+        if self._is_retired and self._uses == 0:
             await self._rest.close()
 
     async def _headers(self, method: str) -> dict[str, str]:

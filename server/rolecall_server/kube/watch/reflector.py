@@ -81,7 +81,8 @@ class Reflector(Generic[V]):
                     async for change in changes:
                         yield change
             except (UnavailableError, RejectedError) as error:
-                problem = self._noted(error)
+                problem = error
+                self._note(error)
                 for told in self._told(fresh=False):
                     yield told
             # A watch that ends without a word is no success, and is not opened again at once.
@@ -149,7 +150,7 @@ class Reflector(Generic[V]):
             self._fresh = fresh
             yield WatchState(fresh, self._kind.name)
 
-    def _noted(self, error: ApiError) -> ApiError:
+    def _note(self, error: ApiError) -> None:
         cannot_stream = isinstance(error, RejectedError) and error.status in _CANNOT_STREAM
         if isinstance(error, ExpiredError):
             self._version = ""
@@ -162,7 +163,6 @@ class Reflector(Generic[V]):
             log.log(level, "the watch was interrupted", extra=fields)
         self.statistics.problem = str(error)
         self.statistics.failures += 1
-        return error
 
     async def _pause(self, problem: ApiError | None) -> None:
         self._failures += 1
