@@ -11,10 +11,11 @@ from pathlib import Path
 import yaml
 
 from lab.rig import Rig, emptied_layout
-from rolecall_cli.demo.layout import Layout, free_ports
+from rolecall_cli.demo.layout import Layout
 from rolecall_cli.demo.processes import clean_environment, running
 from rolecall_cli.demo.stage import Stage
 from rolecall_cli.lab import LabNode
+from testcluster.ports import free_ports
 
 # The demo's server has these credentials of its own.
 _KEYS = ("--access-key-id", "AKIADEMODEMODEMODEMO", "--secret-access-key", "demo")

@@ -24,7 +24,8 @@ def say(*what):
 def prove():
     os.write(int(words["proof"]), b"!")
 """
-PATIENT = "say('up', os.getpid(), words['deaths'], words['last'])\nsignal.pause()\n"
+UP = "say('up', os.getpid(), words['deaths'], words['last'])\n"
+PATIENT = UP + "signal.pause()\n"
 
 PROGRAM = """
 import os, socket
@@ -42,6 +43,16 @@ while True:
     client.sendall(f"worker {given.deaths}".encode())
     client.close()
 """
+
+
+def obedient(number: signal.Signals, then: str, before: str = UP) -> str:
+    """Give a worker that does *before*, waits for a signal, and does *then*.
+
+    The signal is blocked and waited for: a handler's turn could come just before a pause, which
+    nothing would end then.
+    """
+    block = f"signal.pthread_sigmask(signal.SIG_BLOCK, [{number}])\n"
+    return f"{block}{before}signal.sigwait([{number}])\n{then}\n"
 
 
 @asynccontextmanager
@@ -110,9 +121,7 @@ async def test_what_cannot_be_used_ends_the_parent_too() -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_stop_is_the_workers(number: signal.Signals) -> None:
     """It is passed on, and the parent ends when, and as, the worker does."""
-    # A handler may come in the midst of a print, and may not print then.
-    stop = f"signal.signal({int(number)}, lambda *_: (os.write(1, b'told\\n'), sys.exit(5)))\n"
-    async with family(stop + PATIENT) as running:
+    async with family(obedient(number, "say('told'); sys.exit(5)")) as running:
         await running.wait_line("up")
         assert await running.stop(number) == 5
         assert running.out[-1] == "told"
@@ -127,8 +136,7 @@ async def test_a_stop_may_come_before_the_worker_can_handle_it() -> None:
 
 async def test_a_worker_that_ends_otherwise_when_it_is_told_to_stop_is_not_hidden() -> None:
     """As a shell says it: 128 and the signal's number."""
-    stop = "signal.signal(15, lambda *_: os.kill(os.getpid(), 9))\n"
-    async with family(stop + PATIENT) as running:
+    async with family(obedient(signal.SIGTERM, "os.kill(os.getpid(), 9)")) as running:
         await running.wait_line("up")
         assert await running.stop(signal.SIGTERM) == 137
 
@@ -160,7 +168,6 @@ async def test_a_worker_that_has_proved_itself_ends_the_pauses() -> None:
 async def test_it_is_a_good_first_process_of_a_container() -> None:
     """It reaps what is left to it, and is told to stop like any other."""
     orphan = """
-signal.signal(15, lambda *_: sys.exit(3))
 if os.fork() == 0:
     if os.fork() == 0:
         time.sleep(0.05)
@@ -171,7 +178,6 @@ while any("Z" in open(f"/proc/{each}/stat").read() for each in os.listdir("/proc
           if each.isdigit()) or len([e for e in os.listdir("/proc") if e.isdigit()]) > 2:
     time.sleep(0.01)
 say("alone", os.getppid())
-signal.pause()
 """
     around = (
         "unshare",
@@ -182,7 +188,7 @@ signal.pause()
         "--fork",
         "--kill-child",
     )
-    async with family(orphan, *around) as running:
+    async with family(obedient(signal.SIGTERM, "sys.exit(3)", orphan), *around) as running:
         if await _refused(running):
             pytest.skip("needs user namespaces")
         await running.wait_line("orphan 1")
