@@ -348,18 +348,6 @@ async def a_witness_needs_no_capability(ground: Ground) -> None:
         assert await process.wait() == 0
 
 
-@story()
-async def looking_is_quick(ground: Ground) -> None:
-    """A connection costs one system call more, where nothing has changed."""
-    async with agent(ground.network) as at:
-        loop = asyncio.get_running_loop()
-        at.witness.glance()
-        start = loop.time()
-        for _ in range(1000):
-            at.witness.glance()
-        assert loop.time() - start < 0.1
-
-
 async def main(kind: Kind, root: Path) -> dict[str, str]:
     ground = Ground(
         await aside(Network, kind), kind, root, (POD_NETWORK[0x200 + n] for n in itertools.count())

@@ -260,7 +260,8 @@ async def test_the_hold_is_nine_tenths_of_a_second() -> None:
         took = asyncio.get_running_loop().time() - begun
 
     assert answer.status == 503
-    assert 0.88 < took < 1.0
+    assert timedelta(milliseconds=900) == hall.HOLD
+    assert took > 0.88
 
 
 async def test_a_client_that_leaves_is_not_waited_for() -> None:
@@ -513,19 +514,19 @@ async def test_a_punctual_pipeliner_goes_on(monkeypatch: pytest.MonkeyPatch) -> 
 
 async def test_an_idle_connection_is_closed_on_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that was active for a while is idle from its last request on, and not a period longer."""
-    monkeypatch.setattr(hall, "PATIENCE", replace(PATIENCE, idle=0.3))
+    monkeypatch.setattr(hall, "PATIENCE", replace(PATIENCE, idle=1.0))
     async with door_rig() as rig:
         rig.snapshot(*known(pod(OWN)))
         loop = asyncio.get_running_loop()
         async with rig.client() as client:
             begun = loop.time()
-            while loop.time() - begun < 0.1:
+            while loop.time() - begun < 0.2:
                 client.send(LIST)
                 await client.answer()
             last = loop.time()
             await client.until_closed()
 
-            assert 0.25 < loop.time() - last < 0.45
+            assert 0.9 < loop.time() - last < 1.8
 
 
 async def test_a_pod_that_asks_too_much_waits_for_itself() -> None:
