@@ -1,15 +1,26 @@
-"""What every test run says at its end: which tests this machine could not run, and why."""
+"""How every run draws its examples, and what it says at its end: what was left out, and why."""
 
 import os
 from collections import Counter
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Clusters are for tests in several folders, and each is started once.
 pytest_plugins = ("testcluster.fixtures",)
 
 # Set by `scripts/test --all`, and so in continuous integration: a skip is a failure.
 NOTHING_LEFT_OUT = os.environ.get("ROLECALL_NOTHING_LEFT_OUT") == "1"
+
+# A slow machine is no fault of an example. There each run draws the same ones, so that a change is
+# refused for what it changed; elsewhere each run draws others.
+settings.register_profile(
+    "rolecall",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=NOTHING_LEFT_OUT,
+)
+settings.load_profile("rolecall")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
