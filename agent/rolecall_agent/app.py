@@ -20,7 +20,7 @@ from rolecall_agent.door import Door, DoorRules
 from rolecall_agent.follow import Follower
 from rolecall_agent.hall import Hall
 from rolecall_agent.handed import Handed
-from rolecall_agent.handover import LINGER, HandOver, Warmth, lingering, together
+from rolecall_agent.handover import HandOver, Warmth, together
 from rolecall_agent.imds import Imds
 from rolecall_agent.listening import CONTAINER, METADATA
 from rolecall_agent.metrics import AgentCollector
@@ -130,7 +130,7 @@ async def run(settings: Settings, handed: Handed) -> None:
             def finished() -> Awaitable[object]:
                 return asyncio.gather(door.finished(), container.finished())
 
-            await lingering(together(loops), finished, LINGER)
+            await hand_over.run(loops, finished)
 
 
 def _readiness(warden_file: Path | None, cache: Cache, *, connected: bool) -> Readiness:

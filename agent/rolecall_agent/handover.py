@@ -2,7 +2,7 @@
 
 The new one has a door of its own (`listening.py`), and says where it is once it could answer every
 pod. Then the warden of its pod leads pods there, in one step, and the old one ends: what is
-connected to it finishes first.
+connected to it finishes first. An agent to which pods are led already has nothing to wait for.
 """
 
 import asyncio
@@ -25,9 +25,8 @@ from rolecall_proto.values import Reason, State
 
 log = logging.getLogger(__name__)
 
-LINGER = timedelta(
-    seconds=5
-)  # What is connected has so long to finish; a held request needs 0.9 s.
+# What is connected has so long to finish; a held request needs 0.9 s.
+LINGER = timedelta(seconds=5)
 _AGAIN = timedelta(seconds=1)
 _PATIENCE = timedelta(seconds=30)  # A server has asked STS for all of a node's roles long before.
 
@@ -78,6 +77,7 @@ class HandOver:
         self._path = path
         self._ready = path.with_suffix(".ready")
         self._clock = clock
+        self._leaves = False
         # A worker before this one may have been ready.
         self._ready.touch()
         self._ready.unlink()
@@ -92,8 +92,8 @@ class HandOver:
     ) -> dict[str, Coroutine[Any, Any, None]]:
         """Return what is to run beside the agent's own loops, by name.
 
-        *opening* is the container door, and is opened once the agent is warm: its address is the
-        same for all agents, and they share it while there are two.
+        *opening* is the container door. Its address is the same for all agents, which share it
+        while there are two: it is opened once this one is warm, or at once where pods are led here.
         """
         return {
             "take over": self._take_over(warmth, handed, opening),
@@ -101,17 +101,43 @@ class HandOver:
             "serve the probes": self._probe(probes),
         }
 
+    async def run(
+        self,
+        loops: Mapping[str, Coroutine[Any, Any, None]],
+        finished: Callable[[], Awaitable[object]],
+    ) -> None:
+        """Run *loops*; when cancelled, go on until *finished*, for LINGER at the longest."""
+        task = asyncio.create_task(together(loops), name="what lingers")
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            self._leaves = True
+            if not task.done():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LINGER.total_seconds()):
+                        await finished()
+            raise
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
     async def _take_over(self, warmth: Warmth, handed: Handed, opening: Served) -> None:
-        await warmth.reached()
         port = handed.sockets[METADATA][0].getsockname()[1]
+        led_here = door_file.told(self._path) == port
+        if not led_here:
+            await warmth.reached()
         async with opening:
-            door_file.tell(self._path, port)
-            log.info("warm: pods may be led here", extra={"port": port})
+            if led_here:
+                log.info("pods are led here already", extra={"port": port})
+            else:
+                door_file.tell(self._path, port)
+                log.info("warm: pods may be led here", extra={"port": port})
             try:
                 await asyncio.Event().wait()
             finally:
-                # The parent holds them still, and from now on nobody is to come to them.
-                for each in handed.sockets[CONTAINER]:
+                # The parent holds them still. After a bug its next worker answers whoever comes
+                # meanwhile; after us nobody does.
+                for each in handed.sockets[CONTAINER] if self._leaves else ():
                     with contextlib.suppress(OSError):
                         each.shutdown(socket.SHUT_RDWR)
 
@@ -148,21 +174,3 @@ async def together(loops: Mapping[str, Coroutine[Any, Any, None]]) -> None:
     async with asyncio.TaskGroup() as tasks:
         for name, loop in loops.items():
             tasks.create_task(loop, name=name)
-
-
-async def lingering(
-    main: Coroutine[Any, Any, None], finished: Callable[[], Awaitable[object]], linger: timedelta
-) -> None:
-    """Run *main*; when it is cancelled, go on until *finished*, for *linger* at the longest."""
-    task = asyncio.create_task(main, name="what lingers")
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        if not task.done():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(linger.total_seconds()):
-                    await finished()
-        raise
-    finally:
-        task.cancel()
-        await asyncio.wait([task])

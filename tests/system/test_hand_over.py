@@ -98,7 +98,7 @@ async def test_an_agent_that_starts_again_keeps_its_port(node: System) -> None:
         port = told(node, "pod")
         await first.stop(signal.SIGKILL)
     second = await agent(node, "pod")
-    await second.wait_line("warm")
+    await second.wait_line("pods are led here already")
 
     assert port == node.door + 1
     assert told(node, "pod") == port
@@ -158,6 +158,22 @@ async def test_the_container_door_is_shared(node: System) -> None:
     # In the instant of a close the kernel has nobody to give a connection to: docs/upgrade.md.
     assert outcomes["ConnectionResetError"] <= 2
     assert outcomes["404"] > 10
+
+
+async def test_a_crash_closes_no_door_while_the_servers_are_away(node: System) -> None:
+    """Pods are led to this agent, warm or not: who asks is told to ask again, at either door."""
+    await node.start_sts()
+    await node.start_server()
+    container = node.port("container")
+    running = await agent(node, "pod", "--container-listen", f"127.0.0.1:{container}")
+    await running.wait_line("warm")
+    await node.running("server").stop()
+    os.kill(running.worker, signal.SIGKILL)
+    async with asyncio.timeout(PATIENCE):
+        answers = [await ask(node.door, LIST, POD), await ask(container, "/nothing", POD)]
+
+    assert answers[0] == (503, "")
+    assert answers[1][0] == 404
 
 
 async def keep_asking(port: int, ended: asyncio.Event) -> Counter[str]:

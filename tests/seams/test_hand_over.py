@@ -1,0 +1,138 @@
+"""When the container door of an agent that may not be alone on its node opens and closes."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from fakes.clock import FakeClock
+from fakes.door_rig import LIMIT
+from rolecall_agent.cache import Cache
+from rolecall_agent.handed import Handed
+from rolecall_agent.handover import HandOver, Warmth
+from rolecall_agent.listening import CONTAINER, METADATA
+from rolecall_common import door_file
+from rolecall_proto.values import SnapshotEnd
+
+
+class BugError(Exception):
+    """What nobody expects."""
+
+
+class Worker:
+    """The hand-over of a worker that holds nothing yet; its parent has the same two sockets."""
+
+    def __init__(self, root: Path) -> None:
+        self.file = root / "door"
+        self.clock, self.cache = FakeClock(), Cache()
+        self.warmth = Warmth(self.cache, self.clock)
+        self.parents = [socket.create_server(("127.0.0.1", 0)) for _ in (METADATA, CONTAINER)]
+        metadata, container = (each.dup() for each in self.parents)
+        self.handed = Handed({METADATA: (metadata,), CONTAINER: (container,)})
+        self.opened, self.bug = asyncio.Event(), asyncio.Event()
+
+    @property
+    def ports(self) -> list[int]:
+        """The metadata door's, and the container door's."""
+        return [each.getsockname()[1] for each in self.parents]
+
+    async def run(self) -> None:
+        hand_over = HandOver(self.file, self.clock)
+        loops = hand_over.loops(
+            self.warmth, self.handed, self._opening(), lambda: True, self._probes
+        )
+        await hand_over.run({**loops, "meet a bug": self._meet_bug()}, self._finished)
+
+    def sync(self) -> None:
+        """Take in a snapshot without a pod."""
+        self.cache.begin()
+        self.cache.apply(SnapshotEnd(), self.clock.now())
+        self.warmth.look()
+
+    def is_refused(self) -> bool:
+        """Whether the kernel refuses who asks at the container door."""
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", self.ports[1])) != 0
+
+    @contextlib.asynccontextmanager
+    async def _opening(self) -> AsyncGenerator[None]:
+        self.opened.set()
+        with self.handed.sockets[CONTAINER][0]:
+            yield
+
+    @contextlib.asynccontextmanager
+    async def _probes(self) -> AsyncGenerator[None]:
+        yield
+
+    async def _meet_bug(self) -> None:
+        await self.bug.wait()
+        raise BugError
+
+    async def _finished(self) -> None:
+        """Nobody is connected."""
+
+
+@pytest.fixture
+async def worker(tmp_path: Path) -> AsyncGenerator[Worker]:
+    worker = Worker(tmp_path)
+    yield worker
+    for each in (*worker.parents, *worker.handed.sockets[METADATA]):
+        each.close()
+
+
+@contextlib.asynccontextmanager
+async def running(worker: Worker) -> AsyncGenerator["asyncio.Task[None]"]:
+    task = asyncio.create_task(worker.run())
+    yield task
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_a_cold_agent_opens_once_it_is_warm(worker: Worker) -> None:
+    """Pods are led to another agent, or to none of this pod: they meet no cold one."""
+    door_file.tell(worker.file, worker.ports[0] - 1)
+    async with asyncio.timeout(LIMIT), running(worker):
+        await worker.clock.asleep()  # It says whether it is ready, and has come as far as it can.
+        early = worker.opened.is_set()
+        worker.sync()
+        await worker.opened.wait()
+
+    assert not early
+    assert door_file.told(worker.file) == worker.ports[0]
+
+
+async def test_an_agent_that_pods_are_led_to_opens_at_once(worker: Worker) -> None:
+    """A worker before it has taken over: who asks is held, or told to ask again."""
+    door_file.tell(worker.file, worker.ports[0])
+    async with asyncio.timeout(LIMIT), running(worker):
+        await worker.opened.wait()
+
+    assert not worker.cache.synced
+
+
+async def test_who_comes_after_a_bug_waits_for_the_next_worker(worker: Worker) -> None:
+    """The sockets are the parent's, and stay open."""
+    door_file.tell(worker.file, worker.ports[0])
+    async with asyncio.timeout(LIMIT), running(worker) as task:
+        await worker.opened.wait()
+        worker.bug.set()
+        with pytest.raises(ExceptionGroup, match="unhandled errors") as caught:
+            await task
+
+    assert caught.group_contains(BugError)
+    assert not worker.is_refused()
+
+
+async def test_who_comes_after_a_stop_is_the_other_agents(worker: Worker) -> None:
+    """The parent has the sockets for a moment longer, and nobody is to be kept waiting there."""
+    door_file.tell(worker.file, worker.ports[0])
+    async with asyncio.timeout(LIMIT), running(worker) as task:
+        await worker.opened.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    assert worker.is_refused()
