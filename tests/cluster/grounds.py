@@ -26,6 +26,7 @@ RELEASE, SPACE = "rolecall", "rolecall-system"
 ROLE = "iam.amazonaws.com/role"
 PERMITTED = "iam.amazonaws.com/permitted"
 METADATA = "169.254.169.254"
+PATIENCE = 120.0  # seconds: kubelets start and end pods one after the other
 _STS_PORT = 9911
 STS = f"http://{SITE}:{_STS_PORT}"
 _TESTS = Path(__file__).parents[1]
@@ -87,7 +88,7 @@ class Grounds:
         def run(pods: Mapping[str, Manifest]) -> bool:
             return len(pods) == count and all(map(_is_ready, pods.values()))
 
-        return await self.admin.until("Pod", run, namespace, **query)
+        return await self.admin.until("Pod", run, namespace, patience=PATIENCE, **query)
 
     async def sts_calls(self) -> dict[str, int]:
         """Return how often STS was asked for each role."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 import pytest
 import pytest_asyncio
 
-from cluster.grounds import METADATA, Grounds, client_pod, deployment, placed
+from cluster.grounds import METADATA, PATIENCE, Grounds, client_pod, deployment, placed
 from cluster.takeover import TAKEOVER
 from testcluster.client import Manifest
 from testcluster.cluster import CommandError
@@ -31,7 +31,7 @@ async def shop(grounds: Grounds) -> AsyncGenerator[str]:
     await grounds.make_namespace("shop", "shop-.*")
     yield "shop"
     await grounds.admin.delete("Namespace", "shop")
-    await grounds.admin.until("Namespace", lambda found: "shop" not in found)
+    await grounds.admin.until("Namespace", lambda found: "shop" not in found, patience=PATIENCE)
 
 
 async def curl(grounds: Grounds, pod: str, *words: str) -> tuple[str, str]:

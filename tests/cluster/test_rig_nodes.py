@@ -17,6 +17,10 @@ from testcluster.machines.wanted import lacking
 from testcluster.processes import StartError, recorded
 from testcluster.tools import run, tool
 
+pytestmark = pytest.mark.timeout(400)  # The first one waits for the nodes.
+
+PATIENCE = 120.0  # seconds; a pod waits for its node, which may have just been given its power back
+
 
 def pod(namespace: str, node: str) -> Manifest:
     """Return a pod that waits on *node*, and is called as that is."""
@@ -43,7 +47,7 @@ async def test_pods_run_and_reach_each_other(real_cluster: Cluster) -> None:
         await admin.create_namespace("rig")
         for machine in (first, second):
             await admin.create(pod("rig", machine.name))
-        pods = await admin.until("Pod", both_run, "rig")
+        pods = await admin.until("Pod", both_run, "rig", patience=PATIENCE)
 
         for here, there in ((first, second), (second, first)):
             address = pods[here.name]["status"]["podIP"]
@@ -77,7 +81,7 @@ async def test_a_node_comes_back_after_a_loss_of_power(real_cluster: Cluster) ->
         await admin.create_namespace("after")
         for machine in (first, second):
             await admin.create(pod("after", machine.name))
-        await admin.until("Pod", both_run, "after")
+        await admin.until("Pod", both_run, "after", patience=PATIENCE)
         await admin.delete("Namespace", "after")
 
 

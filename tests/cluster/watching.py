@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from cluster.grounds import Grounds, client_pod, placed
+from cluster.grounds import PATIENCE, Grounds, client_pod, placed
 from testcluster.machines.addresses import SITE
 
 SPACE: Final = "watched"
@@ -164,7 +164,7 @@ async def watching(grounds: Grounds) -> AsyncGenerator[Watch]:
             await grounds.admin.create(placed(pod, SPACE))
         yield watch
         await grounds.admin.delete("Namespace", SPACE)
-        await grounds.admin.until("Namespace", lambda found: SPACE not in found)
+        await grounds.admin.until("Namespace", lambda found: SPACE not in found, patience=PATIENCE)
 
 
 def stolen(seen: list[Seen]) -> Iterator[Seen]:

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-PATIENCE = 20.0  # seconds, for a slow machine; what is waited for takes some milliseconds
+PATIENCE = 60.0  # seconds, for a slow machine; what is waited for takes some milliseconds
 
 
 @dataclass(slots=True)

@@ -180,15 +180,18 @@ class Client:
         kind: str,
         holds: Callable[[Mapping[str, Manifest]], bool],
         namespace: str | None = None,
+        *,
+        patience: float = PATIENCE,
         **query: str,
     ) -> dict[str, Manifest]:
         """Watch until *holds* says yes to the objects by name, and return them.
 
-        *query* narrows them down: `labelSelector`, `fieldSelector`. Names of several namespaces
-        are not told apart. Raises: TimeoutError.
+        *patience* is in seconds: real nodes and many pods need more. *query* narrows them down:
+        `labelSelector`, `fieldSelector`. Names of several namespaces are not told apart.
+        Raises: TimeoutError.
         """
         found: dict[str, Manifest] = {}
-        async with _patience(found):
+        async with _patience(patience, found):
             while True:
                 async with contextlib.aclosing(self._states(kind, namespace, query, found)) as each:
                     async for _ in each:
@@ -227,12 +230,12 @@ class Client:
 
 
 @contextlib.asynccontextmanager
-async def _patience(found: Mapping[str, Manifest]) -> AsyncGenerator[None]:
+async def _patience(seconds: float, found: Mapping[str, Manifest]) -> AsyncGenerator[None]:
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(seconds):
             yield
     except TimeoutError as error:
-        raise TimeoutError(f"not in {PATIENCE:.0f} s; in the end there was {found}") from error
+        raise TimeoutError(f"not in {seconds:.0f} s; in the end there was {found}") from error
 
 
 def _status(text: str) -> Manifest:
