@@ -16,19 +16,21 @@ _VARIABLE = "ROLECALL_HANDED"
 _PR_SET_PDEATHSIG = 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Handed:
     """What a worker has from its parent."""
 
     sockets: Mapping[str, tuple[socket.socket, ...]]  # By the name of their door.
     deaths: int = 0  # Workers before this one that ended by themselves.
     last: int = 0  # How the last of them did: its exit code, or the signal's number, negative.
-    _proof: int = -1  # The descriptor by which it is told.
+    _proof: int = -1  # The descriptor by which it is told; none once it has been.
 
     def prove(self) -> None:
-        """Tell the parent that this worker has come as far as it should."""
+        """Tell the parent, once, that this worker has come as far as it should."""
         if self._proof >= 0:
             os.write(self._proof, b"\n")
+            os.close(self._proof)
+            self._proof = -1
 
 
 def take(environ: MutableMapping[str, str]) -> Handed | None:
@@ -39,7 +41,6 @@ def take(environ: MutableMapping[str, str]) -> Handed | None:
     words = dict(word.split("=", 1) for word in text.split())
     _end_with(int(words.pop("parent")))
     proof, deaths, last = (int(words.pop(name)) for name in ("proof", "deaths", "last"))
-    os.set_blocking(proof, False)
     sockets = {
         name: tuple(socket.socket(fileno=int(number)) for number in numbers.split(",") if number)
         for name, numbers in words.items()

@@ -77,10 +77,14 @@ class Parent:
             return None
 
     def _proved(self) -> bool:
-        try:
-            return bool(os.read(self._proofs, 64))
-        except BlockingIOError:
-            return False
+        """Whether the last worker has; what it wrote is no proof of the next one."""
+        proved = False
+        while True:
+            try:
+                os.read(self._proofs, 4096)
+            except BlockingIOError:
+                return proved
+            proved = True
 
 
 def _reaped(worker: int) -> int | None:

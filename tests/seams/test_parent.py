@@ -14,6 +14,7 @@ import pytest
 
 from fakes.running import Running, python
 from rolecall_agent import parent
+from rolecall_agent.handed import Handed
 
 # What each worker does first: say who it is and what it was handed.
 HELLO = """
@@ -162,6 +163,37 @@ async def test_a_worker_that_has_proved_itself_ends_the_pauses() -> None:
         await running.stop()
 
     assert took < parent.FIRST_PAUSE * 2**7  # What ten pauses would come to, less a few of them.
+
+
+async def test_a_proof_is_for_the_worker_that_gave_it() -> None:
+    """However often it did: those after it that come to nothing are parted by pauses."""
+    worker = """
+if words["deaths"] == "0":
+    for _ in range(1000):
+        prove()
+say("ended", words["deaths"])
+sys.exit(1)
+"""
+    async with family(worker) as running:
+        began = time.monotonic()
+        await running.wait_line("ended 5")
+        took = time.monotonic() - began
+        await running.stop()
+
+    assert took > 0.1 + 0.2 + 0.4
+
+
+def test_a_worker_proves_itself_once() -> None:
+    """At its first snapshot; a pipe that nobody reads meanwhile is full one day."""
+    proofs, proof = os.pipe()
+    os.set_blocking(proofs, False)
+    worker = Handed({}, _proof=proof)
+    for _ in range(3):
+        worker.prove()
+    with os.fdopen(proofs, "rb") as stream:
+        told = stream.read(2), stream.read(2)
+
+    assert told == (b"\n", b"")  # Its end, for the worker has closed its side.
 
 
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="needs unshare of util-linux")
