@@ -23,10 +23,12 @@ _LONGEST_ANSWER = 32 * 1024  # bytes, head and all; an identity document has som
 _TOKEN = re.compile(rb"[!-~]{1,1024}")
 # What a value can be: a line, or a document of lines. It is a pod that will read it.
 _VALUE = re.compile(rb"[\t\n\r -~]{1,16384}")
+# Of 4xx, what is no word on the item: a token that it does not know, too slow, too many at once.
+_NO_WORD = frozenset({401, 408, 429})
 
 
 class RefusedError(Exception):
-    """The service says no (4xx): it has no such item, or none for us."""
+    """The service says no: it has no such item, or none for us."""
 
 
 class UnavailableError(Exception):
@@ -119,7 +121,7 @@ def _checked(status: int, body: bytes) -> bytes:
     match status // 100:
         case 2 if status == 200:  # noqa: PLR2004 - a status as HTTP writes it
             return body
-        case 4:
+        case 4 if status not in _NO_WORD:
             raise RefusedError(f"it answers {status}")
         case _:  # A redirect is followed by nobody.
             raise UnavailableError(f"it answers {status}")

@@ -12,7 +12,7 @@ from rolecall_agent.items import Item, listings
 class Missed(enum.Enum):
     """Why there is no value."""
 
-    REFUSED = "refused"  # The real service has no such item for us: 404.
+    REFUSED = "refused"  # The real service has never had such an item for us: 404.
     UNAVAILABLE = "unavailable"  # It failed, or was silent: 503.
 
 
@@ -65,21 +65,22 @@ class Shelf:
         return item in self.offered and (kept is None or _is_over(kept, now))
 
     def put(self, item: Item, told: Told, now: datetime) -> None:
-        """Take in what the real service has *told*. A silence takes no value away."""
-        old = self._kept.get(item)
+        """Take in what the real service has *told*. A value stays: the machine is the same."""
         match told:
             case bytes():
                 self._keep(item, told, now, Result.OK, _FRESH)
             case Missed.REFUSED:
                 self._keep(item, told, now, Result.REFUSED, _REFUSED_FOR)
             case Missed.UNAVAILABLE:
-                value = old.told if old is not None and isinstance(old.told, bytes) else told
-                self._keep(item, value, now, Result.UNAVAILABLE, _UNAVAILABLE_FOR)
+                self._keep(item, told, now, Result.UNAVAILABLE, _UNAVAILABLE_FOR)
 
     def _keep(
         self, item: Item, told: Told, now: datetime, result: Result, how_long: timedelta
     ) -> None:
         self.results[result] += 1
+        old = self._kept.get(item)
+        if isinstance(told, Missed) and old is not None and isinstance(old.told, bytes):
+            told = old.told
         self._kept[item] = _Kept(told, now + how_long, now)
 
 

@@ -9,6 +9,8 @@ from rolecall_agent.shelf import Missed, Result, Shelf
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
+# How long what is no value is not asked for again.
+RESTS = [(Missed.REFUSED, 60 * SECOND), (Missed.UNAVAILABLE, SECOND)]
 LINES = {
     ROOT: b"1.0\nlatest",
     "": b"meta-data",
@@ -55,23 +57,22 @@ def test_an_item_that_is_not_offered_is_refused_and_never_asked_for() -> None:
     assert not shelf.is_due(Item.IDENTITY_DOCUMENT, NOW + timedelta(days=1))
 
 
-def test_a_value_is_served_on_while_it_is_asked_for_again() -> None:
-    """No answer waits for the network twice, and a silence takes nothing away."""
+@pytest.mark.parametrize(("missed", "rest"), RESTS)
+def test_a_value_is_served_on_while_it_is_asked_for_again(missed: Missed, rest: timedelta) -> None:
+    """No answer waits for the network twice, and neither a silence nor a no takes it away."""
     shelf = Shelf(COMMON_ITEMS)
     shelf.put(Item.REGION, b"eu-central-1", NOW)
     later = NOW + timedelta(minutes=5)
     due = shelf.is_due(Item.REGION, later - SECOND), shelf.is_due(Item.REGION, later)
-    shelf.put(Item.REGION, Missed.UNAVAILABLE, later)
+    shelf.put(Item.REGION, missed, later)
 
     assert due == (False, True)
     assert shelf.look(Item.REGION, later + timedelta(days=1)) == b"eu-central-1"
-    assert not shelf.is_due(Item.REGION, later)
-    assert shelf.is_due(Item.REGION, later + SECOND)
+    assert not shelf.is_due(Item.REGION, later + rest - timedelta(milliseconds=1))
+    assert shelf.is_due(Item.REGION, later + rest)
 
 
-@pytest.mark.parametrize(
-    ("missed", "rest"), [(Missed.REFUSED, 60 * SECOND), (Missed.UNAVAILABLE, SECOND)]
-)
+@pytest.mark.parametrize(("missed", "rest"), RESTS)
 def test_a_miss_holds_for_a_while(missed: Missed, rest: timedelta) -> None:
     """Nobody waits and nobody is asked meanwhile: pods that ask at once are no load there."""
     shelf = Shelf(COMMON_ITEMS)
@@ -82,15 +83,6 @@ def test_a_miss_holds_for_a_while(missed: Missed, rest: timedelta) -> None:
     assert not shelf.is_due(Item.REGION, last)
     assert shelf.look(Item.REGION, NOW + rest) is None
     assert shelf.is_due(Item.REGION, NOW + rest)
-
-
-def test_a_refusal_takes_the_value_away() -> None:
-    """What the real service does not tell any more is not told here."""
-    shelf = Shelf(COMMON_ITEMS)
-    shelf.put(Item.REGION, b"eu-central-1", NOW)
-    shelf.put(Item.REGION, Missed.REFUSED, NOW + SECOND)
-
-    assert shelf.look(Item.REGION, NOW + SECOND) is Missed.REFUSED
 
 
 def test_a_clock_that_is_set_back_delays_nothing() -> None:

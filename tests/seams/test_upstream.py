@@ -98,7 +98,25 @@ async def test_a_no_of_the_real_service_is_404_and_is_kept(rig: Rig, imds: FakeI
     assert imds.requests == [PUT, GET, GET]
 
 
-@pytest.mark.parametrize("status", [500, 503, 302, 204])
+async def test_a_no_takes_no_value_away(rig: Rig, imds: FakeImds) -> None:
+    """Pods are told what was so before; a minute later it is asked for again."""
+    results = rig.door.stores.shelf.results
+    seen = await statuses(rig, REGION)
+    imds.status[REGION] = 404
+    rig.clock.advance(timedelta(minutes=5))
+    seen += await statuses(rig, REGION)
+    await rig.until(lambda: results[Result.REFUSED] == 1)
+    seen += await statuses(rig, REGION)
+    imds.status.clear()
+    rig.clock.advance(timedelta(minutes=1))
+    seen += await statuses(rig, REGION)
+    await rig.until(lambda: results[Result.OK] == 2)
+
+    assert seen == [200, 200, 200, 200]
+    assert imds.requests == [PUT, GET, GET, GET]
+
+
+@pytest.mark.parametrize("status", [500, 503, 302, 204, 401, 408, 429])
 async def test_what_is_no_answer_is_503(rig: Rig, imds: FakeImds, status: int) -> None:
     """At once, with the wish to be asked again; a redirect is followed by nobody."""
     imds.status[REGION] = status
@@ -110,7 +128,7 @@ async def test_what_is_no_answer_is_503(rig: Rig, imds: FakeImds, status: int) -
 
     assert [first.status, second.status, third.status] == [503, 503, 200]
     assert first.headers["retry-after"] == "1"
-    assert imds.requests == [PUT, GET, GET]
+    assert imds.requests == [PUT, GET, *([PUT, GET] if status == 401 else []), GET]
     tally = rig.door.tally.requests
     assert tally[Route.ITEM, 503, Outcome.UNAVAILABLE] == 2
 
@@ -183,7 +201,7 @@ async def test_a_service_that_is_not_there_is_503(caplog: pytest.LogCaptureFixtu
 
 
 async def test_a_token_that_has_ended_early_is_got_anew(rig: Rig, imds: FakeImds) -> None:
-    """Once: a service that refuses the new one, too, has said no."""
+    """Once: a service that does not know the new one either has said nothing of the item."""
     await statuses(rig, REGION)
     imds.tokens = {"another"}
     seen = await statuses(rig, "/latest/meta-data/instance-id")
@@ -191,7 +209,7 @@ async def test_a_token_that_has_ended_early_is_got_anew(rig: Rig, imds: FakeImds
     imds.raw["/latest/meta-data/instance-type"] = b"HTTP/1.1 401 X\r\nContent-Length: 0\r\n\r\n"
     seen += await statuses(rig, "/latest/meta-data/instance-type")
 
-    assert seen == [200, 404]
+    assert seen == [200, 503]
     assert imds.requests[2:] == [
         "GET /latest/meta-data/instance-id",
         PUT,
