@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from fakes.vouching import Vouching, agent_pod, claims, signed
+from fakes.vouching import ISSUER, Vouching, agent_pod, claims, signed
 from rolecall_common.secret import Secret
 from rolecall_proto.values import NodeName, PodUid
 from rolecall_server.authority import (
@@ -22,7 +22,12 @@ from rolecall_server.authority import (
 from rolecall_server.kube.agents.authority import GOOD_FOR, PATIENCE, REFUSED_FOR
 from rolecall_server.kube.agents.keys import AT_MOST_EVERY, REFRESH, KeySet, SigningKeys
 from rolecall_server.kube.agents.outage import PAUSE
-from rolecall_server.kube.agents.review_line import AT_ONCE, LONGEST_UNPROVEN_LINE
+from rolecall_server.kube.agents.review_line import (
+    AT_ONCE,
+    LONGEST_UNPROVEN_LINE,
+    UNPROVEN_AT_ONCE,
+    UNPROVEN_PAUSE,
+)
 from rolecall_server.kube.api import RejectedError, UnavailableError
 
 AGENT = Agent(NodeName("node-1"), PodUid("agent-1"))
@@ -211,26 +216,43 @@ async def test_a_review_is_remembered_though_everybody_has_left(vouching: Vouchi
     assert len(vouching.api.reviews) == 1
 
 
-async def test_a_flood_of_unknown_keys_leaves_agents_their_places(vouching: Vouching) -> None:
-    """Tokens that no known key has signed wait apart, in a shorter line, behind all others."""
-    vouching.api.open.clear()
-    floods = [
-        asyncio.create_task(
-            vouching.authority.authenticate(vouching.token(jti=str(number), iss="x"))
-        )
-        for number in range(LONGEST_UNPROVEN_LINE + 10)
-    ]
-    await vouching.clock.asleep(1 + LONGEST_UNPROVEN_LINE)
-    refused = [flood for flood in floods if flood.done()]
-    agent = asyncio.create_task(vouching.authority.authenticate(vouching.token()))
-    await vouching.clock.asleep(2 + LONGEST_UNPROVEN_LINE)
-    vouching.api.open.set()
+def flood(vouching: Vouching, number: int) -> list[asyncio.Task[Agent]]:
+    """Return calls with so many tokens that look like an agent's and that no known key signed."""
+    said = [claims(vouching.clock.now(), jti=str(each)) for each in range(number)]
+    calls = (vouching.authority.authenticate(signed(each, "odd")) for each in said)
+    return [asyncio.create_task(call) for call in calls]
 
-    assert await agent == AGENT
-    assert len(refused) == 10
-    assert all(isinstance(flood.exception(), UndecidedError) for flood in refused)
-    assert len(vouching.api.reviews) <= 3 * AT_ONCE  # Far from all: it went before the others.
-    await asyncio.gather(*floods, return_exceptions=True)
+
+async def test_tokens_of_unknown_keys_cost_ten_reviews_a_second(vouching: Vouching) -> None:
+    """Anybody may make them: a few wait for their turn, and the rest are refused at once."""
+    began = vouching.clock.now()
+    calls = flood(vouching, LONGEST_UNPROVEN_LINE + 10)
+    await vouching.clock.asleep_until(began + UNPROVEN_PAUSE)
+    refused = [call.exception() for call in calls[LONGEST_UNPROVEN_LINE:] if call.done()]
+    while vouching.clock.now() < began + SECOND:
+        vouching.clock.advance(UNPROVEN_PAUSE)
+        await vouching.clock.asleep_until(vouching.clock.now() + UNPROVEN_PAUSE)
+
+    assert [type(error) for error in refused] == [UndecidedError] * 10
+    assert len(vouching.api.reviews) == UNPROVEN_AT_ONCE + 10
+    assert vouching.api.most_at_once == UNPROVEN_AT_ONCE
+    vouching.clock.advance(PATIENCE)
+    await asyncio.gather(*calls, return_exceptions=True)
+
+
+@pytest.mark.parametrize("issuer", [ISSUER, "https://the-former"])
+async def test_a_flood_of_unknown_keys_keeps_no_agent_out(vouching: Vouching, issuer: str) -> None:
+    """Whose tokens a known key has signed, for whichever issuer, wait for none of the others."""
+    calls = flood(vouching, 3 * LONGEST_UNPROVEN_LINE)
+    tokens = []
+    for number in range(2 * AT_ONCE):
+        vouching.run_pod(agent_pod(f"a{number}", f"n{number}"))
+        tokens.append(vouching.token(f"a{number}", f"n{number}", iss=issuer))
+    agents = await asyncio.gather(*map(vouching.authority.authenticate, tokens))
+
+    assert len({agent.node for agent in agents}) == 2 * AT_ONCE
+    vouching.clock.advance(PATIENCE)
+    await asyncio.gather(*calls, return_exceptions=True)
 
 
 async def test_while_the_api_server_is_away_the_clusters_keys_vouch(
@@ -321,7 +343,8 @@ async def test_an_api_server_that_says_nothing_is_away(vouching: Vouching) -> No
 async def test_a_strange_token_that_is_slow_is_no_outage(vouching: Vouching) -> None:
     """Only what the cluster has signed can show that reviews are not to be had."""
     vouching.api.open.clear()
-    strange = asyncio.create_task(vouching.authority.authenticate(vouching.token(iss="x")))
+    odd = signed(claims(vouching.clock.now()), "odd")
+    strange = asyncio.create_task(vouching.authority.authenticate(odd))
     await vouching.clock.asleep(2)
     vouching.clock.advance(PATIENCE)
     with pytest.raises(UndecidedError):
@@ -335,7 +358,7 @@ async def test_a_strange_token_that_is_slow_is_no_outage(vouching: Vouching) -> 
 async def test_a_new_key_is_found_when_it_is_first_seen(vouching: Vouching) -> None:
     """Not before the next minute, however many tokens name unknown ones."""
     vouching.api.keys.append("key-2")
-    for number in range(10):
+    for number in range(UNPROVEN_AT_ONCE):
         await error_of(vouching, signed(claims(vouching.clock.now(), jti=str(number)), "odd"))
     fetched = len(vouching.api.gets)
     vouching.clock.advance(AT_MOST_EVERY)

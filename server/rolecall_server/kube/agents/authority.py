@@ -76,7 +76,7 @@ class TokenReviewAuthority:
         self._find_pod = find_pod
         self._metrics = metrics
         self._keys = keys
-        self._line = ReviewLine(Reviews(api, rules).review, self._take_in)
+        self._line = ReviewLine(Reviews(api, rules).review, self._take_in, clock)
         self._outage = Outage()
         self._vouched: Remembered[bytes, Vouched] = Remembered(_MOST_VOUCHED)
         self._refused: Remembered[bytes, Refused] = Remembered(_MOST_REFUSED)
@@ -129,8 +129,8 @@ class TokenReviewAuthority:
         if self._outage.trouble is not None and not self._outage.may_ask(now):
             return self._outage.trouble
         # Without keys nobody can tell, and all are alike.
-        first = proof is Proof.GOOD or not self._keys.known
-        flight = self._line.join(key, token, claims, first=first)
+        proven = proof is not Proof.NONE or not self._keys.known
+        flight = self._line.join(key, token, claims, proven=proven)
         if flight is None:
             return _FULL
         await self._clock.wait_until(flight.done, now + PATIENCE)
@@ -167,7 +167,7 @@ class TokenReviewAuthority:
     def _suffer(self, flight: Flight, trouble: Unanswered) -> None:
         # A token that may be anybody's can be made to be slow, or to be refused as a request. What
         # comes of it says nothing about the others.
-        if flight.first:
+        if flight.proven:
             self._outage.begin(trouble, self._clock.now())
             self._line.disperse(trouble)
 

@@ -34,12 +34,16 @@ REFRESH = Backoff(timedelta(minutes=5), timedelta(minutes=5), jitter=0.1)
 RETRY = Backoff(timedelta(seconds=5), timedelta(minutes=5))
 # A token with an unknown key may be anybody's: however many there are, so often and no oftener.
 AT_MOST_EVERY = timedelta(minutes=1)
+# What is looked at after the signature was found to be right. The cluster may have several issuers,
+# of which we know one.
+_CLAIM_ERRORS = (jwt.InvalidIssuerError, jwt.InvalidAudienceError, jwt.MissingRequiredClaimError)
 
 
 class Proof(enum.Enum):
     """What a token's signature says."""
 
     GOOD = "the cluster has signed it, for us, and it is in force"
+    SIGNED = "the cluster has signed it; whether for us, and whether it is in force, a review says"
     FORGED = "it names a key of the cluster, which has not signed it"
     NONE = "nobody can tell"
 
@@ -155,9 +159,11 @@ class SigningKeys:
             )
         except jwt.InvalidSignatureError:
             return Proof.FORGED
+        except _CLAIM_ERRORS:
+            return Proof.SIGNED
         except (jwt.PyJWTError, RecursionError):
             return Proof.NONE
-        return Proof.GOOD if _in_force(claims, now) else Proof.NONE
+        return Proof.GOOD if _in_force(claims, now) else Proof.SIGNED
 
     async def run(self) -> NoReturn:
         """Keep the keys up to date until cancelled."""

@@ -5,21 +5,25 @@ review belongs to nobody who waits for it: whoever leaves takes nothing from the
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import NoReturn
 
+from rolecall_common.clock import Clock
 from rolecall_common.secret import NotPickled, Secret
 from rolecall_server.kube.agents.reviews import Unanswered, Verdict
 from rolecall_server.kube.agents.tokens import Claims
 
 # A review takes some milliseconds: 5,000 agents are through in a second or two.
 AT_ONCE = 32
-# As many agents as the largest clusters have nodes. Of tokens that no key of the cluster has
-# signed, or of which that cannot be told, fewer: a flood of those leaves the others their places.
+# As many agents as the largest clusters have nodes.
 LONGEST_LINE = 5_000
-LONGEST_UNPROVEN_LINE = 1_000
+# Of a token that no known key has signed, anybody may make as many as they like. A new key is read
+# within a minute, so that few agents wait here: ten reviews a second in all, on two lanes.
+UNPROVEN_AT_ONCE = 2
+UNPROVEN_PAUSE = timedelta(seconds=0.2)
+LONGEST_UNPROVEN_LINE = 50  # As many as have their turn while somebody waits for it.
 
 _STOPPING = Unanswered(away=False, reason="the server is stopping")
 
@@ -31,77 +35,72 @@ class Flight(NotPickled):
     key: bytes
     token: Secret
     claims: Claims
-    first: bool  # Goes before those that may be anybody's.
+    proven: bool  # Else it may be anybody's.
     done: asyncio.Event = field(default_factory=asyncio.Event)
     asked: bool = False
     verdict: Verdict | None = None
 
 
 class ReviewLine:
-    """Asks about every token that joins, those that are likely to be agents' first."""
+    """Asks about every token that joins; those that may be anybody's have a line of their own."""
 
     def __init__(
-        self, ask: Callable[[Secret], Awaitable[Verdict]], settled: Callable[[Flight], None]
+        self,
+        ask: Callable[[Secret], Awaitable[Verdict]],
+        settled: Callable[[Flight], None],
+        clock: Clock,
     ) -> None:
         """*settled* hears of each flight that was asked about, whoever still waits for it."""
         self._ask = ask
         self._settled = settled
+        self._clock = clock
         self._flights: dict[bytes, Flight] = {}
-        self._first: deque[Flight] = deque()
-        self._others: deque[Flight] = deque()
-        self._in_flight = 0
-        self._changed = asyncio.Event()
+        self._proven: asyncio.Queue[Flight] = asyncio.Queue(LONGEST_LINE)
+        self._unproven: asyncio.Queue[Flight] = asyncio.Queue(LONGEST_UNPROVEN_LINE)
 
-    def __len__(self) -> int:
-        return len(self._first) + len(self._others)
-
-    def join(self, key: bytes, token: Secret, claims: Claims, *, first: bool) -> Flight | None:
+    def join(self, key: bytes, token: Secret, claims: Claims, *, proven: bool) -> Flight | None:
         """Return the token's flight, which many may share; None where the line is too long."""
         if (flight := self._flights.get(key)) is not None:
             return flight
-        line, most = (self._first, LONGEST_LINE) if first else (self._others, LONGEST_UNPROVEN_LINE)
-        if len(line) >= most:
+        line = self._proven if proven else self._unproven
+        if line.full():
             return None
-        flight = self._flights[key] = Flight(key, token, claims, first)
-        line.append(flight)
-        self._changed.set()
+        flight = self._flights[key] = Flight(key, token, claims, proven)
+        line.put_nowait(flight)
         return flight
 
     def disperse(self, verdict: Unanswered) -> None:
         """Send everybody home who was not asked about yet, with *verdict*."""
-        waiting = [*self._first, *self._others]
-        self._first.clear()
-        self._others.clear()
-        for flight in waiting:
-            self._settle(flight, verdict)
+        for line in (self._proven, self._unproven):
+            while not line.empty():
+                self._settle(line.get_nowait(), verdict)
 
     async def run(self) -> NoReturn:
         """Ask until cancelled; who waits then is told that nobody knows."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                while True:
-                    self._changed.clear()
-                    for flight in self._next():
-                        tasks.create_task(self._fly(flight), name="review a token")
-                    await self._changed.wait()
+                for _ in range(AT_ONCE):
+                    tasks.create_task(self._review(self._proven), name="review tokens")
+                for _ in range(UNPROVEN_AT_ONCE):
+                    reviewing = self._review(self._unproven, UNPROVEN_PAUSE)
+                    tasks.create_task(reviewing, name="review tokens of unknown keys")
         finally:
             self.disperse(_STOPPING)
-        raise AssertionError("the loop above has no end")
+        raise AssertionError("the tasks above have no end")
 
-    def _next(self) -> Iterator[Flight]:
-        while self._in_flight < AT_ONCE and (line := self._first or self._others):
-            flight = line.popleft()
-            flight.asked = True
-            self._in_flight += 1
-            yield flight
+    async def _review(
+        self, line: asyncio.Queue[Flight], pause: timedelta = timedelta()
+    ) -> NoReturn:
+        while True:
+            await self._fly(await line.get())
+            await self._clock.sleep(pause)
 
     async def _fly(self, flight: Flight) -> None:
+        flight.asked = True
         verdict: Verdict = _STOPPING
         try:
             verdict = await self._ask(flight.token)
         finally:
-            self._in_flight -= 1
-            self._changed.set()
             self._settle(flight, verdict)
         self._settled(flight)
 
