@@ -8,6 +8,8 @@ from testcluster.cluster import Cluster
 
 # Among them what makes the guard look at labels as well.
 VALUES = {"server": {"settings": {"sessionTags": {"stage": "{label:stage}"}}}}
+# Tests share a cluster, in which a release may stand for all of them.
+BESIDE = {"agent": {"besideOtherReleases": True}}
 
 
 class Release:
@@ -22,7 +24,7 @@ class Release:
         return await self._cluster.helm(
             *(command, self.namespace, str(CHART), "--namespace", self.namespace),
             *("--values", "-", *flags),
-            given=json.dumps(values or VALUES),
+            given=json.dumps({**BESIDE, **(values or VALUES)}),
         )
 
     async def uninstall(self, *flags: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -60,13 +61,33 @@ class Helm:
     def render(
         self, values: Values | None = None, release: str = "rolecall", namespace: str = "rolecall"
     ) -> Rendering:
-        """Return what Helm makes of the chart without a cluster. Raises ChartRefusedError."""
+        """Return what Helm makes of the chart without a cluster. Raises ChartRefusedError.
+
+        Unlike an operator, a test only looks at it: what is generated may be new each time.
+        """
         said = self.run(
             *("template", release, str(CHART), "--namespace", namespace),
             *("--kube-version", KUBERNETES, "--values", "-"),
-            given=json.dumps(values or {}),
+            given=json.dumps({"generateWithoutCluster": True, **(values or {})}),
         )
         return Rendering(said, tuple(each for each in yaml.safe_load_all(said) if each))
+
+    def notes(self, values: Values | None = None) -> str:
+        """Return what Helm says after an installation with these values."""
+        with tempfile.TemporaryDirectory() as folder:
+            chart = Path(shutil.copytree(CHART, Path(folder) / "rolecall"))
+            text = chart / "templates" / "NOTES.txt"
+            # `helm template` does not show them; as an object's field it does.
+            field = 'kind: Notes\ntext: {{ include "notes" . | toJson }}\n'
+            defined = f'{{{{ define "notes" }}}}{text.read_text()}{{{{ end }}}}'
+            text.with_name("notes.yaml").write_text(defined + field)
+            said = self.run(
+                *("template", "rolecall", str(chart), "--kube-version", KUBERNETES),
+                *("--values", "-", "--show-only", "templates/notes.yaml"),
+                given=json.dumps({"generateWithoutCluster": True, **(values or {})}),
+            )
+        notes: str = yaml.safe_load(said)["text"]
+        return notes
 
     def run(self, *arguments: str, given: str = "") -> str:
         """Run Helm without anybody's own settings, and return what it printed."""

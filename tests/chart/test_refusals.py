@@ -1,10 +1,12 @@
 """What cannot be is refused before anything reaches a cluster, with a text that helps."""
 
+import json
 from typing import Any
 
 import pytest
 
-from chart.rendering import ChartRefusedError, Helm
+from chart.rendering import CHART, KUBERNETES, ChartRefusedError, Helm
+from chart.sets import SETS
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"sever": {}}, "additional properties 'sever' not allowed"),
@@ -84,3 +86,15 @@ def test_an_older_cluster_is_refused(helm: Helm) -> None:
     """The admission policies and the node in tokens came with Kubernetes 1.30."""
     with pytest.raises(ChartRefusedError, match=r"requires kubeVersion: >=1\.30\.0-0"):
         helm.run("template", "rolecall", "charts/rolecall", "--kube-version", "1.29.9")
+
+
+@pytest.mark.parametrize("values", [{}, SETS["cert-manager"]], ids=["all", "token-secret"])
+def test_nothing_secret_is_made_where_helm_asks_no_cluster(
+    helm: Helm, values: dict[str, Any]
+) -> None:
+    """Each rendering would have another one, and whoever applies them would change it each time."""
+    words = ("template", "rolecall", str(CHART), "--kube-version", KUBERNETES, "--values", "-")
+    with pytest.raises(ChartRefusedError, match="Helm asks no cluster here"):
+        helm.run(*words, given=json.dumps(values))
+
+    assert helm.run(*words, given=json.dumps(SETS["existing"]))

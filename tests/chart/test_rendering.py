@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import yaml
 from cryptography import x509
 
 from chart.rendering import CHART, Helm, Rendering, settled
@@ -127,6 +128,14 @@ def test_the_generated_certificate_is_one_that_servers_take_and_agents_trust(
     names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert "rolecall-server.infra.svc" in names.get_values_for_type(x509.DNSName)
     assert timedelta(days=364) < pair.not_after - pair.not_before < timedelta(days=366)
+
+
+def test_whoever_upgrades_once_in_ten_months_has_a_certificate() -> None:
+    """Any upgrade after the first month makes a new one, which servers read without a restart."""
+    generated = yaml.safe_load((CHART / "values.yaml").read_text())["tls"]["generated"]
+
+    assert generated["days"] - generated["renewBeforeDays"] <= 35
+    assert generated["renewBeforeDays"] >= 10 * 30
 
 
 def test_the_generated_token_secret_is_one_that_servers_take(

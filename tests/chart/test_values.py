@@ -59,7 +59,10 @@ def test_the_chart_can_be_a_part_of_another(helm: Helm, tmp_path: Path) -> None:
     parent = {"apiVersion": "v2", "name": "platform", "version": "1.0.0"}
     part = {"name": "rolecall", "version": VERSION, "condition": "rolecall.enabled"}
     (tmp_path / "Chart.yaml").write_text(json.dumps(parent | {"dependencies": [part]}))
-    values = {"global": {"region": "eu-west-1"}, "rolecall": {"enabled": True}}
+    values = {
+        "global": {"region": "eu-west-1"},
+        "rolecall": {"enabled": True, "generateWithoutCluster": True},
+    }
     said = helm.run(
         *("template", "platform", str(tmp_path), "--kube-version", "1.30.0", "--values", "-"),
         given=json.dumps(values),

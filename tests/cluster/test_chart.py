@@ -6,7 +6,7 @@ from chart.release import Release
 from chart.rendering import Helm
 from chart.sets import SETS
 from testcluster.client import Client, RefusedError
-from testcluster.cluster import Cluster
+from testcluster.cluster import Cluster, CommandError
 
 pytestmark = pytest.mark.every_kubernetes
 
@@ -88,6 +88,46 @@ async def test_an_authority_near_its_end_is_trusted_beside_its_successor(
     after = await admin.get("ConfigMap", name, release.namespace)
     assert after["data"]["ca.crt"].count("BEGIN CERTIFICATE") == 2
     assert before["data"]["ca.crt"].strip() in after["data"]["ca.crt"]
+
+
+async def test_another_release_is_refused(
+    release: Release, cluster: Cluster, admin: Client
+) -> None:
+    """Two would take each node from one another; whoever keeps their nodes apart may say so."""
+    other = Release(cluster, f"{release.namespace}-b")
+    await admin.create_namespace(other.namespace)
+    apart = {"agent": {"besideOtherReleases": False}}
+    with pytest.raises(CommandError, match=r"has its agents in this cluster already"):
+        await other.helm("install", values=apart)
+
+    await other.helm("install")  # With the value by which tests share a cluster.
+    await other.uninstall()
+    await admin.delete("Namespace", other.namespace)
+
+
+async def test_wardens_that_run_are_not_just_left_out(release: Release, admin: Client) -> None:
+    """Their rules would cut every pod off: they go first, by the way back, and only then it may."""
+    without = {"warden": {"enabled": False}}
+    with pytest.raises(CommandError, match=r"Upgrade with warden\.uninstall: true first"):
+        await release.helm("upgrade", values=without)
+
+    said = await release.helm("upgrade", *WAIT, values={"warden": {"uninstall": True}})
+    (daemon_set,) = await admin.find("DaemonSet", release.namespace)
+    assert "Rolecall's agents are gone" in said
+    assert daemon_set["metadata"]["name"] == f"{release.name}-uninstall"
+    assert daemon_set["status"]["numberReady"] == len(await admin.find("Node"))
+
+    await release.helm("upgrade", values=without)
+    (daemon_set,) = await admin.find("DaemonSet", release.namespace)
+    assert daemon_set["metadata"]["name"] == f"{release.name}-agent"
+
+
+async def test_whoever_says_so_leaves_the_rules_behind(release: Release, admin: Client) -> None:
+    """For who has taken them away in another way."""
+    await release.helm("upgrade", values={"warden": {"enabled": False, "abandonRules": True}})
+    agents = await admin.get("DaemonSet", f"{release.name}-agent", release.namespace)
+
+    assert len(agents["spec"]["template"]["spec"]["containers"]) == 1
 
 
 @pytest.mark.parametrize("values", sorted(SETS.keys() - {"cert-manager"}))

@@ -14,6 +14,7 @@
 
 {{- define "rolecall.server" -}}{{ include "rolecall.fullname" . }}-server{{- end -}}
 {{- define "rolecall.agent" -}}{{ include "rolecall.fullname" . }}-agent{{- end -}}
+{{- define "rolecall.uninstall" -}}{{ include "rolecall.fullname" . }}-uninstall{{- end -}}
 {{- define "rolecall.nodeGuard" -}}{{ include "rolecall.fullname" . }}-node-guard{{- end -}}
 
 {{- define "rolecall.serverAccount" -}}
@@ -103,4 +104,20 @@ runAsNonRoot: true
 runAsUser: 65532
 seccompProfile:
   type: RuntimeDefault
+{{- end -}}
+
+{{/* The nodes that have an agent: what takes its rules away must reach all of them. */}}
+{{- define "rolecall.agentPlacement" -}}
+{{- with .Values.agent.nodeSelector -}}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{ end -}}
+{{- with .Values.agent.tolerations -}}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{ end -}}
+{{- with .Values.agent.affinity -}}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{ end -}}
 {{- end -}}

@@ -53,6 +53,17 @@
 {{- define "rolecall.wardenArguments" -}}
 - warden
 - --door-file=/run/rolecall-agent/door
+{{- include "rolecall.wardenSettings" . }}
+{{- end -}}
+
+{{/* With the same settings, since the addresses and rules that it takes away are those of a warden that had them. */}}
+{{- define "rolecall.uninstallArguments" -}}
+- warden
+- --uninstall
+{{- include "rolecall.wardenSettings" . }}
+{{- end -}}
+
+{{- define "rolecall.wardenSettings" -}}
 {{- $addresses := list }}
 {{- range .Values.agent.containerDoor.listen }}
 {{- $host := regexReplaceAll "^\\[?([^\\]]*?)\\]?:[0-9]+$" . "${1}" }}
