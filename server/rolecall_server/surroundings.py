@@ -127,7 +127,13 @@ class Cluster:
             taken = LoopbackAuthority(self._settings.listening.listen.host)
             return Attached(taken, look, lambda: self._run(keys.run()))
         review = TokenReviewAuthority(
-            self._api, self._clock, self._rules, broker.pod, self._metrics, keys=keys
+            self._api,
+            self._clock,
+            self._rules,
+            broker.pod,
+            self._metrics,
+            keys=keys,
+            dice=self._dice,
         )
         return Attached(review, look, lambda: self._run(review.run()))
 

@@ -189,6 +189,7 @@ class Vouching:
             lambda uid: self.find_pod(uid),  # noqa: PLW0108 - it may be set later
             self.metrics,
             keys=keys,
+            dice=dice,
         )
 
     def run_pod(self, pod: Pod) -> None:

@@ -8,6 +8,7 @@ most; whether the pod is there is looked up each time.
 import asyncio
 import hashlib
 import logging
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -30,6 +31,7 @@ from rolecall_server.pods import Pod
 log = logging.getLogger(__name__)
 
 GOOD_FOR = timedelta(minutes=5)
+JITTER = 0.2  # Less by so much at most: agents that came together part.
 # A token that was refused is refused again for so long without a question.
 REFUSED_FOR = timedelta(seconds=5)
 # An agent gives a server ten seconds for its first message, and it gets half of them to say who.
@@ -70,11 +72,13 @@ class TokenReviewAuthority:
         metrics: Metrics,
         *,
         keys: SigningKeys,
+        dice: random.Random,
     ) -> None:
         self._clock = clock
         self._rules = rules
         self._find_pod = find_pod
         self._metrics = metrics
+        self._dice = dice
         self._keys = keys
         self._line = ReviewLine(Reviews(api, rules).review, self._take_in, clock)
         self._outage = Outage()
@@ -112,7 +116,7 @@ class TokenReviewAuthority:
         now = self._clock.now()
         match verdict:
             case Holder():
-                return _vouched(verdict, claims, now)
+                return self._until(verdict, claims, now)
             case Refused(error, reason):
                 raise error(reason)
             case Unanswered(away=True) if proof is Proof.GOOD:
@@ -146,7 +150,7 @@ class TokenReviewAuthority:
         now, verdict = self._clock.now(), flight.verdict
         match verdict:
             case Holder():
-                vouched = _vouched(verdict, flight.claims, now)
+                vouched = self._until(verdict, flight.claims, now)
                 self._vouched.keep(flight.key, vouched, vouched.until)
                 self._metrics.token_reviews.add("accepted")
             case Refused():
@@ -163,6 +167,10 @@ class TokenReviewAuthority:
             case _:
                 assert_never(verdict)
         self._outage.end()
+
+    def _until(self, holder: Holder, claims: Claims, now: datetime) -> Vouched:
+        good_for = GOOD_FOR * (1 - JITTER * self._dice.random())
+        return Vouched(holder, now, min(now + good_for, claims.expires_at))
 
     def _suffer(self, flight: Flight, trouble: Unanswered) -> None:
         # A token that may be anybody's can be made to be slow, or to be refused as a request. What
@@ -190,7 +198,3 @@ class TokenReviewAuthority:
         fields = {"reason": reason, "namespace": pod.namespace, "pod": pod.name, "node": pod.node}
         log.warning("an agent's token and the watch disagree", extra=fields)
         return ForbiddenError(reason)
-
-
-def _vouched(holder: Holder, claims: Claims, now: datetime) -> Vouched:
-    return Vouched(holder, now, min(now + GOOD_FOR, claims.expires_at))

@@ -1,0 +1,60 @@
+"""Whoever was let in is judged again: some at a time, and whatever the clock does."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from datetime import timedelta
+
+from fakes.clock import FakeClock
+from rolecall_common.secret import Secret
+from rolecall_proto.values import NodeName
+from rolecall_server.authority import Agent
+from rolecall_server.judging import LOOK, judge_again
+from rolecall_server.streams import Streams
+
+
+class Judges:
+    """Lets everybody in until further notice, and counts whom, turn by turn of the loop."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+        self.by_turn = [0]
+
+    async def authenticate(self, token: Secret) -> Agent:
+        self.by_turn[-1] += 1
+        return Agent(NodeName(token.reveal()), again_at=self.clock.now() + timedelta(hours=1))
+
+    async def count_turns(self) -> None:
+        while True:
+            await asyncio.sleep(0)
+            self.by_turn.append(0)
+
+
+@contextlib.asynccontextmanager
+async def judging(clock: FakeClock, streams: int) -> AsyncGenerator[Judges]:
+    """Judge so many open streams, all of which are due at once."""
+    judges, opened = Judges(clock), Streams()
+    with contextlib.ExitStack() as stack:
+        for number in range(streams):
+            agent = Agent(NodeName(f"node-{number}"), again_at=clock.now())
+            stack.enter_context(opened.opened(agent, Secret(agent.node)))
+        tasks = [
+            asyncio.create_task(judge_again(opened, judges, clock)),
+            asyncio.create_task(judges.count_turns()),
+        ]
+        yield judges
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+async def test_a_fleet_is_judged_some_at_a_time() -> None:
+    """Nobody waits for five thousand signatures, each of which is a tenth of a millisecond."""
+    clock = FakeClock()
+    async with judging(clock, 120) as judges:
+        await clock.asleep()
+        clock.advance(LOOK)
+        await clock.asleep_until(clock.now() + LOOK)
+
+    assert sum(judges.by_turn) == 120
+    assert max(judges.by_turn) == 25
