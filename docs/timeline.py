@@ -27,6 +27,8 @@ _OUTCOMES = {
     "other": ("#5b2a86", "any other answer"),
 }
 _SLOW = 0.1
+# The patience of the least patient SDK.
+_LATE = 1.0
 _TICKS = 12
 
 
@@ -84,7 +86,7 @@ def _runs(seen: list[list[Any]], seconds: float) -> Iterator[tuple[float, float,
 
 def _outcome(what: str, took: float) -> str:
     if what == "given":
-        return "given" if took <= _SLOW else "slow"
+        return "timeout" if took > _LATE else "slow" if took > _SLOW else "given"
     if what in ("refused", "broken"):
         return "refused"
     return what if what in _OUTCOMES else "other"

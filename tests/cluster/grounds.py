@@ -56,7 +56,7 @@ class Grounds:
         try:
             await self.cluster.helm(
                 *("upgrade", "--install", RELEASE, str(CHART), "--namespace", SPACE),
-                *("--create-namespace", "--wait", "--timeout", "150s", "--values", "-", *flags),
+                *("--create-namespace", "--wait", "--timeout", "300s", "--values", "-", *flags),
                 given=json.dumps(_merged(VALUES, values)),
             )
         except CommandError as error:

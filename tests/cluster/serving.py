@@ -12,15 +12,16 @@ import contextlib
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from chart.rendering import CHART
-from fakes.running import Running
+from fakes.running import PATIENCE, Running
 from fakes.system import AUDIT, BASE, LIST, REGION, System, ask
-from testcluster.client import Client, Manifest
+from testcluster.client import Client, Manifest, RefusedError
 from testcluster.cluster import Cluster
 from testcluster.commands import ISSUER
 from testcluster.nodes import node
@@ -31,7 +32,7 @@ AUDIENCE = "rolecall"
 ROLE = "iam.amazonaws.com/role"
 # Everything is permitted, so that a test about something else need not speak of it.
 PERMITS = {"iam.amazonaws.com/allowed-roles": '["**", "arn:**"]'}
-_SERVER, _AGENT = "rolecall-server", "rolecall-agent"
+_SERVER = "rolecall-server"
 
 
 def loopback_node(number: int) -> Manifest:
@@ -46,9 +47,25 @@ async def install(cluster: Cluster, **values: Any) -> None:  # noqa: ANN401 - th
     """Install the chart, and wait until its pods are there."""
     await cluster.helm(
         *("upgrade", "--install", RELEASE, str(CHART), "--namespace", SPACE, "--create-namespace"),
-        *("--wait", "--timeout", "50s", "--values", "-"),
+        *("--wait", "--timeout", "150s", "--values", "-"),
         given=json.dumps(values),
     )
+
+
+async def pod_token(cluster: Cluster, node: str, pod: Manifest, audience: str, seconds: int) -> str:
+    """Return a token of *pod*, as its node's kubelet asks for it: again, while it is too early.
+
+    What lets a kubelet have it hears of a new pod by watches of its own.
+    """
+    account, namespace = pod["spec"]["serviceAccountName"], pod["metadata"]["namespace"]
+    async with cluster.node(node) as kubelet, asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                return await kubelet.token(account, namespace, audience, pod=pod, seconds=seconds)
+            except RefusedError as refused:
+                if refused.status not in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
+                    raise
+            await asyncio.sleep(0.05)
 
 
 @dataclass(slots=True)
@@ -121,15 +138,14 @@ class Serving(System):
     async def agent_token(self, node: str, audience: str = AUDIENCE, seconds: int = 3600) -> str:
         """Return a token of the agent's pod of *node*, asked for by the node's own kubelet."""
         pod = await self.agent_pod(node)
-        async with self.cluster.node(node) as kubelet:
-            return await kubelet.token(_AGENT, SPACE, audience, pod=pod, seconds=seconds)
+        return await pod_token(self.cluster, node, pod, audience, seconds)
 
     async def write_agent_token(self, node: str) -> None:
         (self.root / f"{node}-token").write_text(await self.agent_token(node))
 
     async def until_said(self, name: str, *parts: str) -> None:
         """Return once the process that goes by *name* was started and has said *parts*."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while not any(each.name == name and each.is_alive for each in self.everything):  # noqa: ASYNC110 - it is being started
                 await asyncio.sleep(0.02)
         await self.running(name).wait_line(*parts)
@@ -161,7 +177,7 @@ class Serving(System):
 
     async def _until(self, node: str, source: str, good: Callable[[int, str], bool]) -> None:
         """Ask for the list until the answer is *good*: asking again is all that a pod has."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 if good(*await self.ask(node, LIST, source)):
                     return

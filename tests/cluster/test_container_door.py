@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster.serving import AUDIENCE, Serving
+from cluster.serving import AUDIENCE, Serving, pod_token
 from cluster.test_deployments import NODE, OTHER, bare_pod
 from fakes.example import container_pod, environment_of, token_of
 from fakes.system import BASE, REGION, ask
@@ -45,11 +45,9 @@ async def placed(at: Serving, namespace: str, name: str) -> Manifest:
 
 async def token(at: Serving, pod: Manifest) -> str:
     """Return the token that is projected into *pod*, as its node's kubelet asks for it."""
-    account, namespace = pod["spec"]["serviceAccountName"], pod["metadata"]["namespace"]
     projected = token_of(pod)
     audience, seconds = projected["audience"], projected["expirationSeconds"]
-    async with at.cluster.node(NODE) as kubelet:
-        return await kubelet.token(account, namespace, audience, pod=pod, seconds=seconds)
+    return await pod_token(at.cluster, NODE, pod, audience, seconds)
 
 
 async def answered(at: Serving, shown: str, node: str = NODE) -> tuple[int, dict[str, Any]]:

