@@ -25,14 +25,18 @@ _LARGEST = 12  # digits
 class Aim:
     """What this warden's rules are at the moment."""
 
-    def __init__(self, settings: Settings, unix_time: Callable[[], float]) -> None:
+    def __init__(
+        self, settings: Settings, unix_time: Callable[[], float], holder: str = ""
+    ) -> None:
+        """*holder* is the name by which this warden is seen to live."""
         self._settings = settings
         self._unix_time = unix_time
+        self._holder = holder
         self._file = settings.redirecting.door_file
         self._port: int | None = None
         guards = replace(settings, keeping=replace(settings.keeping, generation=0))
         self.ruleset: Ruleset = (
-            rules.render(settings)
+            rules.render(settings, holder=holder)
             if self._file is None
             # No warden's that has rules with a redirect, and behind all of those.
             else rules.render(guards, redirect=False)
@@ -54,7 +58,8 @@ class Aim:
         settings = self._settings
         keeping = replace(settings.keeping, generation=self._generation(listing))
         door = replace(settings.redirecting, door_port=port)
-        self.ruleset = rules.render(replace(settings, keeping=keeping, redirecting=door))
+        settings = replace(settings, keeping=keeping, redirecting=door)
+        self.ruleset = rules.render(settings, holder=self._holder)
         self._port = port
         log.info("pods are to be led", extra={"port": port, "rules": str(self.ruleset.mark)})
         return True

@@ -1,19 +1,19 @@
 """The warden, put together, and the two other things that its command can do."""
 
 import asyncio
+import contextlib
 import logging
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import timedelta
 
-from rolecall_common.clock import SystemClock
 from rolecall_common.lifecycle import StartError, refusing
 from rolecall_common.pulse import PulseTakenError, beating
 from rolecall_common.version import VERSION
 from rolecall_warden import routing, rules
 from rolecall_warden.changes import Changes
 from rolecall_warden.file_changes import watching
+from rolecall_warden.keeper import held_name
 from rolecall_warden.kernel import Kernel, has_ipv6
 from rolecall_warden.routing import Family
 from rolecall_warden.settings import ForeignRules, Settings
@@ -36,13 +36,13 @@ async def run(settings: Settings, *, once: bool = False) -> None:
     with refusing("", RefusedError):
         await kernel.require_nftables()
         await _see_foreign(settings, kernel)
-    warden = Warden(settings, kernel, ipv6=has_ipv6())
     # The file is the agent's; a run that does not stay has nothing to tell it.
     if once:
         with refusing("", RefusedError):
-            await warden.look()
+            await Warden(settings, kernel, ipv6=has_ipv6()).look()
         return
     with ExitStack() as stack:
+        warden = Warden(settings, kernel, ipv6=has_ipv6(), holder=stack.enter_context(held_name()))
         with refusing("", OSError):
             changes = stack.enter_context(Changes.opened())
         if settings.redirecting.door_file is not None:
@@ -56,21 +56,21 @@ async def run(settings: Settings, *, once: bool = False) -> None:
         log.info("the rules are looked after", extra=fields)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(changes.follow(), name="follow the kernel's changes")
-            kept = warden.keep(changes.changed, SystemClock(), pulse, time.monotonic)
-            tasks.create_task(kept, name="keep the rules")
+            tasks.create_task(warden.keep(changes.changed, pulse), name="keep the rules")
 
 
 async def remove(settings: Settings, say: Callable[[str], None]) -> None:
     """Remove what a warden has made. Raises StartError where that fails, or where it comes back."""
-    kernel, clock = Kernel(SystemTools()), SystemClock()
+    kernel = Kernel(SystemTools())
     with refusing("", RefusedError, OSError), Changes.opened() as changes:
         await uninstall(settings, kernel, say, ipv6=has_ipv6())
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(changes.follow(), name="follow the kernel's changes")
-            end = clock.now() + _RETURNS_WITHIN
-            while await kernel.table() is None and clock.now() < end:
-                changes.changed.clear()
-                await clock.wait_until(changes.changed, end)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_RETURNS_WITHIN.total_seconds()):
+                    while await kernel.table() is None:
+                        await changes.changed.wait()
+                        changes.changed.clear()
             following.cancel()
         if await kernel.table() is not None:
             raise StartError("a warden still runs on this node, and has put the rules back")

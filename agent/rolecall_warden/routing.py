@@ -59,8 +59,20 @@ def wanted_rules(settings: Settings, family: Family) -> tuple[Rule, ...]:
 
     The last one is the guard, so that the host is never without its own way.
     """
+    return _rules_from(settings.keeping.routing_priority, family)
+
+
+def others_rules(settings: Settings, family: Family, found: Iterable[Found]) -> tuple[Rule, ...]:
+    """Return the same where another warden has them: at the priorities at which its guard is."""
+    for each in found:
+        rules = _rules_from(each.rule.priority - 1, family)
+        if each.ours and each.rule == rules[-1]:
+            return rules
+    return wanted_rules(settings, family)
+
+
+def _rules_from(first: int, family: Family) -> tuple[Rule, ...]:
     metadata = str(METADATA_IPV4 if family is Family.IPV4 else METADATA_IPV6)
-    first = settings.keeping.routing_priority
     return (
         Rule(first + 2, "nop"),
         Rule(first, f"goto {first + 2}", metadata, host_only=True),
@@ -74,13 +86,18 @@ def changes(wanted: Iterable[Rule], found: Iterable[Found]) -> Iterator[str]:
     What bears our mark and is not wanted goes last; what others have made stays.
     """
     wanted, found = tuple(wanted), tuple(found)
+    yield from additions(wanted, found)
+    for each in found:
+        if each.ours and each.rule not in wanted:
+            yield from removal([each])
+
+
+def additions(wanted: Iterable[Rule], found: Iterable[Found]) -> Iterator[str]:
+    """Yield the lines that make what is wanted and not found."""
     there = [each.rule for each in found]
     for rule in wanted:
         if rule not in there:
             yield f"rule add {rule.words}"
-    for each in found:
-        if each.ours and each.rule not in wanted:
-            yield from removal([each])
 
 
 def removal(found: Iterable[Found]) -> Iterator[str]:

@@ -14,16 +14,18 @@ from rolecall_warden.settings import METADATA_IPV4, METADATA_IPV6, METADATA_PORT
 
 FAMILY, TABLE = "inet", "rolecall"
 _MARK = re.compile(r'"rolecall generation=([0-9]{1,12}) digest=([0-9a-f]{16})"')
+_HOLDER = re.compile(r'"holder ([0-9a-f]{16})"')
 # As many as pods have addresses on any node, and some to spare. A full set caps nobody else.
 _SOURCES = 65_535
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Which installation a table is of, and of which contents. It stands in a comment there."""
+    """Whose a table is, and of which contents. It stands there in comments."""
 
     generation: int
     digest: str
+    holder: str = ""  # The name by which its warden is seen to live, as in `keeper`.
 
     def __str__(self) -> str:
         return f"rolecall generation={self.generation} digest={self.digest}"
@@ -53,32 +55,30 @@ class _Family:
         return f"[{self.door}]" if ":" in self.door else self.door
 
 
-def render(settings: Settings, *, redirect: bool = True) -> Ruleset:
+def render(settings: Settings, *, redirect: bool = True, holder: str = "") -> Ruleset:
     """Return the whole ruleset; the guards alone without *redirect*."""
     chains = "\n".join(_chains(settings, redirect=redirect))
     digest = hashlib.sha256(chains.encode()).hexdigest()[:16]
-    mark = Mark(settings.keeping.generation, digest)
-    text = (
-        # Declared first, so that deleting it fails nowhere; then made anew. One transaction.
-        f"table {FAMILY} {TABLE}\n"
-        f"delete table {FAMILY} {TABLE}\n"
-        f"table {FAMILY} {TABLE} {{\n"
-        f'\tchain about {{\n\t\treturn comment "{mark}"\n\t}}\n\n'
-        f"{chains}"
-        "}\n"
-    )
-    return Ruleset(mark, text)
+    mark = Mark(settings.keeping.generation, digest, holder)
+    about = "\n".join(_about(mark))
+    return Ruleset(mark, f"{removal()}table {FAMILY} {TABLE} {{\n{about}\n{chains}}}\n")
+
+
+def again(mark: Mark, listing: str) -> Ruleset:
+    """Return what puts a table there as it was listed."""
+    return Ruleset(mark, removal() + listing)
 
 
 def removal() -> str:
     """Return what removes the table, whether it is there or not."""
+    # Declared first, so that deleting it fails nowhere.
     return f"table {FAMILY} {TABLE}\ndelete table {FAMILY} {TABLE}\n"
 
 
 def mark_of(text: str) -> Mark | None:
     """Return the mark in a table's listing; None where there is none that can be read."""
-    found = _MARK.search(text)
-    return Mark(int(found[1]), found[2]) if found else None
+    found, holder = _MARK.search(text), _HOLDER.search(text)
+    return Mark(int(found[1]), found[2], holder[1] if holder else "") if found else None
 
 
 def shape(text: str) -> dict[str, int]:
@@ -97,6 +97,13 @@ def shape(text: str) -> dict[str, int]:
         elif chain and line:
             counts[chain] += 1
     return counts
+
+
+def _about(mark: Mark) -> Iterator[str]:
+    facts = [str(mark)]
+    if mark.holder:
+        facts.append(f"holder {mark.holder}")
+    yield _chain("about", *(f'return comment "{fact}"' for fact in facts))
 
 
 def _chains(settings: Settings, *, redirect: bool) -> Iterator[str]:

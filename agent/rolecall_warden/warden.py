@@ -6,20 +6,21 @@ everything as it is.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from enum import StrEnum
 from typing import NoReturn
 
-from rolecall_common.clock import Clock
 from rolecall_common.pulse import Beat, Condition, Pulse
 from rolecall_warden import routing, rules
 from rolecall_warden.aim import WAITING, Aim
+from rolecall_warden.finding import Finding, judge
+from rolecall_warden.keeper import Absence
 from rolecall_warden.kernel import Address, Kernel
 from rolecall_warden.routing import Family
-from rolecall_warden.rules import Mark
+from rolecall_warden.rules import Mark, Ruleset
 from rolecall_warden.settings import Settings
 from rolecall_warden.tools import RefusedError
 
@@ -27,33 +28,8 @@ log = logging.getLogger(__name__)
 
 # Between two looks at the least, whatever the kernel tells: a storm of changes costs little.
 _PAUSE = timedelta(milliseconds=500)
-
-
-class Finding(StrEnum):
-    """What a table's listing means to this warden."""
-
-    IN_PLACE = "in_place"
-    MISSING = "missing"  # Not there, or not as it was put there.
-    NEWER = "newer"  # Another warden's, which has the right of way.
-
-
-def judge(listing: str | None, mine: Mark, expected: str | None) -> Finding:
-    """Compare the table with what this warden has put there, which is None before it has.
-
-    A table of a higher generation is left alone. So is another one of the same generation, once
-    this warden has begun: whoever came later was told something later.
-    """
-    if listing is None:
-        return Finding.MISSING
-    if expected is not None and listing == expected:
-        return Finding.IN_PLACE
-    there = rules.mark_of(listing)
-    if there is None:
-        return Finding.MISSING
-    if there.generation > mine.generation:
-        return Finding.NEWER
-    later = there.generation == mine.generation and there.digest != mine.digest
-    return Finding.NEWER if expected is not None and later else Finding.MISSING
+# So many without a sign of another warden, and it is gone; one that is started anew is back.
+_PERIODS = 2
 
 
 class Warden:
@@ -65,8 +41,10 @@ class Warden:
         kernel: Kernel,
         *,
         ipv6: bool,
-        unix_time: Callable[[], float] = time.time,
+        holder: str = "",
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """*holder* is the name by which this warden is seen to live; "" for one that ends."""
         self._settings = settings
         self._kernel = kernel
         self._families = (Family.IPV4, Family.IPV6) if ipv6 else (Family.IPV4,)
@@ -74,8 +52,11 @@ class Warden:
         doors: set[Address] = {door.door_ipv4}
         self._doors = frozenset(doors | {door.door_ipv6} if ipv6 else doors)
         self._more = frozenset(each for each in door.more_addresses if ipv6 or each.version == 4)  # noqa: PLR2004 - IPv4
-        self._aim = Aim(settings, unix_time)
+        self._aim = Aim(settings, time.time, holder)
+        self._monotonic = monotonic
+        self._absence = Absence(_PERIODS * settings.keeping.check_period, monotonic)
         self._expected: str | None = None
+        self._first_seen: str | None = None
         self._newer = ""
         self._begun = False
         self.repairs = 0
@@ -87,36 +68,57 @@ class Warden:
         """
         listing = await self._kernel.table()
         self._turn(listing)
-        if self._aim.leaves_alone(listing):
-            return Condition.WAITING
-        finding = judge(listing, self._aim.ruleset.mark, self._expected)
-        if finding is Finding.NEWER:
-            self._see_newer(rules.mark_of(listing or ""))
-            return Condition.SUPERSEDED
-        self._newer = ""
-        changed = await self._keep(finding)
+        condition, lacking = self._decide(listing)
+        changed = await self._keep(condition, lacking)
         if changed and self._begun:
             self.repairs += 1
             log.warning("repaired", extra={"what": changed, "repairs": self.repairs})
         self._begun = True
-        return Condition.WAITING if self._aim.waits else Condition.IN_PLACE
+        return condition
 
-    async def keep(
-        self, changed: asyncio.Event, clock: Clock, pulse: Pulse, monotonic: Callable[[], float]
-    ) -> NoReturn:
-        """Look again and again, and tell the agent after each look."""
+    def _decide(self, listing: str | None) -> tuple[Condition, Ruleset | None]:
+        """Return whose turn it is, and the packet rules that are to be put there, if any."""
+        there = rules.mark_of(listing or "")
+        gone = self._absence.lasts(there.holder if there else "")
+        if there is not None and self._aim.leaves_alone(listing):
+            return Condition.WAITING, self._as_first_seen(listing, there, gone=gone)
+        finding = judge(listing, self._aim.ruleset.mark, self._expected, gone=gone)
+        if finding is Finding.NEWER:
+            self._see_newer(there)
+            return Condition.SUPERSEDED, None
+        if gone:
+            log.warning("the warden that had the rules is gone", extra={"found": str(there)})
+        self._newer = ""
+        lacking = self._aim.ruleset if finding is Finding.MISSING else None
+        return Condition.WAITING if self._aim.waits else Condition.IN_PLACE, lacking
+
+    def _as_first_seen(self, listing: str | None, there: Mark, *, gone: bool) -> Ruleset | None:
+        """Keep another's rules for it while it is *gone*: its agent may be answering by them."""
+        if self._first_seen is None or rules.mark_of(self._first_seen) != there:
+            self._first_seen = listing
+        damaged = self._first_seen is not None and listing != self._first_seen
+        return rules.again(there, self._first_seen or "") if gone and damaged else None
+
+    async def keep(self, changed: asyncio.Event, pulse: Pulse) -> NoReturn:
+        """Look again and again, and tell the agent after each look.
+
+        By the loop's own time: a wall clock that is set back keeps nobody from looking.
+        """
         period = self._settings.keeping.check_period
+        loop = asyncio.get_running_loop()
         while True:
             changed.clear()
-            moment = clock.now()
+            due = loop.time() + period.total_seconds()
             condition, text = await self._tried()
             try:
-                pulse.beat(self._beat(condition, text, monotonic()))
+                pulse.beat(self._beat(condition, text, self._monotonic()))
             except OSError as error:
                 # The agent will see a stamp that grows old; the rules are kept all the same.
                 log.error("the stamp cannot be written", extra={"reason": error.strerror})  # noqa: TRY400 - the reason is a field
-            await clock.sleep(min(_PAUSE, period))
-            await clock.wait_until(changed, moment + period)
+            await asyncio.sleep(min(_PAUSE, period).total_seconds())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(due):
+                    await changed.wait()
 
     async def _tried(self) -> tuple[Condition, str]:
         try:
@@ -152,12 +154,16 @@ class Warden:
             log.warning("another warden has the rules", extra={"found": str(there)})
         self._newer = text
 
-    async def _keep(self, finding: Finding) -> list[str]:
-        """Take every step, also after one that fails: one guard never depends on the other."""
-        steps = [self._keep_routing(family) for family in self._families]
+    async def _keep(self, condition: Condition, lacking: Ruleset | None) -> list[str]:
+        """Take every step, also after one that fails: one guard never depends on the other.
+
+        Routing rules and addresses are every warden's: whoever has the packet rules may be gone.
+        """
+        is_ours = condition is Condition.IN_PLACE
+        steps = [self._keep_routing(family, is_ours=is_ours) for family in self._families]
         steps.append(self._keep_addresses())
-        if finding is Finding.MISSING:
-            steps.append(self._put())
+        if lacking is not None:
+            steps.append(self._put(lacking))
         changed: list[str] = []
         refusals: list[str] = []
         for step in steps:
@@ -178,18 +184,23 @@ class Warden:
             await self._kernel.batch([routing.address_line(each)], routing.family_of(each))
         return [f"address {each}" for each in missing]
 
-    async def _keep_routing(self, family: Family) -> list[str]:
-        wanted = routing.wanted_rules(self._settings, family)
-        lines = list(routing.changes(wanted, await self._kernel.rules(family)))
+    async def _keep_routing(self, family: Family, *, is_ours: bool) -> list[str]:
+        found = await self._kernel.rules(family)
+        if is_ours:
+            lines = list(routing.changes(routing.wanted_rules(self._settings, family), found))
+        else:
+            # Of two wardens with two priorities one alone decides, or they would never end.
+            wanted = routing.others_rules(self._settings, family, found)
+            lines = list(routing.additions(wanted, found))
         await self._kernel.batch(lines, family)
         return lines
 
-    async def _put(self) -> list[str]:
+    async def _put(self, ruleset: Ruleset) -> list[str]:
         """Put the table there, and remember how the kernel lists it."""
-        await self._kernel.apply(self._aim.ruleset)
+        await self._kernel.apply(ruleset)
         listing = await self._kernel.table()
         # Between the two somebody else may have been at it: then the next look puts it right.
-        intact = listing is not None and rules.shape(listing) == rules.shape(self._aim.ruleset.text)
+        intact = listing is not None and rules.shape(listing) == rules.shape(ruleset.text)
         self._expected = listing if intact else ""
         await self._forget_old_flows()
         return ["packet rules"]

@@ -85,6 +85,24 @@ def test_what_was_changed_is_made_anew() -> None:
     ]
 
 
+def test_while_another_warden_has_the_rules_its_guard_is_kept_where_it_is() -> None:
+    """With another priority than ours, or two wardens would each undo what the other does."""
+    moved = [{**rule, "priority": int(str(rule["priority"])) + 40} for rule in OURS]
+    moved[0]["goto"] = 47
+    for there, lacking in (
+        (moved, []),
+        ([moved[1]], [47, 45]),
+        ([moved[0], moved[2]], [7, 5, 6]),  # The guard is what must not be missing.
+        (OTHERS, [7, 5, 6]),
+    ):
+        found = routing.parse_rules(json.dumps(there))
+        wanted = routing.others_rules(settings(), Family.IPV4, found)
+        lines = list(routing.additions(wanted, found))
+        assert [line.split()[:4] for line in lines] == [
+            ["rule", "add", "pref", str(each)] for each in lacking
+        ]
+
+
 def test_removal_takes_only_ours_and_the_guard_first() -> None:
     """The host keeps its way until the guard is gone."""
     found = routing.parse_rules(json.dumps([*OURS, *OTHERS]))

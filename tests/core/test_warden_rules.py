@@ -1,13 +1,15 @@
 """The warden's packet rules: text that follows from the settings, and nothing else."""
 
+from dataclasses import replace
+
 import pytest
 
 from core.warden_rig import GOLDEN, settings
 from rolecall_common.forms import Raw
 from rolecall_common.settings import SettingsError
 from rolecall_warden import app, rules
+from rolecall_warden.finding import Finding, judge
 from rolecall_warden.rules import Mark
-from rolecall_warden.warden import Finding, judge
 
 CASES: dict[str, dict[str, Raw]] = {
     "default": {},
@@ -58,6 +60,8 @@ def test_the_mark_is_read_back_as_it_was_written() -> None:
     assert rules.mark_of(ruleset.text) == ruleset.mark
     assert ruleset.mark.generation == 12
     assert ruleset.mark.digest != rules.render(settings(door_port="1")).mark.digest
+    held = rules.render(settings(generation="12"), holder="0123456789abcdef")
+    assert rules.mark_of(held.text) == held.mark == replace(ruleset.mark, holder="0123456789abcdef")
 
 
 @pytest.mark.parametrize("text", ["", "table inet rolecall {\n}", '"rolecall generation=x"'])
@@ -100,6 +104,15 @@ def test_a_newer_table_is_left_alone_and_any_other_is_repaired(
 ) -> None:
     """The generation decides, and among equals whoever came later."""
     assert judge(there, MINE, expected) is finding
+
+
+@pytest.mark.parametrize("generation", [4, 5, 6])
+def test_a_table_whose_warden_is_gone_is_anybodys(generation: int) -> None:
+    """Whatever its generation, and also after this warden has been superseded by it."""
+    for expected in (None, "as put"):
+        there = listing(generation, "b" * 16)
+        assert judge(there, MINE, expected, gone=True) is Finding.MISSING
+    assert judge("as put", MINE, "as put", gone=True) is Finding.IN_PLACE
 
 
 @pytest.mark.parametrize(

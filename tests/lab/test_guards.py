@@ -326,6 +326,9 @@ async def test_a_newer_warden_takes_over_and_old_connections_end_at_the_old_door
     older = await node["first"].use()
     await node["first"].drop()
     await new.end()
+    await node.run("sh", "-c", TAMPERINGS["delete the routing rules"])
+    guarded = await rules_stand(node)
+    still_over = old.vital()
     await node.run("nft", "delete", "table", "inet", "rolecall")
     await old.until(well=True)
     back = await served(node)
@@ -335,6 +338,8 @@ async def test_a_newer_warden_takes_over_and_old_connections_end_at_the_old_door
     assert answer == "newer 10.77.1.2"
     assert older == ["agent 10.77.1.2"]
     assert "rules of generation 2 are in place" in over.reason
+    # The second guard is kept by whoever is there.
+    assert (guarded, still_over.well) == (True, False)
     assert back
     await node.uninstall()
     await node.warden()

@@ -100,11 +100,11 @@ class AgentPod:
                 await asyncio.sleep(0.02)
             await self.until_ready()
 
-    async def end(self) -> None:
+    async def end(self, how: signal.Signals = signal.SIGTERM) -> None:
         """End it as a kubelet does: both containers are told at once."""
         for process in self.processes.values():
             if process.returncode is None:
-                process.send_signal(signal.SIGTERM)
+                process.send_signal(how)
         async with asyncio.timeout(PATIENCE):
             for process in self.processes.values():
                 await process.wait()
@@ -118,6 +118,7 @@ class DaemonSet:
     root: Path
     exits: AsyncExitStack
     made: int = 0
+    check_period: str = "10s"
 
     async def start(self) -> AgentPod:
         """Start a pod beside those that are there."""
@@ -126,7 +127,8 @@ class DaemonSet:
         pod.root.mkdir()
         door = f"--door-file={pod.root / 'door'}"
         await self._run(pod, "agent", door, f"--audit-file={pod.root / 'audit'}")
-        await self._run(pod, "warden", door, f"--health-file={pod.root / 'warden'}")
+        files = (door, f"--health-file={pod.root / 'warden'}")
+        await self._run(pod, "warden", *files, f"--check-period={self.check_period}")
         self.exits.push_async_callback(pod.end)
         return pod
 
@@ -217,3 +219,19 @@ async def test_a_redirect_that_moves_is_not_noticed(node: Rig, agents: DaemonSet
     answered(said)
     assert len(set(ports)) == 2
     assert said["outcomes"][f"200 {ROLE}"] > MOVES
+
+
+async def test_after_a_rollback_the_older_pod_serves_again(node: Rig, agents: DaemonSet) -> None:
+    """The new pod was warm, had the rules, and is gone at once; nobody has told its warden."""
+    agents.check_period = "1s"
+    old = await agents.start()
+    await old.until_ready()
+    new = await agents.start()
+    await new.until_ready()
+    ports = {door_file.told(pod.root / "door") for pod in (old, new)}
+    await new.end(signal.SIGKILL)
+    await old.until_ready()
+    await node.until(POD, ROLE)
+
+    assert len(ports) == 2
+    assert "the warden that had the rules is gone" in old.log("warden")

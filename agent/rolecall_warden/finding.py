@@ -1,0 +1,35 @@
+"""What a warden finds when it looks at the table: its own work, damage, or somebody else's turn."""
+
+from enum import StrEnum
+
+from rolecall_warden import rules
+from rolecall_warden.rules import Mark
+
+
+class Finding(StrEnum):
+    """What a table's listing means to this warden."""
+
+    IN_PLACE = "in_place"
+    MISSING = "missing"  # Not there, or not as it was put there.
+    NEWER = "newer"  # Another warden's, which has the right of way.
+
+
+def judge(listing: str | None, mine: Mark, expected: str | None, *, gone: bool = False) -> Finding:
+    """Compare the table with what this warden has put there, which is None before it has.
+
+    A table of a higher generation is left alone. So is another one of the same generation, once
+    this warden has begun: whoever came later was told something later. With *gone* whoever has put
+    it there is no more, and it is anybody's. Each keeps its own generation, so that of those who
+    live the highest has the rules in the end, in whatever order they find out.
+    """
+    if listing is None:
+        return Finding.MISSING
+    if expected is not None and listing == expected:
+        return Finding.IN_PLACE
+    there = rules.mark_of(listing)
+    if there is None or gone:
+        return Finding.MISSING
+    if there.generation > mine.generation:
+        return Finding.NEWER
+    later = there.generation == mine.generation and there != mine
+    return Finding.NEWER if expected is not None and later else Finding.MISSING
