@@ -53,6 +53,8 @@ _SHARE = {
     "minimum": 0,
     "pattern": "^(100|[0-9]{1,2})%$",
 }
+# Of a rollout: with none at a time it would not begin, and the API server refuses it.
+_SOME = _SHARE | {"minimum": 1, "pattern": "^(100|[1-9][0-9]?)%$"}
 # What a value must be beyond the type of its default. The first pattern that fits counts.
 CONSTRAINTS: dict[str, Schema] = {
     "nameOverride": {"pattern": f"^({_DNS_LABEL})?$", "maxLength": 40},
@@ -91,8 +93,8 @@ CONSTRAINTS: dict[str, Schema] = {
     "*.resources.requests": {"additionalProperties": {"type": ["string", "number"]}},
     "*.resources.limits": {"additionalProperties": {"type": ["string", "number"]}},
     "*.affinity": {},
+    "agent.updateStrategy.rollingUpdate.*": _SOME,
     "*.maxUnavailable": _SHARE,
-    "*.maxSurge": _SHARE,
     "agent.updateStrategy.type": {"enum": ["RollingUpdate", "OnDelete"]},
     "*.revisionHistoryLimit": {"minimum": 0},
     "*.terminationGracePeriodSeconds": {"minimum": 1},

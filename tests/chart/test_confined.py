@@ -121,6 +121,30 @@ def test_an_agent_has_no_token_that_the_kubernetes_api_would_take(default: Rende
     assert default.of_kind("Role") == default.of_kind("RoleBinding") == []
 
 
+def test_an_agents_token_outlives_a_long_weekend_without_the_api_server(default: Rendering) -> None:
+    """A kubelet renews what is a day old, so that six of its seven days are always left."""
+    (token,) = [each for each in default.agent["spec"]["volumes"] if each["name"] == "token"]
+    projected = token["projected"]["sources"][0]["serviceAccountToken"]
+
+    assert projected["expirationSeconds"] == 7 * 24 * 3600
+
+
+def test_servers_off_the_hosts_network_never_take_their_nodes_role(helm: Helm) -> None:
+    """A race with the node's warden would give it to some of them; whoever wants it may say so."""
+
+    def environment(server: dict[str, Any]) -> list[dict[str, Any]]:
+        spec = helm.render({"server": server}).server["spec"]
+        found: list[dict[str, Any]] = spec["containers"][0]["env"]
+        return found[1:]
+
+    disabled = {"name": "AWS_EC2_METADATA_DISABLED", "value": "true"}
+    own = {"name": "AWS_EC2_METADATA_DISABLED", "value": "false"}
+    assert environment({}) == [disabled]
+    assert environment({"hostNetwork": True}) == []
+    # Of two the later one counts.
+    assert environment({"extraEnv": [own]}) == [disabled, own]
+
+
 def test_the_servers_may_do_what_the_documentation_lists_and_nothing_else(
     default: Rendering,
 ) -> None:
@@ -160,6 +184,21 @@ def test_memory_is_bounded_and_cpu_is_not(default: Rendering, side: str) -> None
 
     assert resources["limits"].keys() == {"memory"}
     assert resources["requests"].keys() == {"cpu", "memory"}
+
+
+def test_no_agent_is_wanted_where_none_can_run(default: Rendering) -> None:
+    """Else a DaemonSet waits for ever for its pods on Fargate, Auto Mode and virtual nodes."""
+    required = default.agent["spec"]["affinity"]["nodeAffinity"]
+    (term,) = required["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+
+    assert {
+        each["key"]: (each["operator"], each["values"]) for each in term["matchExpressions"]
+    } == {
+        "eks.amazonaws.com/compute-type": ("NotIn", ["fargate", "auto"]),
+        "type": ("NotIn", ["virtual-kubelet"]),
+    }
+    for template in templates(default):
+        assert template["spec"]["nodeSelector"]["kubernetes.io/os"] == "linux"
 
 
 def test_agents_run_on_every_node_before_anything_else(default: Rendering) -> None:

@@ -50,6 +50,49 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"server": {"adminPort": 8443}}, "server.adminPort: it must differ from server.port"),
     ({"server": {"hostNetwork": True, "adminPort": 9802}}, "it must differ from the agent's ports"),
     (
+        {"agent": {"containerDoor": {"listen": ["169.254.170.23:9802"]}}},
+        "agent.containerDoor.listen: its ports must differ from agent.adminPort",
+    ),
+    # A second agent of a node takes one of the seven that follow.
+    (
+        {"server": {"hostNetwork": True, "port": 9810}},
+        "it must differ from the agent's ports: 9803",
+    ),
+    ({"server": {"hostNetwork": True, "port": 9804}}, "server.port: with server.hostNetwork"),
+    (
+        {
+            "server": {"hostNetwork": True, "port": 9900},
+            "agent": {"containerDoor": {"listen": ["169.254.170.23:9900"]}},
+        },
+        "to 9810, agent.adminPort and those of agent.containerDoor.listen",
+    ),
+    # A rollout of none at a time is one that the API server refuses.
+    (
+        {"agent": {"updateStrategy": {"rollingUpdate": {"maxSurge": 0}}}},
+        "at '/agent/updateStrategy/rollingUpdate/maxSurge': minimum: got 0, want 1",
+    ),
+    (
+        {"agent": {"updateStrategy": {"rollingUpdate": {"maxSurge": "0%"}}}},
+        "at '/agent/updateStrategy/rollingUpdate/maxSurge': '0%' does not match pattern",
+    ),
+    (
+        {"agent": {"updateStrategy": {"rollingUpdate": {"maxUnavailable": "00%"}}}},
+        "at '/agent/updateStrategy/rollingUpdate/maxUnavailable': '00%' does not match pattern",
+    ),
+    # A second value for a label by which pods are found.
+    (
+        {"commonLabels": {"app.kubernetes.io/name": "x"}},
+        "commonLabels: app.kubernetes.io/name is the chart's own",
+    ),
+    (
+        {"agent": {"podLabels": {"app.kubernetes.io/component": "x"}}},
+        "agent.podLabels: app.kubernetes.io/component is the chart's own",
+    ),
+    (
+        {"server": {"podLabels": {"app.kubernetes.io/instance": "x"}}},
+        "server.podLabels: app.kubernetes.io/instance is the chart's own",
+    ),
+    (
         {"agent": {"serviceAccount": {"name": "rolecall-server"}}},
         "agents need a service account of their own",
     ),
@@ -74,12 +117,15 @@ def test_what_cannot_be_is_refused(helm: Helm, values: dict[str, Any], text: str
     assert text in " ".join(str(caught.value).split())
 
 
-def test_a_release_whose_name_begins_with_a_digit_needs_another_name(helm: Helm) -> None:
-    """A Service cannot have such a name, and the API server would say so half-way through."""
+@pytest.mark.parametrize("release", ["2rolecall", "rolecall.eu"])
+def test_a_release_whose_name_no_service_can_have_needs_another_name(
+    helm: Helm, release: str
+) -> None:
+    """The API server would say so half-way through."""
     with pytest.raises(ChartRefusedError, match="fullnameOverride: the name of a Service begins"):
-        helm.render(release="2rolecall")
+        helm.render(release=release)
 
-    assert helm.render({"fullnameOverride": "two"}, release="2rolecall").objects
+    assert helm.render({"fullnameOverride": "two"}, release=release).objects
 
 
 def test_an_older_cluster_is_refused(helm: Helm) -> None:

@@ -31,6 +31,24 @@
 {{- if and .Values.server.webIdentity.roleArn (index .Values.server.serviceAccount.annotations "eks.amazonaws.com/role-arn") -}}
 {{- fail "server.webIdentity.roleArn: the annotation eks.amazonaws.com/role-arn of server.serviceAccount does the same; give one" -}}
 {{- end -}}
+{{- if eq (include "rolecall.serverAccount" .) (include "rolecall.agentAccount" .) -}}
+{{- fail "agent.serviceAccount.name: agents need a service account of their own, since the servers' one may watch all pods" -}}
+{{- end -}}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" (include "rolecall.server" .)) -}}
+{{- fail "fullnameOverride: the name of a Service begins with a letter, and is of lower-case letters, digits and hyphens; the release's name is not, so set one that is" -}}
+{{- end -}}
+{{- include "rolecall.portRefusals" . -}}
+{{- range $where, $labels := dict "commonLabels" .Values.commonLabels "server.podLabels" .Values.server.podLabels "agent.podLabels" .Values.agent.podLabels -}}
+{{- range $label := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" "app.kubernetes.io/version" "app.kubernetes.io/managed-by" "helm.sh/chart" -}}
+{{- if hasKey $labels $label -}}
+{{- fail (printf "%s: %s is the chart's own: pods are found by such labels" $where $label) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Ports of one node that two would listen on: what is on the host's network shares it. */}}
+{{- define "rolecall.portRefusals" -}}
 {{- if eq (int .Values.agent.port) (int .Values.agent.adminPort) -}}
 {{- fail "agent.adminPort: it must differ from agent.port" -}}
 {{- end -}}
@@ -40,13 +58,17 @@
 {{- if and .Values.server.hostNetwork (has (int .Values.server.adminPort) (list (int .Values.agent.port) (int .Values.agent.adminPort))) -}}
 {{- fail "server.adminPort: with server.hostNetwork it must differ from the agent's ports" -}}
 {{- end -}}
-{{- if and .Values.server.hostNetwork (has (int .Values.server.port) (list (int .Values.agent.port) (int .Values.agent.adminPort))) -}}
-{{- fail "server.port: with server.hostNetwork it must differ from the agent's ports" -}}
+{{- $agent := int .Values.agent.port -}}
+{{- /* While two agents share a node, the second one takes one of the next seven. */ -}}
+{{- $doors := untilStep $agent (add $agent 8 | int) 1 -}}
+{{- range .Values.agent.containerDoor.listen -}}
+{{- $port := regexFind "[0-9]+$" . | int -}}
+{{- if eq $port (int $.Values.agent.adminPort) -}}
+{{- fail "agent.containerDoor.listen: its ports must differ from agent.adminPort" -}}
 {{- end -}}
-{{- if eq (include "rolecall.serverAccount" .) (include "rolecall.agentAccount" .) -}}
-{{- fail "agent.serviceAccount.name: agents need a service account of their own, since the servers' one may watch all pods" -}}
+{{- $doors = append $doors $port -}}
 {{- end -}}
-{{- if not (regexMatch "^[a-z]" (include "rolecall.server" .)) -}}
-{{- fail "fullnameOverride: the name of a Service begins with a letter; the release's name does not, so set one that does" -}}
+{{- if and .Values.server.hostNetwork (has (int .Values.server.port) (append $doors (int .Values.agent.adminPort))) -}}
+{{- fail (printf "server.port: with server.hostNetwork it must differ from the agent's ports: %d to %d, agent.adminPort and those of agent.containerDoor.listen" $agent (add $agent 7)) -}}
 {{- end -}}
 {{- end -}}

@@ -17,9 +17,11 @@
 {{/* An agent is told everything by flags: without a file it needs no YAML, which is memory on every node. */}}
 {{- define "rolecall.agentArguments" -}}
 {{- $variable := printf "%s_SERVICE_HOST" (include "rolecall.server" . | replace "-" "_" | upper) -}}
-{{- $service := printf "[$(%s)]:%d" $variable (int .Values.server.port) -}}
+{{- $port := int .Values.server.port -}}
+{{- $service := printf "[$(%s)]:%d,%s:%d" $variable $port (include "rolecall.serverName" .) $port -}}
 - agent
-# The kubelet puts the Service's address here, so that no DNS is on the way. Brackets serve IPv4 and IPv6 alike.
+# The kubelet puts the Service's address here, so that no DNS need be on the way. Brackets serve IPv4 and IPv6 alike.
+# The name finds a Service that was made anew, whose address this container was not started with.
 - --servers={{ .Values.agent.servers | join "," | default $service }}
 - --server-name={{ .Values.agent.serverName | default (include "rolecall.serverName" .) }}
 - --ca-file=/etc/rolecall/authority/ca.crt
