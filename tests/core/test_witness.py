@@ -1,11 +1,11 @@
 """Whom an address stands for: every order of what the server says and what the kernel shows."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from ipaddress import ip_address
 
 from rolecall_agent.witness.bindings import SETTLING, Bindings
 from rolecall_agent.witness.places import Bound
-from rolecall_agent.witness.sights import NONE, SILENT, Doubt, Holder, Sight, Way
+from rolecall_agent.witness.sights import NONE, SILENT, Doubt, Holder, LinkId, Sight, Way
 from rolecall_proto.values import Address, PodUid
 
 HERE = ip_address("10.0.0.1")
@@ -14,12 +14,16 @@ FIRST, SECOND, THIRD = PodUid("first"), PodUid("second"), PodUid("third")
 SETTLED = SETTLING + 1
 
 
-def route(link: int) -> Sight:
-    return Sight(Way.ROUTE, link)
+def link(number: int, turn: int = 0) -> LinkId:
+    return LinkId(number, 1000 * turn + number, turn)
 
 
-def port(link: int) -> Sight:
-    return Sight(Way.BRIDGE, link)
+def route(number: int, turn: int = 0) -> Sight:
+    return Sight(Way.ROUTE, link(number, turn))
+
+
+def port(number: int) -> Sight:
+    return Sight(Way.BRIDGE, link(number))
 
 
 class Node:
@@ -34,9 +38,12 @@ class Node:
     ) -> None:
         self.bindings = Bindings(record or {}, accept_unwitnessed=accept)
         self.bindings.begin(0.0)
-        self.bindings.know_links(range(1, 100))
+        self.know_links(range(1, 100))
         self.bindings.told()
         self.now = now
+
+    def know_links(self, numbers: Iterable[int]) -> None:
+        self.bindings.know_links(map(link, numbers))
 
     def see(self, sight: Sight, address: Address = HERE) -> set[Address]:
         return self.bindings.see(address, sight, self.now)
@@ -52,9 +59,9 @@ class Node:
         return self.bindings.holders.get(address)
 
 
-def bound(uid: PodUid = FIRST, link: int = 1) -> Node:
+def bound(uid: PodUid = FIRST, number: int = 1) -> Node:
     node = Node()
-    node.see(route(link))
+    node.see(route(number))
     node.claim(uid)
     assert node.holder() == uid
     return node
@@ -98,12 +105,20 @@ def test_a_link_that_goes_suspends_a_binding() -> None:
 
 
 def test_a_link_that_returns_is_the_same() -> None:
-    """The kernel never gives a number twice, so that nothing is lost by a route that flaps."""
+    """Nothing is lost by a route that flaps."""
     node = bound()
     node.see(NONE)
     node.see(route(1))
 
     assert node.holder() == FIRST
+
+
+def test_a_number_that_is_given_again_is_another_link() -> None:
+    """Also where nothing was seen in between: it came, the last one must have gone."""
+    node = bound()
+
+    assert node.see(route(1, turn=1)) == {HERE}
+    assert node.holder() is Doubt.SUSPENDED
 
 
 def test_the_next_pod_takes_over_once_it_is_named() -> None:
@@ -239,7 +254,7 @@ def test_a_live_read_need_not_wait_for_the_settling() -> None:
 
 def test_a_recorded_link_is_trusted_at_once() -> None:
     """The agent before this one saw it come into being."""
-    node = Node({HERE: Bound(FIRST, 1)}, now=0.0)
+    node = Node({HERE: Bound(FIRST, link(1))}, now=0.0)
     node.see(route(1))
     node.claim(FIRST)
 
@@ -248,7 +263,7 @@ def test_a_recorded_link_is_trusted_at_once() -> None:
 
 def test_a_recorded_pod_with_another_link_is_suspended() -> None:
     """Somebody came while no agent looked; the pod itself has to be read."""
-    node = Node({HERE: Bound(FIRST, 1)}, now=0.0)
+    node = Node({HERE: Bound(FIRST, link(1))}, now=0.0)
     node.see(route(2))
     node.claim(FIRST)
     node.now = SETTLED
@@ -257,9 +272,18 @@ def test_a_recorded_pod_with_another_link_is_suspended() -> None:
     assert node.holder() is Doubt.SUSPENDED
 
 
+def test_a_recorded_number_that_was_given_again_is_another_link() -> None:
+    """The last pod's link had it, and went while no agent looked."""
+    node = Node({HERE: Bound(FIRST, link(1))}, now=0.0)
+    node.see(Sight(Way.ROUTE, LinkId(1, birth=7)))
+    node.claim(FIRST)
+
+    assert node.holder() is Doubt.SUSPENDED
+
+
 def test_a_recorded_link_is_not_another_pods() -> None:
     """The server names one that the record does not know."""
-    node = Node({HERE: Bound(FIRST, 1)}, now=0.0)
+    node = Node({HERE: Bound(FIRST, link(1))}, now=0.0)
     node.see(route(1))
     node.claim(SECOND)
 
@@ -354,7 +378,7 @@ def test_a_port_that_is_gone_is_not_merely_silent() -> None:
     node = Node()
     node.see(port(1))
     node.claim(FIRST)
-    node.bindings.know_links([2, 3])
+    node.know_links([2, 3])
 
     assert node.see(SILENT) == {HERE}
     assert node.holder() is Doubt.SUSPENDED
@@ -378,7 +402,7 @@ def test_a_pod_behind_a_bridge_returns_once_its_old_port_is_gone() -> None:
     node = Node()
     node.see(port(1))
     node.claim(FIRST)
-    node.bindings.know_links([2])
+    node.know_links([2])
     node.see(port(2))
     node.read({FIRST: [HERE]})
 
@@ -410,11 +434,11 @@ def test_nothing_is_held_of_an_address_that_nobody_has() -> None:
 def test_the_record_has_what_a_next_agent_can_use() -> None:
     """Links that exist, and pods that are listed."""
     node = bound()
-    assert node.bindings.record() == {HERE: Bound(FIRST, 1)}
+    assert node.bindings.record() == {HERE: Bound(FIRST, link(1))}
 
-    node.bindings.know_links([2])
+    node.know_links([2])
     node.see(NONE)
-    assert node.bindings.record() == {HERE: Bound(FIRST, 1)}
+    assert node.bindings.record() == {HERE: Bound(FIRST, link(1))}
     node.claim()
     assert node.bindings.record() == {}
 

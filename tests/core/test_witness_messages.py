@@ -14,12 +14,13 @@ from rolecall_agent.witness.network import Network, network_of
 from rolecall_agent.witness.places import Bound
 from rolecall_agent.witness.reading import read
 from rolecall_agent.witness.record import RecordFile, Surroundings, parsed, written
+from rolecall_agent.witness.sights import LinkId
 from rolecall_proto.values import PodUid
 
 BOOT = Surroundings("boot-1", 4026531840)
 BINDINGS = {
-    ip_address("10.0.0.1"): Bound(PodUid("u1"), 7),
-    ip_address("fd00::1"): Bound(PodUid("u1"), 7),
+    ip_address("10.0.0.1"): Bound(PodUid("u1"), LinkId(7, 99)),
+    ip_address("fd00::1"): Bound(PodUid("u1"), LinkId(7, 99)),
 }
 
 
@@ -164,9 +165,11 @@ def test_a_record_of_other_surroundings_is_none(other: Surroundings) -> None:
     [
         (b"u1", b""),
         (b"10.0.0.1", b"nowhere"),
-        (b":1,", b":2,"),
+        (b":2,", b":1,"),
         (b'"u1",7', b'"u1",0'),
         (b'"u1",7', b'"u1","7"'),
+        (b'"u1",7,99', b'"u1",7,-1'),
+        (b'"u1",7,99', b'"u1",7'),
         (b"[[", b"["),
         (b'"bindings":[', b'"bindings":[3,'),
         (b"{", b""),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rolecall_agent.witness.bindings import SETTLING, Bindings
 from rolecall_agent.witness.places import Query
-from rolecall_agent.witness.sights import NONE, Doubt, Sight, Way
+from rolecall_agent.witness.sights import NONE, Doubt, LinkId, Sight, Way
 from rolecall_proto.values import PodUid
 
 HERE = ip_address("10.0.0.1")
@@ -25,7 +25,7 @@ Program = Sequence[tuple[str, int]]
 @dataclass
 class Pod:
     uid: PodUid
-    link: int
+    link: LinkId
     ends: bool = False  # As the API says: it is being deleted.
 
 
@@ -67,8 +67,8 @@ class World:
 
     def come(self, _: int) -> None:
         if self.holder is None:
-            self.links += 1
-            self.holder = Pod(PodUid(f"pod-{self.links}"), self.links)
+            link = self._link()
+            self.holder = Pod(PodUid(f"pod-{link.birth}"), link)
             self.listed[self.holder.uid] = self.holder
             self._changed()
 
@@ -89,8 +89,7 @@ class World:
     def remake(self, _: int) -> None:
         """Give the pod another sandbox, with the address that it had."""
         if self.holder is not None:
-            self.links += 1
-            self.holder.link = self.links
+            self.holder.link = self._link()
             self._changed()
 
     def unlist(self, choice: int) -> None:
@@ -163,6 +162,11 @@ class World:
             step(0)
         if self.holder is not None and not self.holder.ends:
             assert self.bindings.holders[HERE] == self.holder.uid
+
+    def _link(self) -> LinkId:
+        """Make a link that has the number of all others."""
+        self.links += 1
+        return LinkId(7, self.links)
 
     def _start(self, *, connected: bool = True) -> None:
         self.watching = True

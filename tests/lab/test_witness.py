@@ -1,4 +1,7 @@
-"""The kernel's word about addresses, on a routed and a bridged node: see `witness_stories.py`."""
+"""The kernel's word about addresses, on a routed and a bridged node.
+
+The stories are in `witness_stories.py` and `witness_numbers.py`.
+"""
 
 import asyncio
 import json
@@ -9,11 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from lab import witness_numbers
 from lab.witness_stories import names
 from rolecall_cli.lab import LabError, LabNode
 from rolecall_cli.lab.places import Kind
 
 TESTS = Path(__file__).parents[1]
+# Sysfs as the containers of an agent have it: of their own network.
+_MOUNTS = 'mount -t tmpfs rolecall-lab /run && mount -t sysfs rolecall-lab /sys && exec "$@"'
 CASES = [(kind, name) for kind in Kind for name in names(kind)]
 
 
@@ -39,8 +45,8 @@ async def _on(kind: Kind, root: Path) -> dict[str, str]:
     path = os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
     process = await asyncio.create_subprocess_exec(
         *("unshare", "--user", "--map-root-user", "--net", "--mount", "--kill-child", "--"),
-        *("sh", "-c", 'mount -t tmpfs rolecall-lab /run && exec "$@"', "sh"),
-        *(sys.executable, "-m", "lab.witness_stories", kind, str(root)),
+        *("sh", "-c", _MOUNTS, "sh"),
+        *(sys.executable, "-m", witness_numbers.__name__, kind, str(root)),
         stdout=PIPE,
         stderr=PIPE,
         env={**os.environ, "PYTHONPATH": path},

@@ -16,13 +16,13 @@ What was not seen counts as possible for a settling time: no watch is that far b
 after the start, after each loss of the kernel's news, and after each link that came and went
 unnamed; a link that comes meanwhile settles for as long itself. Nor is a name that was in the
 first snapshot newer than a link that was there already: it may have been said for hours. What is
-in the record of the agent before us is trusted at once where the link is the same.
+in the record of the agent before us is trusted at once where the link is provably the same.
 """
 
 from collections.abc import Collection, Iterable, Mapping
 
 from rolecall_agent.witness.places import Bound, Place, Query, Statistics
-from rolecall_agent.witness.sights import Doubt, Holder, Sight, Way
+from rolecall_agent.witness.sights import Doubt, Holder, LinkId, Sight, Way
 from rolecall_proto.values import Address, PodUid
 
 SETTLING = 10.0  # seconds
@@ -54,7 +54,7 @@ class Bindings:
         self._moment = 0  # Counts what we were told: which came first is no matter of clocks.
         self._settled_at = 0.0
         self._told_at: int | None = None  # When the server had first said everything.
-        self._links: frozenset[int] = frozenset()
+        self._links: frozenset[LinkId] = frozenset()
         self._places = {
             address: Place(bound=bound, had_link=True) for address, bound in record.items()
         }
@@ -89,7 +89,7 @@ class Bindings:
             self._moment += 1
             self._told_at = self._moment
 
-    def know_links(self, links: Iterable[int]) -> None:
+    def know_links(self, links: Iterable[LinkId]) -> None:
         """Take in which links there are; before any address is seen without one of them."""
         self._links = frozenset(links)
 
@@ -230,13 +230,14 @@ class Bindings:
         return clear_at
 
     def _bind(self, address: Address, place: Place, uid: PodUid) -> set[Address]:
-        if self._is_anothers(place.sight.link, uid):
+        link = place.sight.link
+        if link is None or self._is_anothers(link, uid):
             return self._hold(address, Doubt.SUSPENDED)
-        place.bound = Bound(uid, place.sight.link)
+        place.bound = Bound(uid, link)
         self._clearing.pop(address, None)
         return self._hold(address, uid)
 
-    def _is_anothers(self, link: int, uid: PodUid) -> bool:
+    def _is_anothers(self, link: LinkId, uid: PodUid) -> bool:
         """Whether *link* is the proof of another living pod already: one link is one pod."""
         return any(
             each.bound is not None

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from rolecall_agent.witness import netlink
+from rolecall_agent.witness.links import BRIDGE, Links
 from rolecall_agent.witness.netlink import (
     Done,
     Forwarding,
@@ -21,12 +22,11 @@ from rolecall_agent.witness.netlink import (
     Rule,
 )
 from rolecall_agent.witness.reading import read
-from rolecall_agent.witness.sights import NONE, SILENT, Sight, Way
+from rolecall_agent.witness.sights import NONE, SILENT, LinkId, Sight, Way
 from rolecall_proto.values import Address
 
 # Kinds of links that lead to one network namespace each.
 _POD_KINDS = frozenset({"veth", "netkit", "tun"})
-_BRIDGE = "bridge"
 _ROOM = 1 << 16  # More than the kernel puts into one message of a dump.
 _MOST_HARDWARE = 8192
 _QUEUE = 4 << 20  # Bytes of news; the kernel gives what it allows, some 200 KiB unless told more.
@@ -38,7 +38,7 @@ class Heard:
 
     addresses: set[Address] = field(default_factory=set)
     prefixes: list[Route] = field(default_factory=list)  # Whatever lies in them.
-    links: set[int] = field(default_factory=set)  # Whatever was seen there.
+    links: set[LinkId] = field(default_factory=set)  # Whatever was seen there.
     bridges: bool = False  # Whatever was seen behind one.
     hardware: set[bytes] = field(default_factory=set)  # Whoever answers to it.
     routing: bool = False  # Everything: by which tables to go has changed.
@@ -51,8 +51,7 @@ class Kernel:
 
     def __init__(self) -> None:
         """Raise OSError where there is no rtnetlink."""
-        self.links: dict[int, Link] = {}
-        self.has_ports = False  # Whether some bridge has any.
+        self.links = Links()
         self.hardware: dict[Address, bytes] = {}  # Of those seen behind a bridge.
         self._sequence = 0
         self._news = _socket(netlink.GROUPS)
@@ -97,7 +96,7 @@ class Kernel:
                     heard.addresses.add(news.address)
                 case Route():
                     heard.prefixes.append(news)
-                case Neighbour(address, link) if self._kind(link) == _BRIDGE:
+                case Neighbour(address, link) if self._kind(link) == BRIDGE:
                     heard.addresses.add(address)
                 case Forwarding(hardware):
                     heard.hardware.add(hardware)
@@ -113,9 +112,8 @@ class Kernel:
         """Read links anew, and forget news that came before; return where pods may be."""
         for _ in self._received(Heard()):
             pass
-        links = [each for each in self._all(netlink.GET_LINK) if isinstance(each, Link)]
-        self.links = {each.number: each for each in links}
-        self._count_ports()
+        found = self._all(netlink.GET_LINK)
+        self.links.reread(each for each in found if isinstance(each, Link))
         self.hardware.clear()
         return self._places()
 
@@ -125,10 +123,10 @@ class Kernel:
         if not isinstance(route, Route) or not route.link or not route.direct:
             return NONE
         kind = self._kind(route.link)
-        if kind == _BRIDGE:
+        if kind == BRIDGE:
             return self._behind(route.link, address)
         if route.is_for_one and kind in _POD_KINDS:
-            return Sight(Way.ROUTE, route.link)
+            return self._seen(Way.ROUTE, route.link)
         return NONE
 
     def forget_all_but(self, addresses: Collection[Address]) -> None:
@@ -148,7 +146,7 @@ class Kernel:
         where = self._answer(netlink.ask_forwarding(who.hardware, bridge, self._next()))
         if not isinstance(where, Forwarding) or where.port in (0, bridge):
             return SILENT
-        return Sight(Way.BRIDGE, where.port)
+        return self._seen(Way.BRIDGE, where.port)
 
     def _places(self) -> set[Address]:
         """Return every address that has a route of its own, or is known behind a bridge."""
@@ -157,7 +155,7 @@ class Kernel:
             if isinstance(each, Route) and each.is_for_one and each.direct:
                 found |= {each.address} if self._kind(each.link) in _POD_KINDS else set()
         for each in self._all(netlink.GET_NEIGHBOUR):
-            if isinstance(each, Neighbour) and self._kind(each.link) == _BRIDGE:
+            if isinstance(each, Neighbour) and self._kind(each.link) == BRIDGE:
                 found.add(each.address)
         return {address for address in found if address is not None}
 
@@ -167,26 +165,22 @@ class Kernel:
             asked = self._answer(netlink.ask_link(number, self._next()))
             if not isinstance(asked, Link):
                 return ""
-            link = self.links[number] = asked
+            self.links.learn(link := asked)
         return link.kind
 
+    def _seen(self, way: Way, number: int) -> Sight:
+        """Return the sight of the link with *number*."""
+        link = self.links.id(number) if self._kind(number) else None
+        return NONE if link is None else Sight(way, link)
+
     def _learn(self, link: Link, heard: Heard) -> None:
-        known = self.links.get(link.number)
-        if link.gone:
-            self.links.pop(link.number, None)
-        else:
-            self.links[link.number] = link
-        if known == link:
+        changed = self.links.learn(link)
+        if not changed:
             return
-        self._count_ports()
         # Its routes may have gone without a word, as they do where a link goes or is let down.
         heard.linked = True
-        heard.links.add(link.number)
-        heard.bridges = heard.bridges or link.kind == _BRIDGE
-
-    def _count_ports(self) -> None:
-        bridges = {each.number for each in self.links.values() if each.kind == _BRIDGE}
-        self.has_ports = any(each.master in bridges for each in self.links.values())
+        heard.links |= changed
+        heard.bridges = heard.bridges or link.kind == BRIDGE
 
     def _received(self, heard: Heard) -> Iterator[News]:
         while True:

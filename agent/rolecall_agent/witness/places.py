@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from rolecall_agent.witness.sights import NONE, Sight
+from rolecall_agent.witness.sights import NONE, LinkId, Sight
 from rolecall_proto.values import Address, PodUid
 
 
@@ -12,7 +12,7 @@ class Bound:
     """A pod and the link that was its own."""
 
     uid: PodUid
-    link: int
+    link: LinkId
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """What a restarted agent still knows: which pod had which link. Nothing in it is secret.
 
-Numbers of links are never given twice, but for another boot or another network namespace: the
-record names both, and is nothing in any other.
+Links are told apart by number and birth (see `links`), in one boot and one network namespace: the
+record names both, and is nothing in any other. A link whose birth is not known is no link later.
 """
 
 import contextlib
@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from rolecall_agent.witness.places import Bound
+from rolecall_agent.witness.sights import LinkId
 from rolecall_proto.values import Address, PodUid, plain
 
-_VERSION = 1
+_VERSION = 2
 _MOST_BYTES = 4_000_000
 _MOST_UID = 128
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -25,7 +26,7 @@ _NETWORK = Path("/proc/self/ns/net")
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """Where numbers of links mean something."""
+    """Where what tells links apart means something."""
 
     boot: str
     network: int
@@ -38,7 +39,10 @@ class Surroundings:
 
 def written(bindings: Mapping[Address, Bound], here: Surroundings) -> bytes:
     """Return the record of *bindings*."""
-    rows = [[str(address), bound.uid, bound.link] for address, bound in bindings.items()]
+    rows = [
+        [str(address), bound.uid, bound.link.number, bound.link.birth]
+        for address, bound in bindings.items()
+    ]
     document = {"version": _VERSION, "boot": here.boot, "network": here.network, "bindings": rows}
     return json.dumps(document, separators=(",", ":")).encode("ascii")
 
@@ -105,11 +109,13 @@ class RecordFile:
 
 def _row(row: Any) -> tuple[Address, Bound] | None:  # noqa: ANN401 - JSON
     match row:
-        case [str(address), str(uid), int(link)] if 0 < len(uid) <= _MOST_UID and link > 0:
+        case [str(address), str(uid), int(number), int(birth)] if number > 0 and birth >= 0:
             pass
         case _:
             return None
+    if not 0 < len(uid) <= _MOST_UID:
+        return None
     try:
-        return plain(ip_address(address)), Bound(PodUid(uid), link)
+        return plain(ip_address(address)), Bound(PodUid(uid), LinkId(number, birth))
     except ValueError:
         return None

@@ -16,11 +16,24 @@ class Way(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class LinkId:
+    """One link, from its coming to its going: see `links`.
+
+    The kernel gives *number* to a later link, too. No later one has the same *birth*, which is 0
+    where it is not known, and *turn*, which is 0 for what was there before anybody listened.
+    """
+
+    number: int
+    birth: int
+    turn: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Sight:
-    """Where an address is now. *link* is the kernel's number, which is never given twice."""
+    """Where an address is now."""
 
     way: Way
-    link: int = 0  # Not 0 where, and only where, one link is the way.
+    link: LinkId | None = None  # There where, and only where, one link is the way.
 
 
 NONE = Sight(Way.NONE)

@@ -76,7 +76,7 @@ class Witness:
     @property
     def needs_each(self) -> bool:
         """Whether a connection can change hands while it is open, as it can behind a bridge."""
-        return self._kernel.has_ports
+        return self._kernel.links.has_ports
 
     @property
     def network(self) -> Network:
@@ -156,7 +156,7 @@ class Witness:
             self._reread()
             return
         if heard.linked:
-            self._bindings.know_links(self._kernel.links)
+            self._bindings.know_links(self._kernel.links.ids)
         self._look(self._concerned(heard))
         if heard.linked or heard.routing:
             self._note_network()
@@ -165,7 +165,7 @@ class Witness:
         """Read everything, as if nothing had been seen before."""
         self._bindings.begin(self._time())
         found = self._kernel.reread()
-        self._bindings.know_links(self._kernel.links)
+        self._bindings.know_links(self._kernel.links.ids)
         self._look(found | set(self._bindings.addresses))
         self._note_network()
         self._stirred.set()
@@ -212,7 +212,7 @@ class Witness:
         self.changed(changed)
 
     def _note_network(self) -> None:
-        network = network_of(self._kernel.links.values(), self._kernel.rules())
+        network = network_of(self._kernel.links.known, self._kernel.rules())
         if network is self._network:
             return
         self._network = network

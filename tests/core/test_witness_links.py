@@ -1,0 +1,158 @@
+"""Which link is which, where the kernel gives numbers, names and hardware addresses twice."""
+
+from pathlib import Path
+
+import pytest
+
+from rolecall_agent.witness.links import Links
+from rolecall_agent.witness.netlink import Link
+from rolecall_agent.witness.sights import LinkId
+
+POD = Link(5, "cali12", "veth")
+GONE = Link(5, "cali12", "veth", gone=True)
+
+
+class Sysfs:
+    """A directory for each link, as the kernel has them under /sys/class/net."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._made = 0
+
+    def put(self, link: Link = POD, number: int | None = None) -> int:
+        """Make the directory of *link*, in the place of what was there; return its inode."""
+        self._made += 1
+        made = self.root.parent / f"made-{self._made}"  # None is removed, so that no inode returns.
+        made.mkdir()
+        (made / "ifindex").write_text(f"{link.number if number is None else number}\n")
+        (self.root / link.name).unlink(missing_ok=True)
+        (self.root / link.name).symlink_to(made)
+        return made.stat().st_ino
+
+
+@pytest.fixture
+def sysfs(tmp_path: Path) -> Sysfs:
+    (tmp_path / "net").mkdir()
+    return Sysfs(tmp_path / "net")
+
+
+def at(sysfs: Sysfs) -> LinkId:
+    """Return which link an agent that starts now finds."""
+    links = Links(sysfs.root)
+    links.reread([POD])
+    return seen(links)
+
+
+def seen(links: Links) -> LinkId:
+    found = links.id(POD.number)
+    assert found is not None
+    return found
+
+
+def test_a_link_stays_the_same_however_it_changes(sysfs: Sysfs) -> None:
+    """It is let down, led to a bridge, or given another name."""
+    sysfs.put()
+    links = Links(sysfs.root)
+    links.learn(POD)
+    before = seen(links)
+
+    assert links.learn(Link(5, "other", "veth", master=3, up=True)) == {before}
+    assert seen(links) == before
+
+
+def test_a_link_that_came_after_another_had_gone_is_another(sysfs: Sysfs) -> None:
+    """With its number, name and kind: for both have to be looked at again."""
+    sysfs.put()
+    links = Links(sysfs.root)
+    links.learn(POD)
+    before = seen(links)
+    links.learn(GONE)
+    assert links.id(POD.number) is None
+    sysfs.put()
+    links.learn(POD)
+
+    assert seen(links) != before
+
+
+def test_what_was_heard_is_believed_whatever_sysfs_says(sysfs: Sysfs) -> None:
+    """It went and came: also where there is no sysfs, or always the same one."""
+    for _ in range(2):
+        links = Links(sysfs.root)
+        links.reread([POD])
+        before = seen(links)
+        links.learn(GONE)
+        links.learn(POD)
+        assert seen(links) != before
+        sysfs.put()
+
+
+def test_what_is_heard_again_is_nothing_new(sysfs: Sysfs) -> None:
+    """The kernel repeats itself."""
+    links = Links(sysfs.root)
+    links.learn(POD)
+
+    assert links.learn(POD) == set()
+
+
+def test_after_lost_news_a_link_is_the_same_where_sysfs_says_so(sysfs: Sysfs) -> None:
+    """Not by number and name alone."""
+    sysfs.put()
+    links = Links(sysfs.root)
+    links.learn(POD)
+    before = seen(links)
+    links.reread([POD])
+    assert seen(links) == before
+
+    sysfs.put()
+    links.reread([POD])
+    assert seen(links) != before
+
+
+def test_after_lost_news_no_link_is_the_same_without_sysfs(sysfs: Sysfs) -> None:
+    """Nothing proves it, and so each is doubted."""
+    links = Links(sysfs.root)
+    links.learn(POD)
+    before = seen(links)
+    links.reread([POD])
+
+    assert seen(links) != before
+
+
+def test_a_restarted_agent_knows_the_link_that_another_has_recorded(sysfs: Sysfs) -> None:
+    """By what is recorded of it: its number and its birth."""
+    birth = sysfs.put()
+    assert at(sysfs) == LinkId(5, birth)
+
+    sysfs.put()
+    assert at(sysfs) != LinkId(5, birth)
+
+
+@pytest.mark.parametrize("number", [None, 6])
+def test_a_restarted_agent_knows_no_link_without_its_sysfs(
+    sysfs: Sysfs, number: int | None
+) -> None:
+    """There is none, or that of another namespace, where the name is another link's."""
+    if number is not None:
+        sysfs.put(number=number)
+
+    assert at(sysfs).birth == 0
+    assert at(sysfs) != LinkId(5, 0)
+
+
+def test_a_link_without_a_name_has_no_directory(sysfs: Sysfs) -> None:
+    """Else all of them would have the one of all."""
+    links = Links(sysfs.root)
+    links.reread([Link(5)])
+
+    assert seen(links).birth == 0
+
+
+def test_ports_are_counted(sysfs: Sysfs) -> None:
+    """For connections behind a bridge can change hands while they are open."""
+    links = Links(sysfs.root)
+    links.reread([Link(3, "cni0", "bridge"), POD])
+    assert not links.has_ports
+    links.learn(Link(5, "cali12", "veth", master=3))
+    assert links.has_ports
+    links.learn(GONE)
+    assert not links.has_ports
