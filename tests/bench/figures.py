@@ -35,7 +35,7 @@ def of_door(comparisons: Sequence[Comparison], system: System) -> list[Line]:
                     comparison.share >= promise.share,
                 )
             )
-    return [*lines, *_at_64(comparisons), _agent_memory(system), _calm(comparisons)]
+    return [*lines, *_at_64(comparisons), *_agent_memory(system), _calm(comparisons)]
 
 
 def _at_64(comparisons: Sequence[Comparison]) -> list[Line]:
@@ -56,14 +56,17 @@ def _at_64(comparisons: Sequence[Comparison]) -> list[Line]:
     ]
 
 
-def _agent_memory(system: System) -> Line:
-    resident = system.agent.resident_bytes() / 1e6
-    return Line(
-        f"agent's memory (RSS), {PODS} pods, after the load",
-        f"{resident:.1f} MB",
-        "at most 55 MB",
-        resident <= 55,
-    )
+def _agent_memory(system: System) -> list[Line]:
+    resident, together = system.agent.resident_bytes() / 1e6, system.agent.together_bytes() / 1e6
+    return [
+        Line(
+            f"agent's memory (RSS of worker and parent), {PODS} pods, after the load",
+            f"{resident:.1f} MB",
+            "at most 55 MB",
+            resident <= 55,
+        ),
+        Line("the same, pages that they share counted once", f"{together:.1f} MB"),
+    ]
 
 
 def _calm(comparisons: Sequence[Comparison]) -> Line:

@@ -30,6 +30,14 @@ class Running:
         """Return the resident memory (RSS) of the process and its children."""
         return sum(_resident_bytes(pid) for pid in self._family())
 
+    def together_bytes(self) -> int:
+        """Return the same, with the pages that the process shares with a child counted once.
+
+        A sum of PSS would not do: the bench's other processes share the interpreter with them.
+        """
+        first, *others = sorted(self._family(), key=_resident_bytes, reverse=True)
+        return _resident_bytes(first) + sum(_private_bytes(pid) for pid in others)
+
     def peak_bytes(self) -> int:
         """Return the most memory (RSS) that the process itself has had so far."""
         lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
@@ -110,3 +118,8 @@ def cpu_seconds(pid: int) -> float:
 def _resident_bytes(pid: int) -> int:
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _private_bytes(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Private_"))
