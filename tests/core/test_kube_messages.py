@@ -29,7 +29,9 @@ def event(kind: str, thing: object) -> bytes:
 
 
 def page(*items: object, **metadata: str) -> bytes:
-    return json.dumps({"metadata": {"resourceVersion": "9", **metadata}, "items": items}).encode()
+    return json.dumps(
+        {"kind": "PodList", "metadata": {"resourceVersion": "9", **metadata}, "items": items}
+    ).encode()
 
 
 def test_a_page_holds_its_objects_and_where_the_next_one_is() -> None:
@@ -52,6 +54,24 @@ def test_one_odd_object_of_a_page_is_left_out_by_name() -> None:
     assert (odd.kind, odd.key) == ("Pod", "u-odd")
     assert "team/odd" in odd.reason
     assert "hostNetwork" in odd.reason
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}",
+        b'{"kind":"PodList","items":[]}',
+        b'{"kind":"PodList","metadata":{"resourceVersion":""},"items":[]}',
+        b'{"metadata":{"resourceVersion":"9"},"items":[]}',
+        b'{"kind":"Status","metadata":{"resourceVersion":"9"}}',
+        b'{"kind":5,"metadata":{"resourceVersion":"9"}}',
+        b'{"metadata":{"resourceVersion":"9"},"items":[5]}',
+    ],
+)
+def test_an_object_that_is_no_list_is_not_an_empty_one(body: bytes) -> None:
+    """A proxy's own JSON would take every pod's credentials away."""
+    with pytest.raises(UnavailableError):
+        PODS.reader.page(body)
 
 
 @pytest.mark.parametrize("kind", ["ADDED", "MODIFIED"])
@@ -123,7 +143,12 @@ def test_an_error_in_the_stream_is_the_error_that_its_status_would_be(
 
 
 @pytest.mark.parametrize(
-    "line", [b"", b"{", b"null", b"[]", b'{"type":"ADDED"}', b'{"object":{}}', b"\xff\xfe", b'"x"']
+    "line",
+    [
+        *(b"", b"{", b"null", b"[]", b'{"type":"ADDED"}', b'{"object":{}}', b"\xff\xfe", b'"x"'),
+        *(b'{"type":"\xff","object":{}}', b'{"type":"ADDED","object":{"metadata":{"uid":"\xff"}}}'),
+        *(b"[" * 100_000, b'{"type":"ADDED","object":' + b'{"a":' * 100_000),
+    ],
 )
 def test_a_line_that_is_no_event_breaks_the_watch_and_nothing_else(line: bytes) -> None:
     """Whoever sends that is no API server: ask again."""

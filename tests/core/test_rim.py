@@ -46,6 +46,7 @@ TABLE: dict[str, tuple[str, ...] | str] = {
     "rolecall_agent.hosts": (
         "core/test_rim_agent.py::test_any_address_of_ours_has_a_name_in_ascii",
     ),
+    "rolecall_agent.leaving": "it asks the kernel for one number, and reads no bytes of others",
     "rolecall_agent.hall": "its addresses are the kernel's, of connections that it has accepted",
     "rolecall_agent.documents": WRITES,
     # The container door.
@@ -186,6 +187,10 @@ TABLE: dict[str, tuple[str, ...] | str] = {
     ),
     "rolecall_server.kube.watch.messages": (
         "core/test_kube_messages.py::test_no_object_raises_anything",
+    ),
+    "rolecall_server.kube.watch.shallow": (
+        "core/test_kube_deep.py::test_any_json_is_json_still_where_what_is_too_deep_is_cut_off",
+        "core/test_kube_deep.py::test_any_bytes_are_less_deep_than_a_decoder_can_go",
     ),
     "rolecall_server.kube.agents.reviews": (
         "core/test_rim_server.py::test_any_review_of_a_token_is_a_verdict",

@@ -8,11 +8,13 @@ import msgspec
 
 from rolecall_server import objects
 from rolecall_server.kube.api import ApiError, UnavailableError, error_of
+from rolecall_server.kube.watch.shallow import shallow
 from rolecall_server.pods import ObjectUnusable
 from rolecall_server.wording import quoted
 
 V = TypeVar("V")
 E = TypeVar("E")
+T = TypeVar("T")
 
 _SERVER_FAULT = 500
 # The bookmark with this annotation says that everything there is has been told.
@@ -25,6 +27,7 @@ class _ListMetadata(msgspec.Struct, frozen=True):
 
 
 class _Page(msgspec.Struct, Generic[E], frozen=True):
+    kind: str = ""
     metadata: _ListMetadata = _ListMetadata()
     items: list[E] | None = None
 
@@ -55,6 +58,12 @@ class _Odd(msgspec.Struct, frozen=True):
 class _Status(msgspec.Struct, frozen=True):
     code: int | None = None
     message: str | None = None
+
+
+_ODD = msgspec.json.Decoder(_Odd)
+_ODD_PAGE = msgspec.json.Decoder(_Page[msgspec.Raw])
+_ODD_EVENT = msgspec.json.Decoder(_Event[msgspec.Raw])
+_ERROR = msgspec.json.Decoder(_Event[_Status])
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +118,12 @@ class Reader(Generic[V]):
     def page(self, body: bytes) -> Page[V]:
         """Read one page. Raises UnavailableError where it is none."""
         try:
-            page = self._page.decode(body)
+            page = _decoded(self._page, body)
         except msgspec.ValidationError:
             return self._page_one_by_one(body)
         except msgspec.DecodeError as error:
             raise UnavailableError(f"a page of {self.kind}s is no JSON: {error}") from error
-        meta = page.metadata
-        values = tuple(self._parse(each) for each in page.items or ())
-        return Page(values, meta.resource_version, meta.next or None)
+        return self._page_of(page, self._parse)
 
     def event(self, line: bytes) -> Event[V] | None:
         """Read one event; None where it is of a kind that is not known.
@@ -124,7 +131,7 @@ class Reader(Generic[V]):
         Raises UnavailableError where it is none, and what the API server says went wrong.
         """
         try:
-            event = self._event.decode(line)
+            event = _decoded(self._event, line)
         except msgspec.ValidationError:
             return self._odd_event(line)
         except msgspec.DecodeError as error:
@@ -146,16 +153,26 @@ class Reader(Generic[V]):
     def _page_one_by_one(self, body: bytes) -> Page[V]:
         """Read a page of which at least one object is odd: slower, and only that one is lost."""
         try:
-            page = msgspec.json.decode(body, type=_Page[msgspec.Raw])
+            page = _decoded(_ODD_PAGE, body)
         except msgspec.DecodeError as error:
             raise UnavailableError(f"a page of {self.kind}s is unreadable: {error}") from error
-        values = tuple(self.object(raw) for raw in page.items or ())
-        return Page(values, page.metadata.resource_version, page.metadata.next or None)
+        return self._page_of(page, self.object)
+
+    def _page_of(self, page: _Page[T], read: Callable[[T], V | ObjectUnusable]) -> Page[V]:
+        """Return what *page* holds; raises UnavailableError where it is none, and not an empty one.
+
+        Of an empty one, everything that was served is gone.
+        """
+        meta = page.metadata
+        if not page.kind.endswith("List") or not meta.resource_version:
+            raise UnavailableError(f"an answer that is no list of {self.kind}s")
+        values = tuple(read(each) for each in page.items or ())
+        return Page(values, meta.resource_version, meta.next or None)
 
     def _odd_event(self, line: bytes) -> Event[V] | None:
         """Read an event whose object is odd."""
         try:
-            event = msgspec.json.decode(line, type=_Event[msgspec.Raw])
+            event = _decoded(_ODD_EVENT, line)
         except msgspec.DecodeError as error:
             raise UnavailableError(f"an event of a {self.kind} is unreadable: {error}") from error
         about = _about(event.object)
@@ -173,7 +190,7 @@ class Reader(Generic[V]):
     def object(self, raw: bytes | msgspec.Raw) -> V | ObjectUnusable:
         """Read one object; whatever it says, nothing is raised."""
         try:
-            return self._parse(self._one.decode(raw))
+            return self._parse(_decoded(self._one, raw))
         except msgspec.DecodeError as error:
             about = _about(raw)
             names = _text(about.namespace), _text(about.name)
@@ -183,7 +200,7 @@ class Reader(Generic[V]):
 
     def _error(self, line: bytes) -> ApiError:
         try:
-            status = msgspec.json.decode(line, type=_Event[_Status]).object
+            status = _decoded(_ERROR, line).object
         except msgspec.DecodeError:
             status = _Status()
         code, message = status.code or _SERVER_FAULT, status.message or "an error without words"
@@ -194,9 +211,20 @@ class Reader(Generic[V]):
         return (name if self.kind == "Namespace" else uid) or ""
 
 
+def _decoded(decoder: msgspec.json.Decoder[T], raw: bytes | msgspec.Raw) -> T:
+    """Return what *raw* says. Raises msgspec.DecodeError and nothing else, however deep it is."""
+    try:
+        try:
+            return decoder.decode(raw)
+        except RecursionError:
+            return decoder.decode(shallow(bytes(raw)))
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError(f"{error}") from error
+
+
 def _about(raw: bytes | msgspec.Raw) -> _OddMetadata:
     try:
-        return msgspec.json.decode(raw, type=_Odd).metadata or _OddMetadata()
+        return _decoded(_ODD, raw).metadata or _OddMetadata()
     except msgspec.DecodeError:
         return _OddMetadata()
 
