@@ -73,7 +73,7 @@ VALUES: tuple[object, ...] = (
     Found(OWN, START),
     STREAM,
     Node([STREAM]),
-    Flight(b"digest", Secret(CANARY), CLAIMS, first=True),
+    Flight(b"digest", Secret(CANARY), CLAIMS, proven=True),
     # These hold it as bytes.
     KEYS,
     GiveToken(KEYS, HOUR),
