@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -20,7 +21,8 @@ class Clock(Protocol):
     async def wait_until(self, event: asyncio.Event, moment: datetime | None) -> bool:
         """Wait for *event*, but not past *moment*; tell whether the event is set.
 
-        With no *moment* it waits for the event alone.
+        Nor longer than *moment* was away at first, where the clock is set back meanwhile. With no
+        *moment* it waits for the event alone.
         """
         ...
 
@@ -40,27 +42,28 @@ class SystemClock:
         return datetime.fromtimestamp(time.time(), UTC)
 
     async def sleep(self, duration: timedelta) -> None:
-        # The timers count, too: a clock that was set back must not make a second an hour.
-        loop = asyncio.get_running_loop()
-        due, moment = loop.time() + duration.total_seconds(), self.now() + duration
-        left = duration.total_seconds()
+        left = self._countdown(self.now() + duration)
         while True:
-            await asyncio.sleep(max(0.0, min(left, self._look_every)))
-            left = min(due - loop.time(), (moment - self.now()).total_seconds())
-            if left <= 0:
+            await asyncio.sleep(max(0.0, min(left(), self._look_every)))
+            if left() <= 0:
                 return
 
     async def wait_until(self, event: asyncio.Event, moment: datetime | None) -> bool:
         if moment is None:
             await event.wait()
             return True
-        left = (moment - self.now()).total_seconds()
+        left = self._countdown(moment)
         while True:
             try:
-                async with asyncio.timeout(max(0.0, min(left, self._look_every))):
+                async with asyncio.timeout(max(0.0, min(left(), self._look_every))):
                     await event.wait()
             except TimeoutError:
                 pass
-            left = (moment - self.now()).total_seconds()
-            if event.is_set() or left <= 0:
+            if event.is_set() or left() <= 0:
                 return event.is_set()
+
+    def _countdown(self, moment: datetime) -> Callable[[], float]:
+        # The timers count, too: a clock that was set back must not make a second an hour.
+        loop = asyncio.get_running_loop()
+        due = loop.time() + (moment - self.now()).total_seconds()
+        return lambda: min(due - loop.time(), (moment - self.now()).total_seconds())

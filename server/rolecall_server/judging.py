@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NoReturn
 
 from rolecall_common.clock import Clock
@@ -19,16 +19,21 @@ log = logging.getLogger(__name__)
 # How often it is looked whose token is to be judged again: little beside the five minutes that a
 # review is good for, and soon after an outage in which nobody could be asked.
 LOOK = timedelta(seconds=10)
+_LATEST = datetime.max.replace(tzinfo=UTC)
 _TURN = 25  # streams: some three milliseconds, where their signatures have to do
 
 
 async def judge_again(streams: Streams, authority: Authority, clock: Clock) -> NoReturn:
     """Judge each stream's token when its time has come, until cancelled."""
     async with asyncio.TaskGroup() as tasks:
+        now = clock.now()
         while True:
+            before = now
             await clock.sleep(LOOK)
             now = clock.now()
-            due = [stream for stream in streams if stream.take_due(now)]
+            # A clock that was set back must not put anybody off: all are due then.
+            moment = now if now >= before else _LATEST
+            due = [stream for stream in streams if stream.take_due(moment)]
             for number, stream in enumerate(due, 1):
                 name = f"judge {stream.agent.node} again"
                 tasks.create_task(_judge(stream, authority, clock), name=name)

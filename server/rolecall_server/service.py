@@ -4,13 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import (
-    Collection,
-    Generator,
-    Iterable,
-    Mapping,
-    Sequence,
-)
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any, NoReturn, Protocol
@@ -30,11 +24,7 @@ from rolecall_proto.codec import (
 from rolecall_proto.v1 import broker_pb2 as pb
 from rolecall_proto.v1 import broker_pb2_grpc
 from rolecall_proto.values import Address, Heartbeat, Hello, NodeName, PodUid, Resolution
-from rolecall_server.authority import (
-    Agent,
-    Authority,
-    AuthorityError,
-)
+from rolecall_server.authority import Agent, Authority, AuthorityError
 from rolecall_server.bearer import bearer_token
 from rolecall_server.broker import Broker, Connection
 from rolecall_server.judging import judge_again
@@ -177,13 +167,12 @@ class Service(broker_pb2_grpc.BrokerServicer):
 
     async def _tell(self, stream: Stream, connection: Connection, context: _Context) -> None:
         """Write what there is to tell, and a heartbeat after a silence, until someone ends it."""
-        silent_since = self._clock.now()
+        silent_since, silent = self._clock.now(), False
         while self._may_hear(stream):
             stream.changed.clear()
             updates = connection.take()
-            now = self._clock.now()
-            if not updates and now - silent_since >= HEARTBEAT:
-                updates = [Heartbeat(now)]
+            if not updates and silent:
+                updates = [Heartbeat(self._clock.now())]
             for message in encode_updates(updates):
                 if not self._may_hear(stream):
                     return
@@ -191,9 +180,11 @@ class Service(broker_pb2_grpc.BrokerServicer):
                     await context.write(message)
                 except grpc.aio.BaseError:  # The peer went in the middle of it.
                     stream.end(LOST)
-            if updates:
-                silent_since = self._clock.now()
-            if await self._clock.wait_until(stream.changed, silent_since + HEARTBEAT):
+            now = self._clock.now()
+            # A clock that was set back must not make a silence of a heartbeat.
+            silent_since = now if updates else min(silent_since, now)
+            silent = not await self._clock.wait_until(stream.changed, silent_since + HEARTBEAT)
+            if not silent:
                 await self._clock.sleep(self._gather)
 
     def _may_hear(self, stream: Stream) -> bool:

@@ -193,14 +193,22 @@ def test_a_review_that_does_not_say_an_agent_says_no(
 def test_of_too_many_the_one_that_was_not_used_is_forgotten() -> None:
     """The memory is bounded, and what is asked for stays."""
     memory: Remembered[int, str] = Remembered(2)
-    memory.keep(1, "a", START + SECOND)
-    memory.keep(2, "b", START + SECOND)
+    memory.keep(1, "a", START, START + SECOND)
+    memory.keep(2, "b", START, START + SECOND)
     memory.get(1, START)
-    memory.keep(3, "c", START + SECOND)
+    memory.keep(3, "c", START, START + SECOND)
 
     assert [memory.get(each, START) for each in (1, 2, 3)] == ["a", None, "c"]
     assert memory.get(1, START + SECOND) is None
     assert len(memory) == 1
+
+
+def test_a_clock_that_is_set_back_prolongs_no_memory() -> None:
+    """What was good for a second is not good for an hour and a second."""
+    memory: Remembered[int, str] = Remembered(2)
+    memory.keep(1, "a", START, START + SECOND)
+
+    assert memory.get(1, START - timedelta(hours=1)) is None
 
 
 def test_in_an_outage_one_question_is_asked_in_a_pause() -> None:

@@ -115,6 +115,20 @@ async def test_an_event_ends_a_bounded_wait_before_its_moment() -> None:
     assert clock.now() == START
 
 
+async def test_a_clock_that_is_set_back_wakes_who_sleeps_no_later() -> None:
+    """The test's clock does as the machine's: sleepers have their pause and no more."""
+    clock = FakeClock()
+    async with asyncio.TaskGroup() as tasks:
+        sleeper = tasks.create_task(clock.sleep(10 * SECOND))
+        await clock.asleep()
+        clock.set_back(timedelta(hours=1))
+        assert clock.now() == START - timedelta(hours=1)
+        clock.advance(9 * SECOND)
+        await asyncio.sleep(0)
+        assert not sleeper.done()
+        clock.advance(SECOND)
+
+
 def test_time_does_not_run_backwards() -> None:
     """A test that asks for it is wrong."""
     with pytest.raises(ValueError, match="backwards"):
@@ -155,13 +169,17 @@ async def test_a_clock_that_is_set_forward_ends_what_has_passed() -> None:
     assert not waiting.result()
 
 
-async def test_a_clock_that_is_set_back_prolongs_no_sleep() -> None:
-    """A pause of a moment stays one."""
-    clock = SetClock()
+async def test_a_clock_that_is_set_back_prolongs_no_wait() -> None:
+    """A pause of a moment stays one, and so does the wait for a moment that was near."""
+    clock, never = SetClock(), asyncio.Event()
+    pause = timedelta(milliseconds=5)
     async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
-        tasks.create_task(clock.sleep(timedelta(milliseconds=5)))
+        tasks.create_task(clock.sleep(pause))
+        waiting = tasks.create_task(clock.wait_until(never, clock.now() + pause))
         await asyncio.sleep(0)
         clock.ahead = timedelta(hours=-2)
+
+    assert not waiting.result()
 
 
 async def test_an_event_ends_a_wait_between_two_looks_at_the_clock() -> None:

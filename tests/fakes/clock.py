@@ -45,6 +45,12 @@ class FakeClock:
             if due is not None and due <= self._now:
                 self._wake(sleeper)
 
+    def set_back(self, by: timedelta) -> None:
+        """Have it be earlier: who sleeps has its pause all the same, as on the machine's clock."""
+        self._now -= by
+        for sleeper, due in self._sleepers.items():
+            self._sleepers[sleeper] = due and due - by
+
     def advance_to(self, moment: datetime) -> None:
         """Move time on to *moment*; raises ValueError where that is in the past."""
         self.advance(moment - self._now)

@@ -24,6 +24,12 @@ class Judges:
         self.by_turn[-1] += 1
         return Agent(NodeName(token.reveal()), again_at=self.clock.now() + timedelta(hours=1))
 
+    async def judged(self, number: int) -> None:
+        """Return once so many were judged in all."""
+        async with asyncio.timeout(10):
+            while sum(self.by_turn) < number:  # noqa: ASYNC110 - nothing tells it
+                await asyncio.sleep(0)
+
     async def count_turns(self) -> None:
         while True:
             await asyncio.sleep(0)
@@ -54,7 +60,19 @@ async def test_a_fleet_is_judged_some_at_a_time() -> None:
     async with judging(clock, 120) as judges:
         await clock.asleep()
         clock.advance(LOOK)
-        await clock.asleep_until(clock.now() + LOOK)
+        await judges.judged(120)
 
-    assert sum(judges.by_turn) == 120
     assert max(judges.by_turn) == 25
+
+
+async def test_a_clock_that_is_set_back_puts_nobody_off() -> None:
+    """All are judged at the next look, and each in its time from then on."""
+    clock = FakeClock()
+    async with judging(clock, 3) as judges:
+        await clock.asleep_until(clock.now() + LOOK)
+        clock.advance(LOOK)
+        await judges.judged(3)
+        await clock.asleep_until(clock.now() + LOOK)
+        clock.set_back(timedelta(hours=2))
+        clock.advance(LOOK)
+        await judges.judged(6)

@@ -101,6 +101,18 @@ async def test_a_pod_is_not_read_twice_in_a_second() -> None:
     assert at.known.found == []
 
 
+async def test_a_clock_that_is_set_back_puts_off_no_look() -> None:
+    """An hour that happens twice is not an hour in which a pod is not found."""
+    async with rig() as at:
+        await at.fake.put(there("new", None))
+        at.known.pods = [known_pod("new")]
+        await at.look.look(NODE)
+        at.clock.set_back(timedelta(hours=1))
+        await at.look.look(NODE)
+
+    assert at.fake.asked(f"{PATH}new") == 2
+
+
 async def test_those_who_ask_together_wait_for_one_answer() -> None:
     """Fifty requests of a node before its pod is known are one GET."""
     async with rig() as at:

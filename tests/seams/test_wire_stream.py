@@ -195,6 +195,19 @@ async def test_a_silent_stream_carries_a_heartbeat(certificates: Certificates) -
         assert follower.statistics().server_clock_ahead == timedelta()
 
 
+async def test_a_clock_that_is_set_back_silences_no_server(certificates: Certificates) -> None:
+    """A heartbeat comes every ten seconds, whatever o'clock that is."""
+    clock = FakeClock()
+    node, replica = Node(clock), Replica(clock, certificates).sync(WEB)
+    async with replica.listening(), following(node, certificates, replica.address):
+        await node.synced()
+        for step in (timedelta(hours=1), timedelta(seconds=3), timedelta()):
+            await clock.asleep(3)  # As above.
+            clock.set_back(step)
+            clock.advance(timedelta(seconds=10))
+            await node.until(lambda: node.updates[-1] == Heartbeat(clock.now()))
+
+
 async def test_a_silent_server_is_left(certificates: Certificates) -> None:
     """A server that takes the connection and says nothing is given up after ten seconds."""
     clock = FakeClock()

@@ -151,11 +151,11 @@ class TokenReviewAuthority:
         match verdict:
             case Holder():
                 vouched = self._until(verdict, flight.claims, now)
-                self._vouched.keep(flight.key, vouched, vouched.until)
+                self._vouched.keep(flight.key, vouched, now, vouched.until)
                 self._metrics.token_reviews.add("accepted")
             case Refused():
                 self._vouched.drop(flight.key)
-                self._refused.keep(flight.key, verdict, now + REFUSED_FOR)
+                self._refused.keep(flight.key, verdict, now, now + REFUSED_FOR)
                 known = verdict.error is ForbiddenError
                 self._metrics.token_reviews.add("no_agent" if known else "refused")
             case Unanswered():

@@ -13,22 +13,23 @@ class Remembered(Generic[Key, Value]):
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._kept: OrderedDict[Key, tuple[Value, datetime]] = OrderedDict()
+        self._kept: OrderedDict[Key, tuple[Value, datetime, datetime]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def keep(self, key: Key, value: Value, until: datetime) -> None:
-        self._kept[key] = value, until
+    def keep(self, key: Key, value: Value, now: datetime, until: datetime) -> None:
+        self._kept[key] = value, now, until
         self._kept.move_to_end(key)
         if len(self._kept) > self._most:
             self._kept.popitem(last=False)
 
     def get(self, key: Key, now: datetime) -> Value | None:
-        value, until = self._kept.get(key, (None, now))
+        value, kept_at, until = self._kept.get(key, (None, now, now))
         if value is None:
             return None
-        if now >= until:
+        # A clock that was set back must not prolong anything.
+        if not kept_at <= now < until:
             del self._kept[key]
             return None
         self._kept.move_to_end(key)

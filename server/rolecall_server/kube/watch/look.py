@@ -153,4 +153,5 @@ class LiveLook:
 
 
 def _is_due(asked_at: datetime | None, now: datetime) -> bool:
-    return asked_at is None or now - asked_at >= _AGAIN_AFTER
+    # A clock that was set back must not put it off.
+    return asked_at is None or not timedelta() <= now - asked_at < _AGAIN_AFTER
