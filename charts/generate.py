@@ -36,7 +36,9 @@ AGENT_OWN = frozenset(
         *("doorFile", "recordFile", "tokenFile", "wardenFile"),
     }
 )
-WARDEN_OWN = frozenset(["doorFile", "doorPort", "generation", "healthFile", "moreAddresses"])
+WARDEN_OWN = frozenset(
+    ["doorFile", "doorPort", "generation", "healthFile", "installation", "moreAddresses"]
+)
 
 Schema = dict[str, Any]
 Path_ = tuple[str, ...]

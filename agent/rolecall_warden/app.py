@@ -8,12 +8,12 @@ from contextlib import ExitStack
 from datetime import timedelta
 
 from rolecall_common.lifecycle import StartError, refusing
-from rolecall_common.pulse import PulseTakenError, beating
+from rolecall_common.pulse import Condition, PulseTakenError, beating
 from rolecall_common.version import VERSION
 from rolecall_warden import routing, rules
 from rolecall_warden.changes import Changes
 from rolecall_warden.file_changes import watching
-from rolecall_warden.keeper import held_name
+from rolecall_warden.keeper import held_name, is_held
 from rolecall_warden.kernel import Kernel, has_ipv6
 from rolecall_warden.routing import Family
 from rolecall_warden.settings import ForeignRules, Settings
@@ -30,7 +30,8 @@ _RETURNS_WITHIN = timedelta(seconds=2)
 async def run(settings: Settings, *, once: bool = False) -> None:
     """Put the rules in place and keep them until cancelled; leave them there.
 
-    Raises StartError where they cannot be had, or where somebody else's are in the way.
+    Raises StartError where they cannot be had, or where somebody else's are in the way; with *once*
+    also where it is not this warden's turn, and the guards alone are kept.
     """
     kernel = Kernel(SystemTools())
     with refusing("", RefusedError):
@@ -38,8 +39,11 @@ async def run(settings: Settings, *, once: bool = False) -> None:
         await _see_foreign(settings, kernel)
     # The file is the agent's; a run that does not stay has nothing to tell it.
     if once:
+        warden = Warden(settings, kernel, ipv6=has_ipv6())
         with refusing("", RefusedError):
-            await Warden(settings, kernel, ipv6=has_ipv6()).look()
+            condition = await warden.look()
+        if condition is not Condition.IN_PLACE:
+            raise StartError(warden.reason)
         return
     with ExitStack() as stack:
         warden = Warden(settings, kernel, ipv6=has_ipv6(), holder=stack.enter_context(held_name()))
@@ -63,6 +67,9 @@ async def remove(settings: Settings, say: Callable[[str], None]) -> None:
     """Remove what a warden has made. Raises StartError where that fails, or where it comes back."""
     kernel = Kernel(SystemTools())
     with refusing("", RefusedError, OSError), Changes.opened() as changes:
+        there = rules.mark_of(await kernel.table() or "")
+        if there and there.is_of_another(settings.keeping.installation) and is_held(there.holder):
+            raise StartError(f"the rules are those of the installation {there.installation}")
         await uninstall(settings, kernel, say, ipv6=has_ipv6())
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(changes.follow(), name="follow the kernel's changes")

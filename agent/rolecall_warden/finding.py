@@ -11,7 +11,7 @@ class Finding(StrEnum):
 
     IN_PLACE = "in_place"
     MISSING = "missing"  # Not there, or not as it was put there.
-    NEWER = "newer"  # Another warden's, which has the right of way.
+    OTHERS = "others"  # Another warden's, which has the right of way.
 
 
 def judge(listing: str | None, mine: Mark, expected: str | None, *, gone: bool = False) -> Finding:
@@ -20,7 +20,8 @@ def judge(listing: str | None, mine: Mark, expected: str | None, *, gone: bool =
     A table of a higher generation is left alone. So is another one of the same generation, once
     this warden has begun: whoever came later was told something later. With *gone* whoever has put
     it there is no more, and it is anybody's. Each keeps its own generation, so that of those who
-    live the highest has the rules in the end, in whatever order they find out.
+    live the highest has the rules in the end, in whatever order they find out. Between two
+    installations there is no order: whoever has the rules has them.
     """
     if listing is None:
         return Finding.MISSING
@@ -29,7 +30,7 @@ def judge(listing: str | None, mine: Mark, expected: str | None, *, gone: bool =
     there = rules.mark_of(listing)
     if there is None or gone:
         return Finding.MISSING
-    if there.generation > mine.generation:
-        return Finding.NEWER
+    if there.is_of_another(mine.installation) or there.generation > mine.generation:
+        return Finding.OTHERS
     later = there.generation == mine.generation and there != mine
-    return Finding.NEWER if expected is not None and later else Finding.MISSING
+    return Finding.OTHERS if expected is not None and later else Finding.MISSING

@@ -15,6 +15,8 @@ from rolecall_warden.settings import METADATA_IPV4, METADATA_IPV6, METADATA_PORT
 FAMILY, TABLE = "inet", "rolecall"
 _MARK = re.compile(r'"rolecall generation=([0-9]{1,12}) digest=([0-9a-f]{16})"')
 _HOLDER = re.compile(r'"holder ([0-9a-f]{16})"')
+# nft takes 128 characters of a comment: a namespace, a release's name, and little else.
+_INSTALLATION = re.compile(r'"of ([A-Za-z0-9._/-]{1,117})"')
 # As many as pods have addresses on any node, and some to spare. A full set caps nobody else.
 _SOURCES = 65_535
 
@@ -26,9 +28,14 @@ class Mark:
     generation: int
     digest: str
     holder: str = ""  # The name by which its warden is seen to live, as in `keeper`.
+    installation: str = ""
 
     def __str__(self) -> str:
         return f"rolecall generation={self.generation} digest={self.digest}"
+
+    def is_of_another(self, installation: str) -> bool:
+        """Tell whether it is of another one than *installation*, where both have a name."""
+        return bool(self.installation and installation) and self.installation != installation
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +66,7 @@ def render(settings: Settings, *, redirect: bool = True, holder: str = "") -> Ru
     """Return the whole ruleset; the guards alone without *redirect*."""
     chains = "\n".join(_chains(settings, redirect=redirect))
     digest = hashlib.sha256(chains.encode()).hexdigest()[:16]
-    mark = Mark(settings.keeping.generation, digest, holder)
+    mark = Mark(settings.keeping.generation, digest, holder, settings.keeping.installation)
     about = "\n".join(_about(mark))
     return Ruleset(mark, f"{removal()}table {FAMILY} {TABLE} {{\n{about}\n{chains}}}\n")
 
@@ -77,8 +84,13 @@ def removal() -> str:
 
 def mark_of(text: str) -> Mark | None:
     """Return the mark in a table's listing; None where there is none that can be read."""
-    found, holder = _MARK.search(text), _HOLDER.search(text)
-    return Mark(int(found[1]), found[2], holder[1] if holder else "") if found else None
+    found = _MARK.search(text)
+    if found is None:
+        return None
+    holder, installation = (
+        each[1] if each else "" for each in (_HOLDER.search(text), _INSTALLATION.search(text))
+    )
+    return Mark(int(found[1]), found[2], holder, installation)
 
 
 def shape(text: str) -> dict[str, int]:
@@ -103,6 +115,8 @@ def _about(mark: Mark) -> Iterator[str]:
     facts = [str(mark)]
     if mark.holder:
         facts.append(f"holder {mark.holder}")
+    if mark.installation:
+        facts.append(f"of {mark.installation}")
     yield _chain("about", *(f'return comment "{fact}"' for fact in facts))
 
 

@@ -116,6 +116,13 @@ class KeepingSettings:
         "and kept beside the health file as long as the pod lives.",
         default=0,
     )
+    installation: str = setting(
+        forms.matching(r"[A-Za-z0-9._/-]{0,117}", "a name, or nothing", "NAME"),
+        "Whose rules these are, such as namespace/release. Those of another installation are left "
+        "alone whatever their generation, as long as its warden lives. Without a name the "
+        "generation alone decides.",
+        default="",
+    )
     routing_priority: int = setting(
         forms.whole(1, 32_000),
         "The first of three priorities of routing rules that the second guard takes.",

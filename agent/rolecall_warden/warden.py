@@ -57,9 +57,9 @@ class Warden:
         self._absence = Absence(_PERIODS * settings.keeping.check_period, monotonic)
         self._expected: str | None = None
         self._first_seen: str | None = None
-        self._newer = ""
         self._begun = False
         self.repairs = 0
+        self.reason = ""  # Why it has not put all that it would.
 
     async def look(self) -> Condition:
         """Read what there is, and put right what is not. Raises RefusedError.
@@ -81,14 +81,15 @@ class Warden:
         there = rules.mark_of(listing or "")
         gone = self._absence.lasts(there.holder if there else "")
         if there is not None and self._aim.leaves_alone(listing):
+            self.reason = WAITING
             return Condition.WAITING, self._as_first_seen(listing, there, gone=gone)
         finding = judge(listing, self._aim.ruleset.mark, self._expected, gone=gone)
-        if finding is Finding.NEWER:
-            self._see_newer(there)
+        if finding is Finding.OTHERS:
+            self._see_others(there)
             return Condition.SUPERSEDED, None
         if gone:
             log.warning("the warden that had the rules is gone", extra={"found": str(there)})
-        self._newer = ""
+        self.reason = WAITING if self._aim.waits else ""
         lacking = self._aim.ruleset if finding is Finding.MISSING else None
         return Condition.WAITING if self._aim.waits else Condition.IN_PLACE, lacking
 
@@ -126,7 +127,7 @@ class Warden:
         except RefusedError as error:
             log.error("the rules cannot be kept", extra={"reason": str(error)})  # noqa: TRY400 - the reason is a field
             return Condition.FAILING, str(error)
-        return condition, WAITING if condition is Condition.WAITING else self._newer
+        return condition, self.reason
 
     def _beat(self, condition: Condition, text: str, at: float) -> Beat:
         return Beat(
@@ -147,12 +148,14 @@ class Warden:
             # What was put there is not what is to be there now, and what follows is no repair.
             self._expected, self._begun = None, False
 
-    def _see_newer(self, there: Mark | None) -> None:
-        number = there.generation if there else "?"
-        text = f"rules of generation {number} are in place, and are not this warden's to touch"
-        if text != self._newer:
+    def _see_others(self, there: Mark | None) -> None:
+        whose = f"generation {there.generation if there else '?'}"
+        if there is not None and there.is_of_another(self._settings.keeping.installation):
+            whose = f"the installation {there.installation}"
+        text = f"rules of {whose} are in place, and are not this warden's to touch"
+        if text != self.reason:
             log.warning("another warden has the rules", extra={"found": str(there)})
-        self._newer = text
+        self.reason = text
 
     async def _keep(self, condition: Condition, lacking: Ruleset | None) -> list[str]:
         """Take every step, also after one that fails: one guard never depends on the other.

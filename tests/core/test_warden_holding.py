@@ -125,6 +125,36 @@ def test_the_rules_of_a_pod_that_is_gone_are_taken_over(tmp_path: Path) -> None:
         assert one.look("old") is Condition.SUPERSEDED
 
 
+def test_a_second_installation_leaves_the_first_ones_rules_alone() -> None:
+    """It says whose they are, and has them once their warden is gone; then it keeps them."""
+    with node() as one:
+        one.start("first", generation="1", installation="shop/rolecall")
+        one.start("second", generation="2", installation="billing/rolecall")
+        one.look("first")
+        assert one.look("second") is Condition.SUPERSEDED
+        assert "rules of the installation shop/rolecall are in" in one.living["second"].reason
+        # An upgrade of the first is its own matter.
+        one.start("upgraded", generation="3", installation="shop/rolecall")
+        assert one.look("upgraded") is Condition.IN_PLACE
+        one.end("first")
+        one.end("upgraded")
+        one.pass_periods(3)
+        assert one.look("second") is Condition.IN_PLACE
+        one.start("first", generation="9", installation="shop/rolecall")
+        assert one.look("first") is Condition.SUPERSEDED
+
+
+def test_without_a_name_on_both_sides_the_generation_decides() -> None:
+    """As it does where the rules are older than names."""
+    for there, ours in (("", "shop/rolecall"), ("shop/rolecall", ""), ("", "")):
+        with node() as one:
+            one.start("there", generation="1", installation=there)
+            one.start("ours", generation="2", installation=ours)
+            one.look("there")
+            assert one.look("ours") is Condition.IN_PLACE
+            assert one.look("there") is Condition.SUPERSEDED
+
+
 def test_routing_rules_and_addresses_are_everybodys() -> None:
     """Whoever has the packet rules may be gone, and the second guard does not wait for that."""
     with node() as one:

@@ -328,6 +328,7 @@ async def test_a_newer_warden_takes_over_and_old_connections_end_at_the_old_door
     await new.end()
     await node.run("sh", "-c", TAMPERINGS["delete the routing rules"])
     guarded = await rules_stand(node)
+    once = await node.tried(*rolecall("--once", "--generation=1"))
     still_over = old.vital()
     await node.run("nft", "delete", "table", "inet", "rolecall")
     await old.until(well=True)
@@ -340,6 +341,8 @@ async def test_a_newer_warden_takes_over_and_old_connections_end_at_the_old_door
     assert "rules of generation 2 are in place" in over.reason
     # The second guard is kept by whoever is there.
     assert (guarded, still_over.well) == (True, False)
+    assert once[0] == 2
+    assert "rolecall warden: rules of generation 2 are in place" in once[1]
     assert back
     await node.uninstall()
     await node.warden()
@@ -400,6 +403,22 @@ async def test_an_uninstallation_beside_a_warden_says_so(node: Guarded) -> None:
     assert status == 2
     assert "a warden still runs on this node, and has put the rules back" in said
     await until_served(node, 4)
+
+
+async def test_another_installations_rules_are_not_uninstalled(bare: Guarded) -> None:
+    """As long as its warden lives; what is left of it is anybody's to remove."""
+    await bare.uninstall()
+    warden = await bare.warden("--installation=shop/rolecall")
+    uninstall = rolecall("--uninstall", "--installation=billing/rolecall")
+    status, said = await bare.tried(*uninstall)
+    stood = await served(bare)
+    await warden.end()
+    removed = await bare.run(*uninstall)
+
+    assert status == 2
+    assert "the rules are those of the installation shop/rolecall" in said
+    assert stood
+    assert "Nothing of Rolecall is left on this node" in removed
 
 
 @pytest.mark.parametrize(

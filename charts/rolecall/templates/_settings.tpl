@@ -65,7 +65,8 @@
 {{- include "rolecall.wardenSettings" . }}
 {{- end -}}
 
-{{- define "rolecall.wardenSettings" -}}
+{{- define "rolecall.wardenSettings" }}
+- --installation={{ .Release.Namespace }}/{{ .Release.Name }}
 {{- $addresses := list }}
 {{- range .Values.agent.containerDoor.listen }}
 {{- $host := regexReplaceAll "^\\[?([^\\]]*?)\\]?:[0-9]+$" . "${1}" }}
