@@ -16,6 +16,23 @@ GUARDED = {
     "rolecall.io/guarded-labels": "",
 }
 BOUND = {"policyName": NAME, "validationActions": ["Deny"]}
+RULE = {
+    "apiGroups": [""],
+    "apiVersions": ["v1"],
+    "operations": ["CREATE", "UPDATE"],
+    "resources": ["pods", "pods/status", "pods/ephemeralcontainers"],
+    "scope": "*",
+}
+BY_A_NODE = {
+    "name": "by-a-node",
+    "expression": "has(request.userInfo.groups) && 'system:nodes' in request.userInfo.groups",
+}
+SPEC = {
+    "failurePolicy": "Fail",
+    "matchConstraints": {"resourceRules": [RULE], "namespaceSelector": {}, "objectSelector": {}},
+    "matchConditions": [BY_A_NODE],
+    "validations": [{"expression": "…"}],
+}
 
 
 def judged(
@@ -24,7 +41,8 @@ def judged(
     keys: AnnotationKeys | None = None,
     **spec: Any,  # noqa: ANN401 - whatever a policy may say
 ) -> tuple[GuardState, str]:
-    policy = {"metadata": {"annotations": GUARDED if notes is None else notes}, "spec": spec}
+    metadata = {"annotations": GUARDED if notes is None else notes}
+    policy = {"metadata": metadata, "spec": {**SPEC, **spec}}
     binding = {"spec": BOUND if bound is None else bound}
     keys = keys or AnnotationKeys()
     finding = judge(json.dumps(policy).encode(), json.dumps(binding).encode(), NAME, keys)
@@ -33,8 +51,8 @@ def judged(
 
 def test_the_charts_own_policy_is_in_place() -> None:
     """It names what it guards, fails closed, and its binding denies."""
-    assert judged(failurePolicy="Fail") == (GuardState.IN_PLACE, "")
     assert judged() == (GuardState.IN_PLACE, "")
+    assert judged(failurePolicy=None) == (GuardState.IN_PLACE, "")
 
 
 @pytest.mark.parametrize(
@@ -67,6 +85,67 @@ def test_a_binding_with_empty_selectors_limits_nothing() -> None:
 def test_a_policy_that_lets_pass_what_it_cannot_judge_is_no_guard() -> None:
     """`Ignore` is what an attacker waits for."""
     assert judged(failurePolicy="Ignore")[0] is GuardState.MISSING
+
+
+@pytest.mark.parametrize(
+    ("rules", "problem"),
+    [
+        ([], "it does not look at CREATE of pods"),
+        ([{**RULE, "operations": ["CREATE"]}], "it does not look at UPDATE of pods"),
+        ([{**RULE, "resources": ["pods"]}], "it does not look at CREATE of pods/status"),
+        ([{**RULE, "apiGroups": ["apps"]}], "it does not look at CREATE of pods"),
+        ([{**RULE, "apiVersions": ["v2"]}], "it does not look at CREATE of pods"),
+        ([{**RULE, "scope": "Cluster"}], "it does not look at CREATE of pods"),
+        ([{**RULE, "resourceNames": ["web"]}], "it does not look at CREATE of pods"),
+    ],
+)
+def test_a_policy_that_does_not_look_at_every_write_is_no_guard(
+    rules: list[object], problem: str
+) -> None:
+    """A node has two ways to write an annotation, and creates pods besides."""
+    assert judged(matchConstraints={"resourceRules": rules}) == (GuardState.MISSING, problem)
+
+
+def test_two_rules_may_share_what_there_is_to_look_at() -> None:
+    """Whoever writes one rule for each operation, or for all, has a guard as well."""
+    each = [{**RULE, "operations": [operation]} for operation in ("CREATE", "UPDATE")]
+    every = [{**RULE, "apiGroups": ["*"], "apiVersions": ["*"], "operations": ["*"]}]
+
+    assert judged(matchConstraints={"resourceRules": each})[0] is GuardState.IN_PLACE
+    assert judged(matchConstraints={"resourceRules": every})[0] is GuardState.IN_PLACE
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        {"namespaceSelector": {"matchLabels": {"a": "b"}}},
+        {"objectSelector": {"matchLabels": {"a": "b"}}},
+        {"excludeResourceRules": [RULE]},
+    ],
+)
+def test_a_policy_that_leaves_out_some_pods_is_no_guard(limit: dict[str, object]) -> None:
+    """Whoever may choose which pods those are may choose their roles."""
+    said = judged(matchConstraints={"resourceRules": [RULE], **limit})
+
+    assert said == (GuardState.MISSING, "its matchConstraints leave out some pods")
+
+
+def test_a_condition_of_somebody_else_is_no_guard() -> None:
+    """A policy that never comes to its validations denies nothing; more conditions, less guard."""
+    never = {"name": "never", "expression": "false"}
+
+    state, problem = judged(matchConditions=[BY_A_NODE, never])
+
+    assert (state, problem) == (
+        GuardState.MISSING,
+        "it has conditions that are not the chart's: never",
+    )
+    assert judged(matchConditions=[])[0] is GuardState.IN_PLACE  # It judges everybody then.
+
+
+def test_a_policy_without_validations_is_no_guard() -> None:
+    """It has nothing to deny by."""
+    assert judged(validations=[]) == (GuardState.MISSING, "it has no validations")
 
 
 def test_every_key_that_is_read_must_be_guarded() -> None:

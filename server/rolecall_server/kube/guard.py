@@ -34,14 +34,53 @@ _KEYS, _PREFIXES, _LABELS = (
     "rolecall.io/guarded-annotation-prefixes",
     "rolecall.io/guarded-labels",
 )
+# How a node may write what a pod is annotated with, and the one condition by which the chart's
+# policy leaves everybody else alone.
+_WRITES = tuple((how, what) for what in ("pods", "pods/status") for how in ("CREATE", "UPDATE"))
+_BY_A_NODE = "has(request.userInfo.groups) && 'system:nodes' in request.userInfo.groups"
 
 
 class _Metadata(msgspec.Struct, frozen=True):
     annotations: dict[str, str] | None = None
 
 
-class _PolicySpec(msgspec.Struct, frozen=True):
-    failure_policy: str | None = msgspec.field(default=None, name="failurePolicy")
+class _Rule(msgspec.Struct, frozen=True, rename="camel"):
+    api_groups: list[str] = []
+    api_versions: list[str] = []
+    operations: list[str] = []
+    resources: list[str] = []
+    resource_names: list[str] = []
+    scope: str = "*"
+
+    def covers(self, operation: str, resource: str) -> bool:
+        """Tell whether it has every pod looked at in *operation* on *resource*."""
+        return (
+            not {"", "*"}.isdisjoint(self.api_groups)
+            and not {"v1", "*"}.isdisjoint(self.api_versions)
+            and not {operation, "*"}.isdisjoint(self.operations)
+            and resource in self.resources
+            and not self.resource_names
+            and self.scope in {"*", "Namespaced"}
+        )
+
+
+class _Constraints(msgspec.Struct, frozen=True, rename="camel"):
+    resource_rules: list[_Rule] = []
+    exclude_resource_rules: list[object] = []
+    namespace_selector: dict[str, object] = {}
+    object_selector: dict[str, object] = {}
+
+
+class _Condition(msgspec.Struct, frozen=True):
+    expression: str
+    name: str = ""
+
+
+class _PolicySpec(msgspec.Struct, frozen=True, rename="camel"):
+    failure_policy: str | None = None
+    match_constraints: _Constraints = _Constraints()
+    match_conditions: list[_Condition] = []
+    validations: list[object] = []
 
 
 class _Policy(msgspec.Struct, frozen=True):
@@ -128,24 +167,48 @@ def judge(policy: bytes, binding: bytes, name: str, keys: AnnotationKeys) -> Fin
         bound = msgspec.json.decode(binding, type=_Binding).spec
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         return Finding(GuardState.UNKNOWN, f"it is unreadable: {error}")
-    if guard.spec.failure_policy not in {None, "Fail"}:  # None stands for the default.
-        return Finding(GuardState.MISSING, "its failurePolicy lets pass what it cannot judge")
-    if bound.policy_name != name or "Deny" not in bound.actions:
-        return Finding(GuardState.MISSING, "its binding does not deny")
+    problem = (
+        _problem_of_policy(guard.spec)
+        or _problem_of_binding(bound, name)
+        or _unguarded(guard.metadata.annotations or {}, keys)
+    )
+    return Finding(GuardState.MISSING, problem) if problem else Finding(GuardState.IN_PLACE)
+
+
+def _problem_of_policy(spec: _PolicySpec) -> str:
+    # What its validations say is the chart's to test; that they are asked at all is looked at here.
+    if spec.failure_policy not in {None, "Fail"}:  # None stands for the default.
+        return "its failurePolicy lets pass what it cannot judge"
+    seen = spec.match_constraints
+    for operation, resource in _WRITES:
+        if not any(rule.covers(operation, resource) for rule in seen.resource_rules):
+            return f"it does not look at {operation} of {resource}"
     # Empty selectors are what the API server fills in: they limit nothing.
+    if seen.namespace_selector or seen.object_selector or seen.exclude_resource_rules:
+        return "its matchConstraints leave out some pods"
+    strange = [each.name for each in spec.match_conditions if each.expression != _BY_A_NODE]
+    if strange:
+        return f"it has conditions that are not the chart's: {', '.join(strange)}"
+    return "" if spec.validations else "it has no validations"
+
+
+def _problem_of_binding(bound: _BindingSpec, name: str) -> str:
+    if bound.policy_name != name or "Deny" not in bound.actions:
+        return "its binding does not deny"
     limits = (bound.match_resources or {}).items()
     if any(said for what, said in limits if what != "matchPolicy"):
-        return Finding(GuardState.MISSING, "its binding limits what it looks at")
-    notes = guard.metadata.annotations or {}
+        return "its binding limits what it looks at"
+    return ""
+
+
+def _unguarded(notes: dict[str, str], keys: AnnotationKeys) -> str:
     wanted = (
         (_KEYS, {*keys.role, *keys.external_id, *keys.session_name}),
         (_PREFIXES, set(keys.session_tag_prefix)),
         (_LABELS, set(keys.labels)),
     )
     missing = [key for note, read in wanted for key in _beyond(read, notes.get(note, ""))]
-    if missing:
-        return Finding(GuardState.MISSING, f"it does not guard {', '.join(missing)}")
-    return Finding(GuardState.IN_PLACE)
+    return f"it does not guard {', '.join(missing)}" if missing else ""
 
 
 def _beyond(read: Iterable[str], guarded: str) -> list[str]:
