@@ -5,19 +5,15 @@ Nothing is read while something that was read waits: the rest is in the kernel, 
 
 import asyncio
 import math
-import socket
-import struct
 from typing import cast
 
 from rolecall_agent.desk import Desk
 from rolecall_agent.exchange import Exchange
 from rolecall_agent.framing import Framing
+from rolecall_agent.leaving import Leaving, leave
 from rolecall_agent.memory import Remembered
 
 MOST_UNSENT = 8 * 1024  # bytes of answers that wait for one client to read, and one answer more
-
-
-_NOTHING_LATER = struct.pack("ii", 1, 0)
 
 
 class Connection(Exchange):
@@ -28,8 +24,10 @@ class Connection(Exchange):
         "_came",
         "_ended",
         "_framing",
+        "_is_dropped",
         "_is_quiet",
         "_last",
+        "_leaving",
         "_lingers",
         "_may_go",
         "_owes_head",
@@ -55,6 +53,8 @@ class Connection(Exchange):
         self._ended = False  # The client sends no more.
         self._stuck = False  # It is not its turn, or the client does not read, or is gone.
         self._lingers = False  # It was told 400: what it still sends is thrown away.
+        self._is_dropped = False  # Not even what it was sent may still arrive.
+        self._leaving: Leaving | None = None  # What is kept of it after its end.
         self.due = math.inf  # When it is dropped, on the loop's clock.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -71,7 +71,7 @@ class Connection(Exchange):
             return
         self._host, self._peer = peername[0], peer
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+    def connection_lost(self, exc: Exception | None) -> None:
         self._stuck = True
         self._is_quiet = False
         self.due = math.inf
@@ -79,7 +79,10 @@ class Connection(Exchange):
             self._unpark(self._parked)
         self._framing.clear()
         if self._host:
-            self._desk.closed(self, self._peer)
+            at_once = self._is_dropped or exc is not None
+            self._leaving = leave(self._transport, self._desk.loop, self._left, at_once=at_once)
+            if self._leaving is None:
+                self._left()
 
     def data_received(self, data: bytes) -> None:
         if self._is_quiet:
@@ -155,20 +158,21 @@ class Connection(Exchange):
         self.give_up()
         self._transport.close()
 
-    def cut(self) -> None:
-        """Drop the connection, and what is still on its way: its pod's address has moved.
-
-        The kernel would go on sending what was not received, to whoever has the address now.
-        """
-        sent = self._transport.get_extra_info("socket")
-        if sent is not None:
-            sent.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NOTHING_LATER)
-        self.kill()
-
     def kill(self) -> None:
-        """Drop the connection: its deadline has passed, or others need its place."""
+        """Drop the connection, and what is still on its way.
+
+        Its deadline has passed, others need its place, or its pod's address has moved: the kernel
+        would go on sending what was not received, to whoever has the address now.
+        """
         self.due = math.inf  # Once is enough.
-        self._transport.abort()
+        if self._leaving is None:
+            self._is_dropped = True
+            self._transport.abort()
+        else:
+            self._leaving.reset()
+
+    def _left(self) -> None:
+        self._desk.closed(self, self._peer)
 
     def _repeat(self, known: Remembered, now: float) -> None:
         known.served += 1

@@ -61,12 +61,11 @@ class Client(Protocol):
         """Answer what is parked, and close."""
         ...
 
-    def cut(self) -> None:
-        """Drop the connection, and what is still on its way: its pod's address has moved."""
-        ...
-
     def kill(self) -> None:
-        """Drop the connection: its deadline has passed, or others need its place."""
+        """Drop the connection, and what is still on its way.
+
+        Its deadline has passed, others need its place, or its pod's address has moved.
+        """
         ...
 
 

@@ -37,6 +37,9 @@ BACKLOG = 4096  # connections that the kernel keeps for us while the agent resta
 # Bytes of one connection that the kernel keeps for us, and for its client (it takes up to twice as
 # much of each). A request has some 300, and a document some 1,500.
 _INCOMING, _OUTGOING = 4 * 1024, 8 * 1024
+# Milliseconds for which the kernel sends what nobody acknowledges. It matters where we crash: what
+# was on its way then is not ours any more, and would be sent again for most of a minute.
+_UNTAKEN = 3_000
 _MOST_PEERS = 4096  # addresses whose parsed form is remembered; a node has some hundred pods
 _SECOND = timedelta(seconds=1)
 
@@ -128,6 +131,7 @@ class Hall(abc.ABC):
                 for each in server.sockets:
                     each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _INCOMING)
                     each.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _OUTGOING)
+                    each.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNTAKEN)
                 bound += [each.getsockname()[:2] for each in server.sockets]
             self._hosts |= {name for address in bound for name in names_of(*address)}
             yield bound
@@ -145,7 +149,7 @@ class Hall(abc.ABC):
         """Drop all connections of *addresses*: their links have changed."""
         for address in addresses:
             for client in self._turns.of(address):
-                client.cut()
+                client.kill()
 
     async def finished(self) -> None:
         """Return once no client is connected."""
@@ -248,4 +252,7 @@ class Hall(abc.ABC):
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_ANSWERS if self._turns else 0):
                 await self._empty.wait()
+        for connection in tuple(self._turns):
+            connection.kill()
+        await asyncio.sleep(0)  # In which they are lost.
         self._deadlines.close()

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TypeVar
 
-from pyroute2 import NetNS, netns  # type: ignore[import-untyped]  # it has no types
+from pyroute2 import IPRoute, NetNS, netns  # type: ignore[import-untyped]  # it has no types
 
 from rolecall_agent.cache import Cache
 from rolecall_agent.door import Door, DoorRules
@@ -49,6 +49,7 @@ ROLES = "/latest/meta-data/iam/security-credentials/"
 HOLD = timedelta(milliseconds=150)
 QUICK = 0.3  # seconds in which a witness of these tests settles
 _ASIDE = ThreadPoolExecutor(1, thread_name_prefix="network")
+_EVERYTHING = 0x0003  # ETH_P_ALL
 _BASE = "arn:aws:iam::111122223333:role/"
 
 
@@ -232,6 +233,14 @@ def take_hardware(pod: str, hardware: bytes) -> None:
         far.link("set", index=index, address=hardware.hex(":"))
 
 
+def mislead(address: IPv4Address) -> None:
+    """Have the node write to a hardware address that nobody at the link of *address* takes in."""
+    with IPRoute() as node:
+        [route] = node.route("get", dst=str(address))
+        index, nobody = route.get("oif"), "02:77:00:00:00:99"
+        node.neigh("replace", dst=str(address), lladdr=nobody, ifindex=index, state="permanent")
+
+
 async def announce(pod: str, address: IPv4Address) -> None:
     """Say on the bridge that *address* is at the link of *pod*: gratuitous ARP."""
     own, everybody = await aside(hardware_of, pod), b"\xff" * 6
@@ -241,6 +250,21 @@ async def announce(pod: str, address: IPv4Address) -> None:
     with made:
         made.bind(("eth0", 0))
         made.send(everybody + own + b"\x08\x06" + packet)
+
+
+def listener(pod: str) -> socket.socket:
+    """Return a socket that hears all that comes to the link of *pod*, whoever it is for."""
+    with inside(pod):
+        made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_EVERYTHING))
+    made.setblocking(False)  # noqa: FBT003 - the socket's own signature
+    return made
+
+
+def received(heard: socket.socket) -> Iterator[bytes]:
+    """Yield the frames that *heard* has by now."""
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            yield heard.recv(65536)
 
 
 def six(address: IPv4Address) -> Address:
