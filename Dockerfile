@@ -1,6 +1,7 @@
 # Both images: `docker build --target server -t rolecall-server:0.1.0 .`, and the same with `agent`.
 # Every Python package is pinned with its hash, and nothing is compiled or resolved here.
-ARG PYTHON=python:3.13-slim
+# By its Debian too: the warden's nft and ip are of the release that it was tried with.
+ARG PYTHON=python:3.13-slim-bookworm
 
 # The wheel: the same file for both.
 FROM ${PYTHON} AS wheel

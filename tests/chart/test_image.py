@@ -63,6 +63,14 @@ def test_the_agents_image_has_neither_awss_nor_kubernetes_libraries() -> None:
     assert pins("agent").keys() - pins("server").keys() == {"httptools", "uvloop"}
 
 
+def test_the_base_image_names_its_debian() -> None:
+    """Else a day comes on which the warden has another nft than the one it was tried with."""
+    (base,) = re.findall(r"^ARG PYTHON=(.+)$", DOCKERFILE, flags=re.MULTILINE)
+
+    assert re.fullmatch(r"python:3\.13-slim-bookworm", base)
+    assert set(re.findall(r"^FROM (\S+) ", DOCKERFILE, flags=re.MULTILINE)) == {"${PYTHON}"}
+
+
 def test_both_images_run_as_the_user_that_the_chart_names() -> None:
     """Neither ends as root."""
     stages = re.split(r"^FROM ", DOCKERFILE, flags=re.MULTILINE)
