@@ -151,15 +151,21 @@ def _chain(name: str, *lines: str) -> str:
 
 
 def _origin(families: tuple[_Family, ...]) -> Iterator[str]:
-    """Drop what is forged: a source must be routed back to where its packet came from."""
+    """Drop what is forged: a source must be routed back to where its packet came from.
+
+    What is not led to the agent is counted here: routing rules end it before the guards see it.
+    """
+    lines = []
+    for each in families:
+        lines.append(f"{each.ip} daddr {each.metadata} fib saddr . iif oif missing counter drop")
+        if each.redirected:
+            lines.append(f"{each.ip} daddr {each.metadata} tcp dport {METADATA_PORT} accept")
+        lines.append(f"{each.ip} daddr {each.metadata} counter")
     yield _chain(
         "origin",
         # After conntrack and before any redirect, which takes the metadata address away.
         "type filter hook prerouting priority mangle - 5; policy accept;",
-        *(
-            f"{each.ip} daddr {each.metadata} fib saddr . iif oif missing counter drop"
-            for each in families
-        ),
+        *lines,
     )
 
 

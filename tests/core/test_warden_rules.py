@@ -51,6 +51,19 @@ def test_both_addresses_are_guarded_whichever_is_redirected(case: str) -> None:
         assert guard in text
 
 
+def test_what_is_not_led_to_the_agent_is_counted_where_it_comes_in() -> None:
+    """The routing rules end it before any other chain could: a pod that tries is seen here."""
+    for redirect, accepting in (("both", {"ip", "ip6"}), ("ipv4", {"ip"}), ("ipv6", {"ip6"})):
+        text = rules.render(settings(redirect=redirect)).text
+        chain = text.partition("chain origin {")[2].partition("}")[0]
+        lines = [line.strip() for line in chain.splitlines()]
+        for ip, address in (("ip", "169.254.169.254"), ("ip6", "fd00:ec2::254")):
+            of_family = [each for each in lines if each.startswith(f"{ip} daddr {address} ")]
+            assert of_family[-1] == f"{ip} daddr {address} counter"
+            led = f"{ip} daddr {address} tcp dport 80 accept" in of_family
+            assert led is (ip in accepting)
+
+
 def test_the_mark_is_read_back_as_it_was_written() -> None:
     """A table says of which generation it is, and of which contents."""
     ruleset = rules.render(settings(generation="12"))

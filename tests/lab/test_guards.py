@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import signal
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
@@ -103,6 +104,26 @@ async def test_no_other_port_or_protocol_gets_out(
     answer = await node["first"].ask(METADATA[family], port=port, kind=kind)
 
     assert not answer.startswith(("real", "agent"))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+async def test_a_pod_that_tries_is_counted(node: Guarded, family: int) -> None:
+    """What SDKs ask is not; other ports and protocols are, where docs/warden.md says."""
+
+    async def counted() -> int:
+        listing = await node.run("nft", "list", "chain", "inet", "rolecall", "origin")
+        (line,) = re.findall(rf"{METADATA[family]} counter packets (\d+) bytes \d+\n", listing)
+        return int(line)
+
+    before = await counted()
+    assert await served(node, family)
+    after_sdk = await counted()
+    await node["first"].ask(METADATA[family], port=8080)
+    after_port = await counted()
+    await node["first"].ask(METADATA[family], kind="udp")
+
+    assert after_sdk == before
+    assert before < after_port < await counted()
 
 
 @pytest.mark.parametrize("family", FAMILIES)
