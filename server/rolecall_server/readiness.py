@@ -37,7 +37,13 @@ class Health:
             yield "degraded: the watch is stale; what is known is served, new pods wait"
         if self._levels().node_guard == 0:
             yield "degraded: the node guard is missing; a node may choose the roles of its pods"
+        yield from self._lines_of_certificate()
+
+    def _lines_of_certificate(self) -> Iterator[str]:
         if not self._certificate.is_valid():
             yield "the certificate in use has ended"
-        elif self._certificate.problem is not None:
+            return
+        if self._certificate.ends_soon():
+            yield f"degraded: the certificate in use ends at {self._certificate.not_after:%F %TZ}"
+        if self._certificate.problem is not None:
             yield f"degraded: the new certificate cannot be used: {self._certificate.problem}"

@@ -29,6 +29,10 @@ log = logging.getLogger(__name__)
 # A mounted Secret changes by a swap of links whose times lie: reading it again is what tells. The
 # kubelet takes up to a minute to bring a new one; ten seconds more do not matter.
 REREAD = timedelta(seconds=10)
+# A month is time enough to have a certificate renewed. One that lives for weeks is renewed by a
+# machine, some time before its last quarter (cert-manager: after two thirds).
+SOON, SOON_SHARE = timedelta(days=30), 0.25
+REMIND = timedelta(days=1)
 
 
 class CertificateError(Exception):
@@ -82,6 +86,7 @@ class ServerCertificate:
         self.reloads: Counter[bool] = Counter()
         # Why the files' present content is not in use; None while it is.
         self.problem: str | None = None
+        self._reminded_at: datetime | None = None
 
     @property
     def not_after(self) -> datetime:
@@ -91,6 +96,11 @@ class ServerCertificate:
     def is_valid(self) -> bool:
         """Whether the certificate in use has not ended: readiness depends on it."""
         return self._clock.now() < self._pair.not_after
+
+    def ends_soon(self) -> bool:
+        """Whether the certificate in use should have been renewed by now."""
+        life = self._pair.not_after - self._pair.not_before
+        return self._clock.now() >= self._pair.not_after - min(SOON, life * SOON_SHARE)
 
     def credentials(self) -> grpc.ServerCredentials:
         """Return credentials that offer each new connection the certificate in use."""
@@ -106,6 +116,7 @@ class ServerCertificate:
         while True:
             await self._clock.sleep(REREAD)
             self.reload()
+            self._remind()
 
     def reload(self) -> None:
         """Take the files' content into use where it has changed and can be used."""
@@ -119,6 +130,16 @@ class ServerCertificate:
             self._pair = pair
             self.reloads[True] += 1
             log.info("the certificate was renewed", extra={"not_after": pair.not_after.isoformat()})
+
+    def _remind(self) -> None:
+        now = self._clock.now()
+        if not self.ends_soon():
+            self._reminded_at = None
+        # A clock that was set back must not put it off.
+        elif self._reminded_at is None or not timedelta() <= now - self._reminded_at < REMIND:
+            self._reminded_at = now
+            fields = {"not_after": self.not_after.isoformat()}
+            log.warning("the certificate in use has to be renewed", extra=fields)
 
     def _stay(self, problem: str) -> None:
         if problem == self.problem:

@@ -20,8 +20,10 @@ from rolecall_common.clock import SystemClock
 from rolecall_common.secret import Secret
 from rolecall_proto.values import Heartbeat, Update
 from rolecall_server.authority import Agent
+from rolecall_server.readiness import Health
 from rolecall_server.service import HEARTBEAT
-from rolecall_server.tls import REREAD, CertificateError, ServerCertificate
+from rolecall_server.surroundings import SourceLevels
+from rolecall_server.tls import REMIND, REREAD, SOON, CertificateError, ServerCertificate
 
 
 @pytest.fixture
@@ -124,6 +126,53 @@ def test_what_cannot_be_used_does_not_replace_what_can(
     certificate.reload()
     assert certificate.reloads == {False: 1, True: 1}
     assert certificate.problem is None
+
+
+def told_of_certificate(health: Health) -> list[str]:
+    return [line for line in health.readiness().lines if "certificate" in line]
+
+
+async def test_a_certificate_that_ends_within_a_month_is_said_once_a_day(
+    certificates: Certificates, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the log and to whoever looks at readiness, until there is another; and it serves on."""
+    clock, message = FakeClock(), "the certificate in use has to be renewed"
+    ends = START + SOON + timedelta(days=1)
+    certificates.write(certificates.authority.issue_cert(SERVER_NAME, not_after=ends))
+    certificate = ServerCertificate(certificates.certificate, certificates.key, clock)
+    health, replica = Health(certificate), Replica(clock, certificates).sync()
+    health.watch(replica.broker, SourceLevels)
+    before = told_of_certificate(health)
+    running = asyncio.create_task(certificate.run())
+    for _ in range(4):
+        await clock.asleep()
+        clock.advance(REMIND / 2)
+    await clock.asleep()
+    said, within = caplog.messages.count(message), told_of_certificate(health)
+    certificates.write(certificates.authority.issue_cert(SERVER_NAME))
+    clock.advance(REREAD)
+    await clock.asleep()
+    running.cancel()
+
+    line = f"degraded: the certificate in use ends at {ends:%F %TZ}"
+    assert (before, within, told_of_certificate(health)) == ([], [line], [])
+    assert health.readiness().ready
+    assert said == 2
+
+
+@pytest.mark.parametrize(("days", "expected"), [(1, True), (2, False)])
+def test_a_certificate_that_is_short_lived_ends_soon_in_its_last_quarter(
+    certificates: Certificates, days: int, *, expected: bool
+) -> None:
+    """One of a week is not to be renewed from its first day on."""
+    ends = START + timedelta(days=days)
+    issued = certificates.authority.issue_cert(
+        SERVER_NAME, not_before=ends - timedelta(days=7), not_after=ends
+    )
+    certificates.write(issued)
+
+    certificate = ServerCertificate(certificates.certificate, certificates.key, FakeClock())
+    assert certificate.ends_soon() is expected
 
 
 def test_a_key_that_is_no_point_of_its_curve_does_not_replace_one_that_is(
