@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry
-
 from rolecall_agent.audit import Recorder
 from rolecall_agent.cache import Cache
 from rolecall_agent.channel import Access
@@ -35,6 +33,7 @@ from rolecall_common.audit import auditing
 from rolecall_common.clock import Clock, SystemClock
 from rolecall_common.forms import HostPort
 from rolecall_common.lifecycle import StartError, refusing
+from rolecall_common.metrics import Registry
 from rolecall_common.probes import Readiness, probing
 from rolecall_common.process import Process
 from rolecall_common.pulse import Vital, feel
@@ -75,7 +74,7 @@ async def run(settings: Settings, handed: Handed) -> None:
         )
         node.wakes(door)
         _pass_on(upstream, door)
-        registry, process = CollectorRegistry(), Process(audit)
+        registry, process = Registry(), Process(audit)
         process.register(registry)
         container = ContainerDoor(
             cache,

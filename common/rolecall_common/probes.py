@@ -11,16 +11,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import cast
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.openmetrics import exposition
-
+from rolecall_common import exposition
 from rolecall_common.forms import HostPort
+from rolecall_common.metrics import Registry
 
 _LONGEST_HEAD = 8 * 1024
 # For a request to come and its answer to leave: a kubelet's probe takes one packet each.
 _PATIENCE = timedelta(seconds=5)
 _OPEN_METRICS = "application/openmetrics-text"
-_PLAIN_METRICS = "text/plain; version=0.0.4; charset=utf-8"
 _TEXT = "text/plain; charset=utf-8"
 
 
@@ -44,7 +42,7 @@ class Page:
 class Pages:
     """The answers, computed when they are asked for."""
 
-    def __init__(self, readiness: Callable[[], Readiness], registry: CollectorRegistry) -> None:
+    def __init__(self, readiness: Callable[[], Readiness], registry: Registry) -> None:
         self._readiness = readiness
         self._registry = registry
 
@@ -63,12 +61,11 @@ class Pages:
                 return Page(b"not found\n", "404 Not Found")
 
     def _metrics(self, accept: str) -> Page:
-        # The client library's own choice raises on a version that is none, and repeats it else.
         kinds = {kind.partition(";")[0].strip() for kind in accept.split(",")}
+        families = self._registry.collect()
         if _OPEN_METRICS in kinds:
-            body = exposition.generate_latest(self._registry)  # type: ignore[no-untyped-call]  # it has no types
-            return Page(body, content_type=exposition.CONTENT_TYPE_LATEST)
-        return Page(generate_latest(self._registry), content_type=_PLAIN_METRICS)
+            return Page(exposition.open_metrics(families), content_type=exposition.OPEN_TYPE)
+        return Page(exposition.plain(families), content_type=exposition.PLAIN_TYPE)
 
     def _readyz(self) -> Page:
         now = self._readiness()
@@ -131,7 +128,7 @@ def _field(fields: list[str], name: str) -> str:
 async def probing(
     listen: HostPort,
     readiness: Callable[[], Readiness],
-    registry: CollectorRegistry,
+    registry: Registry,
     patience: timedelta = _PATIENCE,
 ) -> AsyncGenerator[int]:
     """Serve /healthz, /readyz and /metrics while the block runs; yield the port.

@@ -5,8 +5,6 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from prometheus_client import CollectorRegistry
-from prometheus_client.metrics_core import Metric as Family
 
 import rolecall_agent.metrics
 import rolecall_common.process
@@ -19,7 +17,7 @@ from rolecall_agent.follow import Statistics
 from rolecall_agent.metrics import AgentCollector
 from rolecall_agent.trust import Trust
 from rolecall_common.audit import AuditLog
-from rolecall_common.metrics import Kind, Metric, register
+from rolecall_common.metrics import Family, Metric, Registry, register
 from rolecall_common.process import Process
 from rolecall_server.levels import LevelCollector
 from rolecall_server.surroundings import SourceLevels
@@ -36,9 +34,9 @@ ALONE = Statistics(
 ALL = [metric for module in TABLES for metric in module.METRICS]
 
 
-def server(folder: Path) -> CollectorRegistry:
+def server(folder: Path) -> Registry:
     """Return what a server registers, made of its real parts, with nothing told to it yet."""
-    registry, clock = CollectorRegistry(), FakeClock()
+    registry, clock = Registry(), FakeClock()
     replica = Replica(clock, Certificates(folder))
     register(registry, rolecall_server.metrics.Metrics().recorders())
     registry.register(
@@ -49,9 +47,9 @@ def server(folder: Path) -> CollectorRegistry:
     return registry
 
 
-def agent(folder: Path) -> CollectorRegistry:
+def agent(folder: Path) -> Registry:
     """Return what an agent registers."""
-    registry, clock, cache = CollectorRegistry(), FakeClock(), Cache()
+    registry, clock, cache = Registry(), FakeClock(), Cache()
     door = Door(
         cache,
         clock,
@@ -64,8 +62,8 @@ def agent(folder: Path) -> CollectorRegistry:
     return registry
 
 
-def both(_: Path) -> CollectorRegistry:
-    registry = CollectorRegistry()
+def both(_: Path) -> Registry:
+    registry = Registry()
     Process(AuditLog(None)).register(registry)
     return registry
 
@@ -77,34 +75,29 @@ SIDES = [
 ]
 
 
-def named(family: Family) -> str:
-    return family.name + ("_total" if family.type == Kind.COUNTER else "")
-
-
-def ours(registry: CollectorRegistry) -> dict[str, Family]:
+def ours(registry: Registry) -> dict[str, Family]:
     return {
-        named(family): family
+        family.metric.name: family
         for family in registry.collect()
-        if family.name.startswith("rolecall_")
+        if family.metric.name.startswith("rolecall_")
     }
 
 
 @pytest.mark.parametrize(("side", "table"), SIDES, ids=["both", "server", "agent"])
 async def test_a_process_that_was_told_nothing_yet_exports_its_whole_table(
-    side: Callable[[Path], CollectorRegistry], table: Iterable[Metric], tmp_path: Path
+    side: Callable[[Path], Registry], table: Iterable[Metric], tmp_path: Path
 ) -> None:
     """A dashboard and an alert find their series from the first scrape on, and no other ones."""
     exported = ours(side(tmp_path))
 
     assert set(exported) == {metric.name for metric in table}
     for metric in table:
-        assert exported[metric.name].type == metric.kind
-        assert exported[metric.name].documentation == metric.meaning
+        assert exported[metric.name].metric == metric
 
 
 @pytest.mark.parametrize(("side", "table"), SIDES, ids=["both", "server", "agent"])
 async def test_every_label_value_is_a_declared_one(
-    side: Callable[[Path], CollectorRegistry], table: Iterable[Metric], tmp_path: Path
+    side: Callable[[Path], Registry], table: Iterable[Metric], tmp_path: Path
 ) -> None:
     """No series has a label that its table does not name, or a value outside its list."""
     exported = ours(side(tmp_path))

@@ -9,7 +9,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from fakes.door_rig import (
@@ -33,6 +32,8 @@ from rolecall_agent.routes import Route
 from rolecall_agent.trust import Trust
 from rolecall_agent.turns import MOST_AT_ONCE, MOST_IN_LINE, Turns
 from rolecall_agent.verdicts import Missing, Outcome
+from rolecall_common import exposition
+from rolecall_common.metrics import Registry
 from rolecall_proto.values import (
     AssignmentUpserted,
     DoorKeys,
@@ -675,7 +676,7 @@ async def test_a_scrape_shows_every_declared_metric(rig: Rig, tmp_path: Path) ->
     """It is parsed as Prometheus parses it, and no label has a value that is not declared."""
     await rig.ask(DOCUMENT)
     await rig.ask(LIST, "127.0.0.99")
-    registry = CollectorRegistry()
+    registry = Registry()
     stream = StreamStatistics(
         connected=True,
         server="a:1",
@@ -686,10 +687,8 @@ async def test_a_scrape_shows_every_declared_metric(rig: Rig, tmp_path: Path) ->
     )
     trust = Trust(Certificates(tmp_path).bundle, rig.clock.now)
     registry.register(AgentCollector(rig.door, rig.cache, lambda: stream, trust, rig.clock.now))
-    families = {
-        family.name: family
-        for family in text_string_to_metric_families(generate_latest(registry).decode())
-    }
+    text = exposition.plain(registry.collect()).decode()
+    families = {family.name: family for family in text_string_to_metric_families(text)}
 
     for metric in METRICS:
         allowed = {label.name: {*label.values} for label in metric.labels}
@@ -698,7 +697,12 @@ async def test_a_scrape_shows_every_declared_metric(rig: Rig, tmp_path: Path) ->
             assert labels.keys() == allowed.keys()
             assert all(value in allowed[name] for name, value in labels.items()), sample
     served = {"door": "metadata", "route": "role_document", "code": "200", "outcome": "served"}
-    assert registry.get_sample_value("rolecall_agent_requests_total", served) == 1
+    samples = {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in families.values()
+        for sample in family.samples
+    }
+    assert samples["rolecall_agent_requests_total", frozenset(served.items())] == 1
     bucket = "rolecall_served_credential_remaining_seconds_bucket"
-    assert registry.get_sample_value(bucket, {"le": "2700.0"}) == 0
-    assert registry.get_sample_value(bucket, {"le": "3600.0"}) == 1
+    assert samples[bucket, frozenset({("le", "2700.0")})] == 0
+    assert samples[bucket, frozenset({("le", "3600.0")})] == 1

@@ -9,12 +9,11 @@ import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain
 
 from rolecall_common.forms import HostPort
-from rolecall_common.metrics import Gauge, Kind, Metric, register
+from rolecall_common.metrics import Gauge, Kind, Metric, Registry, register
 from rolecall_common.probes import Pages, Readiness, probing
 
 ANYWHERE = HostPort("127.0.0.1", 0)
@@ -49,7 +48,7 @@ class Process:
 
 @pytest.fixture
 async def process() -> AsyncGenerator[Process]:
-    one, registry = Process(), CollectorRegistry()
+    one, registry = Process(), Registry()
     register(registry, [Gauge(PODS, lambda: 3)])
     async with probing(ANYWHERE, lambda: one.ready, registry) as one.port:
         yield one
@@ -109,7 +108,7 @@ async def test_no_accept_header_is_too_odd(process: Process, accept: str, kind: 
 @given(st.text())
 def test_no_text_makes_the_pages_raise(text: str) -> None:
     """Whatever is sent as method, path or Accept, there is an answer."""
-    pages = Pages(lambda: Readiness(ready=True), CollectorRegistry())
+    pages = Pages(lambda: Readiness(ready=True), Registry())
 
     for page in (
         pages.page(text, "/metrics", ""),
@@ -128,7 +127,7 @@ async def test_a_page_that_breaks_takes_no_other_with_it(caplog: pytest.LogCaptu
         raise ZeroDivisionError("nobody foresaw this")
 
     process = Process()
-    async with probing(ANYWHERE, broken, CollectorRegistry()) as process.port:
+    async with probing(ANYWHERE, broken, Registry()) as process.port:
         assert await process.send(b"GET /readyz HTTP/1.1\r\n\r\n") == b""
         assert (await process.ask("GET", "/healthz"))[0] == 200
 
@@ -190,7 +189,7 @@ async def test_a_request_in_pieces_is_one_request(process: Process) -> None:
 async def test_a_client_that_is_too_slow_is_cut(start: bytes) -> None:
     """Nobody keeps a connection by saying nothing, or half of it, or no line that HTTP knows."""
     ready, patience = Readiness(ready=True), timedelta(milliseconds=20)
-    async with probing(ANYWHERE, lambda: ready, CollectorRegistry(), patience) as port:
+    async with probing(ANYWHERE, lambda: ready, Registry(), patience) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(start)
         with contextlib.suppress(ConnectionResetError):
@@ -228,7 +227,7 @@ async def test_many_that_say_nothing_do_not_keep_one_from_its_answer(process: Pr
 
 async def test_a_client_that_says_nothing_does_not_keep_the_process_from_ending() -> None:
     """Its connection ends with the block."""
-    async with probing(ANYWHERE, lambda: Readiness(ready=True), CollectorRegistry()) as port:
+    async with probing(ANYWHERE, lambda: Readiness(ready=True), Registry()) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET /healthz")
         await writer.drain()
@@ -241,7 +240,7 @@ async def test_a_client_that_says_nothing_does_not_keep_the_process_from_ending(
 async def test_a_port_that_is_taken_is_said() -> None:
     """Two processes with the same setting: the second one does not start."""
     ready = Readiness(ready=True)
-    async with probing(ANYWHERE, lambda: ready, CollectorRegistry()) as port:
+    async with probing(ANYWHERE, lambda: ready, Registry()) as port:
         with pytest.raises(OSError, match="in use"):
-            async with probing(HostPort("127.0.0.1", port), lambda: ready, CollectorRegistry()):
+            async with probing(HostPort("127.0.0.1", port), lambda: ready, Registry()):
                 pass
