@@ -2,11 +2,15 @@
 
 import asyncio
 import contextlib
+import json
 import random
 import secrets
-from collections.abc import AsyncGenerator
+import ssl
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 
+import aiohttp
 import pytest
 
 from rolecall_common.clock import SystemClock
@@ -17,12 +21,15 @@ from rolecall_server.kube.watch.kinds import pods
 from rolecall_server.kube.watch.reflector import Reflector
 from rolecall_server.pods import Pod
 from rolecall_server.source import Change, PodChanged, PodGone, PodsListed, WatchState
-from testcluster.client import Client, Manifest
+from testcluster.client import MERGE, PATIENCE, Client, Manifest
 from testcluster.cluster import Cluster
+from testcluster.resources import path_of
 
 pytestmark = pytest.mark.every_kubernetes
 
 KIND = pods(AnnotationKeys())
+_RBAC = "rbac.authorization.k8s.io"
+Nest = Callable[[str, int], Awaitable[None]]
 
 
 @dataclass
@@ -142,6 +149,61 @@ async def test_a_pod_of_a_megabyte(api: Transport, owner: Client, space: str) ->
         await watch.until("listed", "heavy")
         await owner.create(pod(space, "heavier", "x" * 1_200_000))
         await watch.until("changed", "heavier")
+
+
+@pytest.fixture
+async def nest(bare_cluster: Cluster, owner: Client, space: str) -> AsyncGenerator[Nest]:
+    """Give what nests a field of a pod, as a tenant who may change pods and nothing else."""
+    await let_patch(owner, space)
+    token = await owner.token("default", space, "https://kubernetes.default.svc")
+    tls = ssl.create_default_context(cafile=str(bare_cluster.bundle))
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": MERGE}
+    entry = {"manager": "m", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1"}
+    body = json.dumps({"metadata": {"managedFields": [{**entry, "fieldsV1": "DEEP"}]}})
+
+    async def nest(name: str, levels: int) -> None:
+        deep = body.replace('"DEEP"', '{"f:a":' * levels + "{}" + "}" * levels)
+        answer = await session.patch(path_of("Pod", space, name), data=deep)
+        async with asyncio.timeout(PATIENCE):
+            while answer.status == HTTPStatus.FORBIDDEN:  # It has not heard of the right yet.
+                answer = await session.patch(path_of("Pod", space, name), data=deep)
+        # No client here could read that.
+        assert (await answer.text()).count('"f:a"') == levels
+
+    connector = aiohttp.TCPConnector(ssl=tls)
+    async with aiohttp.ClientSession(
+        bare_cluster.url, connector=connector, headers=headers
+    ) as session:
+        yield nest
+
+
+async def let_patch(owner: Client, space: str) -> None:
+    """Let the namespace's own account change pods."""
+    about = {"apiVersion": f"{_RBAC}/v1", "metadata": {"name": "tenant", "namespace": space}}
+    rules = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["patch"]}]
+    await owner.create({"kind": "Role", **about, "rules": rules})
+    role = {"apiGroup": _RBAC, "kind": "Role", "name": "tenant"}
+    account = {"kind": "ServiceAccount", "name": "default", "namespace": space}
+    await owner.create({"kind": "RoleBinding", **about, "roleRef": role, "subjects": [account]})
+
+
+@pytest.mark.parametrize("levels", [5_000, 9_900])
+async def test_a_pod_that_is_nested_as_deep_as_an_api_server_takes_it(
+    api: Transport, owner: Client, nest: Nest, space: str, levels: int
+) -> None:
+    """Any tenant can write that: it is told like any other pod, and so are the others."""
+    await owner.create(pod(space, "nested"))
+    async with watching(api, space) as watch:
+        await watch.until("listed", "nested")
+        await nest("nested", levels)
+        await watch.until("changed", "nested")
+        await owner.create(pod(space, "other"))
+        await watch.until("changed", "other")
+    for streams in (True, False):
+        async with watching(api, space) as watch:
+            watch.reflector._streams = streams  # noqa: SLF001 - as after a refusal
+            await watch.until("listed", "nested other")
+    await nest("nested", 1)  # Other tests read all pods there are.
 
 
 async def test_a_listing_does_not_wait_for_one_that_is_away(
