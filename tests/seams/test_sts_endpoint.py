@@ -1,7 +1,5 @@
 """Where STS is asked: the region's order, botocore's rules, and what is refused at start."""
 
-import http.server
-import threading
 from pathlib import Path
 
 import pytest
@@ -31,44 +29,6 @@ def test_the_region_is_the_setting_then_the_environment_then_the_profile(tmp_pat
     assert find(Options(), **both).region == "eu-west-1"
     assert find(Options(), AWS_DEFAULT_REGION="eu-west-2").region == "eu-west-2"
     assert find(Options()).region == "eu-west-3"
-
-
-class Metadata(http.server.BaseHTTPRequestHandler):
-    """The two answers of an instance's metadata that a region is found with."""
-
-    def do_PUT(self) -> None:
-        self._say("a-token")
-
-    def do_GET(self) -> None:
-        known = self.path == "/latest/meta-data/placement/availability-zone/"
-        self._say("eu-south-2b" if known else "")
-
-    def _say(self, text: str) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text.encode())
-
-    def log_message(self, *_: object) -> None:
-        """Keep quiet."""
-
-
-def test_the_region_is_the_instances_where_nothing_else_says_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """On EC2, and on the host network, nothing has to be set."""
-    with http.server.HTTPServer(("127.0.0.1", 0), Metadata) as metadata:
-        url = f"http://127.0.0.1:{metadata.server_port}/"
-        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", url)
-        thread = threading.Thread(target=metadata.serve_forever)
-        thread.start()
-        try:
-            found = find(Options(), AWS_EC2_METADATA_DISABLED="false")
-        finally:
-            metadata.shutdown()
-            thread.join()
-
-    assert found.region == "eu-south-2"
 
 
 def test_no_region_is_refused() -> None:
