@@ -74,7 +74,6 @@ TABLE: dict[str, tuple[str, ...] | str] = {
         "core/test_witness_messages.py::test_reading_a_record_survives_any_bytes",
     ),
     "rolecall_agent.witness.netlink": WRITES,
-    "rolecall_agent.witness.watch": "what the kernel says is read in reading",
     # The warden: what nft, ip, conntrack and the kernel say.
     "rolecall_warden.flows": ("core/test_warden_flows.py::test_any_text_is_read_as_flows",),
     "rolecall_warden.foreign": (

@@ -409,18 +409,94 @@ def test_a_pod_behind_a_bridge_returns_once_its_old_port_is_gone() -> None:
     assert node.holder() == FIRST
 
 
-def test_who_floods_the_bridge_does_not_make_us_forget_unnoticed() -> None:
-    """Where something that was seen has to be forgotten, names need a live read for a while."""
-    node = Node()
-    node.see(port(1))
+def flooded() -> Node:
+    """Return a node behind whose bridge a pod has made up more addresses than are remembered."""
+    node = bound()
     for number in range(5000):
         node.see(port(2), ip_address(0x0B000000 + number))
-    node.claim(FIRST, address=THERE)
-    node.see(port(3), THERE)
-    node.claim(FIRST, SECOND, address=THERE)
+    return node
 
-    assert len(node.bindings.addresses) <= 4096
+
+def test_who_floods_the_bridge_does_not_make_us_forget_unnoticed() -> None:
+    """What is new to us may have been there for long: two names are one too many."""
+    node = flooded()
+    node.claim(SECOND, address=THERE)
+    node.see(port(3), THERE)
+    node.claim(SECOND, THIRD, address=THERE)
+    node.now += SETTLING
+    node.bindings.tick(node.now)
+
     assert node.holder(THERE) is Doubt.SUSPENDED
+
+
+def test_who_floods_the_bridge_makes_new_pods_settle() -> None:
+    """As those that an agent finds at its start; a live read need not wait."""
+    node = flooded()
+    node.claim(SECOND, address=THERE)
+    node.see(port(3), THERE)
+    assert node.holder(THERE) is Doubt.SUSPENDED
+    node.now += SETTLING
+    node.bindings.tick(node.now)
+
+    assert node.holder(THERE) == SECOND
+
+
+def test_who_floods_the_bridge_unsettles_nobody_that_is_known() -> None:
+    """A pod whose link has changed is believed by its next name, as ever."""
+    node = flooded()
+    assert node.holder() == FIRST
+    node.see(route(4))
+    node.claim(SECOND)
+
+    assert node.holder() == SECOND
+
+
+def test_who_floods_the_bridge_takes_no_room() -> None:
+    """Some hundred addresses without a name are enough; pods that are named come beside them."""
+    node = flooded()
+    unnamed = len(node.bindings.addresses)
+    node.see(port(3), THERE)
+    assert len(node.bindings.addresses) == unnamed < 1500
+
+    for number in range(2000):
+        node.claim(SECOND, address=ip_address(0x0C000000 + number))
+    assert len(node.bindings.addresses) == unnamed + 2000
+
+
+def test_a_link_with_a_route_is_remembered_in_a_flood() -> None:
+    """Only the node makes routes; the oldest of the others is forgotten for it."""
+    node = flooded()
+    unnamed = len(node.bindings.addresses)
+    node.see(route(3), THERE)
+
+    assert node.bindings.sight(THERE) == route(3)
+    assert len(node.bindings.addresses) == unnamed
+
+
+def test_where_nothing_is_and_nobody_is_named_all_is_forgotten() -> None:
+    """Once no name can come any more, and another address needs a place."""
+    node = bound()
+    node.see(NONE)
+    node.claim()
+    node.now += SETTLING - 0.1
+    node.see(route(2), THERE)
+    assert HERE in node.bindings.addresses
+    node.now += 0.1
+    node.see(route(3), ip_address("10.0.0.3"))
+
+    assert HERE not in node.bindings.addresses
+    assert THERE in node.bindings.addresses
+
+
+def test_a_link_without_a_name_is_not_forgotten() -> None:
+    """Its pod is yet to be named, and then that the link came first is the proof."""
+    node = Node()
+    node.see(route(1))
+    node.now += 100 * SETTLING
+    node.see(route(2), THERE)
+    node.claim(FIRST)
+
+    assert node.holder() == FIRST
 
 
 def test_nothing_is_held_of_an_address_that_nobody_has() -> None:

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rolecall_agent.witness import netlink, network
-from rolecall_agent.witness.netlink import Forwarding, Garbled, Link, Neighbour, Problem, Route
+from rolecall_agent.witness.netlink import (
+    Forwarding,
+    Garbled,
+    Link,
+    Neighbour,
+    Problem,
+    Route,
+    Rule,
+)
 from rolecall_agent.witness.network import Network, network_of
 from rolecall_agent.witness.places import Bound
 from rolecall_agent.witness.reading import read
@@ -22,6 +30,9 @@ BINDINGS = {
     ip_address("10.0.0.1"): Bound(PodUid("u1"), LinkId(7, 99)),
     ip_address("fd00::1"): Bound(PodUid("u1"), LinkId(7, 99)),
 }
+
+
+HERE = ip_address("10.0.0.1")
 
 
 def message(kind: int, body: bytes) -> bytes:
@@ -46,7 +57,7 @@ def route(*attributes: bytes, length: int = 32, kind: int = 1) -> bytes:
     return bytes([2, length, 0, 0, 254, 3, 253, kind]) + number(0) + b"".join(attributes)
 
 
-TO_ONE = attribute(1, ip_address("10.0.0.1").packed)
+TO_ONE = attribute(1, HERE.packed)
 OUT = attribute(4, number(7))
 
 
@@ -110,10 +121,38 @@ def test_who_is_behind_a_bridge_is_read() -> None:
         )
     )
 
-    address = ip_address("10.0.0.1")
-    assert known == Neighbour(address, 7, b"abcdef")
-    assert failed == Neighbour(address, 7)
+    assert known == Neighbour(HERE, 7, b"abcdef")
+    assert failed == Neighbour(HERE, 7)
     assert forwarding == Forwarding(b"abcdef", 3, 7, gone=True)
+
+
+def rule(*attributes: bytes, to: int = 0, source: int = 0, flags: int = 0) -> bytes:
+    return bytes([2, to, source, 0, 254, 0, 0, 1]) + number(flags) + b"".join(attributes)
+
+
+TO = attribute(1, HERE.packed)
+FROM = attribute(2, HERE.packed)
+BY = attribute(3, b"vlan.eth.1\0")
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (rule(), Rule()),
+        (rule(TO, attribute(6, number(512)), to=32), Rule(512, address=HERE, length=32)),
+        (rule(FROM, source=32), Rule(is_for_others=True)),
+        (rule(BY), Rule(link="vlan.eth.1", is_for_others=True)),
+        (rule(attribute(3, b"lo\0")), Rule(link="lo")),
+        # Whoever it is not about, which may be all.
+        (rule(TO, to=32, flags=2), Rule(length=32)),
+        (rule(FROM, source=32, flags=2), Rule()),
+        # A source that is none: as our questions have it.
+        (rule(attribute(2, bytes(4)), source=8), Rule()),
+    ],
+)
+def test_a_rule_is_read(body: bytes, expected: Rule) -> None:
+    """Where packets go that it is about, and whether a question of ours can be."""
+    assert list(read(message(netlink.NEW_RULE, body))) == [expected]
 
 
 def test_a_refusal_is_read() -> None:
@@ -128,6 +167,7 @@ def test_a_refusal_is_read() -> None:
         message(netlink.NEW_LINK, b"short"),
         message(netlink.NEW_ROUTE, route(attribute(1, b"odd"))),
         message(netlink.NEW_ROUTE, route() + struct.pack("=HH", 99, 1)),
+        message(netlink.NEW_ROUTE, route(TO_ONE, length=33)),
         message(4, b""),  # The kernel's own word for it.
         b"\1",
     ],

@@ -329,6 +329,25 @@ async def a_pod_takes_the_source_of_another(ground: Ground) -> None:
         assert await ask("victim") == Answer(200, "victim")
 
 
+@story(Kind.ROUTED)
+async def a_rule_leads_an_address_elsewhere(ground: Ground) -> None:
+    """It is looked at again; rules about what pods send change nothing for what goes to them."""
+    async with agent(ground.network) as at:
+        address = await begun(at, ground, "ruled")
+        _ip("route", "add", "blackhole", "default", "table", "77")
+        for about in (("from", f"{address}/32"), ("iif", "eth0"), ("to", f"{address}/32")):
+            _ip("rule", "add", "pref", "77", *about, "lookup", "77")
+            at.witness.glance()
+            led = about[0] == "to"
+            assert at.witness.holders[address] == ("suspended" if led else "ruled"), about
+            _ip("rule", "del", "pref", "77")
+        assert await ask("ruled") == Answer(200, "ruled")
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True)  # noqa: S603, S607 - the words are ours
+
+
 @story(Kind.BRIDGED)
 async def a_pod_announces_the_address_of_another(ground: Ground) -> None:
     """The bridge believes it, and nobody is served there until the other one's port is back."""

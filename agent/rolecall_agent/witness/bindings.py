@@ -22,14 +22,13 @@ in the record of the agent before us is trusted at once where the link is provab
 from collections.abc import Collection, Iterable, Mapping
 
 from rolecall_agent.witness.places import Bound, Place, Query, Statistics
+from rolecall_agent.witness.remembered import Remembered
 from rolecall_agent.witness.sights import Doubt, Holder, LinkId, Sight, Way
 from rolecall_proto.values import Address, PodUid
 
 SETTLING = 10.0  # seconds
 # Pods that had an address once, and are not to be taken for its holder by an old message.
 _MOST_NAMED = 64
-# Addresses of which something is remembered. A node has some hundred pods.
-_MOST_PLACES = 4096
 
 
 class Bindings:
@@ -55,15 +54,13 @@ class Bindings:
         self._settled_at = 0.0
         self._told_at: int | None = None  # When the server had first said everything.
         self._links: frozenset[LinkId] = frozenset()
-        self._places = {
-            address: Place(bound=bound, had_link=True) for address, bound in record.items()
-        }
+        self._places = Remembered(record.items(), settling)
         self._clearing: dict[Address, float] = {}  # Where time will tell, and when.
 
     @property
     def addresses(self) -> Collection[Address]:
         """Everywhere that something is remembered of."""
-        return self._places.keys()
+        return self._places.addresses
 
     def sight(self, address: Address) -> Sight | None:
         """Return what was seen last at *address*; None where nobody looked."""
@@ -72,16 +69,12 @@ class Bindings:
 
     def record(self) -> dict[Address, Bound]:
         """Return what the next agent of this node may trust, or has to doubt."""
-        return {
-            address: place.bound
-            for address, place in self._places.items()
-            if place.bound is not None
-            and (place.bound.link in self._links or place.bound.uid in place.claimants)
-        }
+        return self._places.record(self._links)
 
     def begin(self, now: float) -> None:
         """Note that what happened until now may not have been seen. All is looked at anew next."""
         self._settled_at = now + self._settling
+        self._places.has_gaps = False
 
     def told(self) -> None:
         """Note that the server has said everything: a name that comes from now on is a new one."""
@@ -99,7 +92,10 @@ class Bindings:
         if place is None:
             if not sight.link:
                 return set()  # Nothing is there, and nobody has asked.
-            place = self._add(address, now)
+            if sight.way is Way.BRIDGE and self._places.is_full:
+                self._places.has_gaps = True  # Who makes addresses up has us forget no other.
+                return set()
+            place = self._places.add(address, now)
         if sight == place.sight:
             return set()
         if sight.way is Way.SILENT and place.sight.link in self._links:
@@ -112,9 +108,12 @@ class Bindings:
             # Its own name may come as late as the name of whoever was here before.
             place.clear_at = now + self._settling
         self._moment += 1
-        place.sight, place.since, place.seen_at = sight, self._moment, now
+        if place.changes or not self._places.has_gaps:
+            place.since = self._moment  # Else it may have been so for long.
+        place.sight, place.seen_at = sight, now
         place.changes += 1
         place.had_link = place.had_link or bool(sight.link)
+        self._places.note(address, place, now)
         return self._decide(address, place, now)
 
     def claim(self, address: Address, uids: Collection[PodUid], now: float) -> set[Address]:
@@ -123,8 +122,9 @@ class Bindings:
         if place is None:
             if not uids:
                 return set()
-            place = self._add(address, now)
+            place = self._places.add(address, now)
         place.claimants = frozenset(uids)
+        self._places.note(address, place, now)
         self._moment += 1
         for uid in uids:
             # Who returns is not new: what was said of it may be as old as the first time.
@@ -166,7 +166,8 @@ class Bindings:
         due = [address for address, moment in self._clearing.items() if moment <= now]
         changed: set[Address] = set()
         for address in due:
-            changed |= self._decide(address, self._places[address], now)
+            if (place := self._places.get(address)) is not None:
+                changed |= self._decide(address, place, now)
         return changed
 
     def next_moment(self) -> float | None:
@@ -174,29 +175,7 @@ class Bindings:
         return min(self._clearing.values(), default=None)
 
     def statistics(self) -> Statistics:
-        held = [each for each in self.holders.values() if isinstance(each, Doubt)]
-        return Statistics(
-            confirmed=len(self.holders) - len(held),
-            suspended=held.count(Doubt.SUSPENDED),
-            unwitnessed=len(held) - held.count(Doubt.SUSPENDED),
-            suspensions=self.suspensions,
-        )
-
-    def _add(self, address: Address, now: float) -> Place:
-        if len(self._places) >= _MOST_PLACES:
-            self._make_room(now)
-        place = self._places[address] = Place()
-        return place
-
-    def _make_room(self, now: float) -> None:
-        idle = {at: each for at, each in self._places.items() if not each.claimants}
-        dropped = next((at for at, each in idle.items() if not each.sight.link), None)
-        if dropped is None and idle:
-            # Who floods us with addresses of its own must not make us forget what we saw.
-            dropped = next(iter(idle))
-            self._settled_at = now + self._settling
-        if dropped is not None:
-            del self._places[dropped]
+        return Statistics.of(self.holders.values(), self.suspensions)
 
     def _is_in_doubt(self, address: Address, place: Place) -> bool:
         return bool(place.sight.link and place.claimants) and (
@@ -244,7 +223,7 @@ class Bindings:
             and each.bound.link == link == each.sight.link
             and each.bound.uid != uid
             and each.bound.uid in each.claimants
-            for each in self._places.values()
+            for _, each in self._places
         )
 
     def _may_return(self, place: Place, uid: PodUid) -> bool:

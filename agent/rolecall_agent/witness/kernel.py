@@ -4,11 +4,11 @@ import errno
 import select
 import socket
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
 from rolecall_agent.witness import netlink
+from rolecall_agent.witness.heard import Heard
 from rolecall_agent.witness.links import BRIDGE, Links
 from rolecall_agent.witness.netlink import (
     Done,
@@ -22,7 +22,7 @@ from rolecall_agent.witness.netlink import (
     Rule,
 )
 from rolecall_agent.witness.reading import read
-from rolecall_agent.witness.sights import NONE, SILENT, LinkId, Sight, Way
+from rolecall_agent.witness.sights import NONE, SILENT, Sight, Way
 from rolecall_proto.values import Address
 
 # Kinds of links that lead to one network namespace each.
@@ -30,20 +30,6 @@ _POD_KINDS = frozenset({"veth", "netkit", "tun"})
 _ROOM = 1 << 16  # More than the kernel puts into one message of a dump.
 _MOST_HARDWARE = 8192
 _QUEUE = 4 << 20  # Bytes of news; the kernel gives what it allows, some 200 KiB unless told more.
-
-
-@dataclass(slots=True)
-class Heard:
-    """What has changed since the last time: where to look again."""
-
-    addresses: set[Address] = field(default_factory=set)
-    prefixes: list[Route] = field(default_factory=list)  # Whatever lies in them.
-    links: set[LinkId] = field(default_factory=set)  # Whatever was seen there.
-    bridges: bool = False  # Whatever was seen behind one.
-    hardware: set[bytes] = field(default_factory=set)  # Whoever answers to it.
-    routing: bool = False  # Everything: by which tables to go has changed.
-    lost: bool = False  # Everything, and more may have happened than can be seen now.
-    linked: bool = False  # A link has come or gone, or was given another name.
 
 
 class Kernel:
@@ -95,13 +81,13 @@ class Kernel:
                 case Route() if news.is_for_one and news.address is not None:
                     heard.addresses.add(news.address)
                 case Route():
-                    heard.prefixes.append(news)
+                    heard.prefixes.add(news.version, news.address, news.length)
                 case Neighbour(address, link) if self._kind(link) == BRIDGE:
                     heard.addresses.add(address)
                 case Forwarding(hardware):
                     heard.hardware.add(hardware)
                 case Rule():
-                    heard.routing = True
+                    _learn_rule(news, heard)
                 case Garbled():
                     heard.lost = True
                 case _:
@@ -178,7 +164,7 @@ class Kernel:
         if not changed:
             return
         # Its routes may have gone without a word, as they do where a link goes or is let down.
-        heard.linked = True
+        heard.looks = True
         heard.links |= changed
         heard.bridges = heard.bridges or link.kind == BRIDGE
 
@@ -223,6 +209,16 @@ class Kernel:
             found += news
             if any(isinstance(each, Done | Problem) for each in news):
                 return found
+
+
+def _learn_rule(rule: Rule, heard: Heard) -> None:
+    heard.looks = True
+    if rule.is_for_others:
+        return
+    if rule.address is None:
+        heard.routing = True
+    else:
+        heard.prefixes.add(rule.version, rule.address, rule.length)
 
 
 def _socket(groups: int) -> socket.socket:

@@ -93,6 +93,11 @@ class Rule:
     priority: int = 0
     link: str = ""
     version: int = 4
+    # The prefix that packets go to.
+    address: Address | None = None  # None: anywhere.
+    length: int = 0
+    # It is about packets from some address, or by some link. Our questions name neither.
+    is_for_others: bool = False
 
 
 @dataclass(frozen=True, slots=True)

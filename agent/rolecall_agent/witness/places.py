@@ -1,9 +1,10 @@
 """What is remembered of an address, and what is asked about it. Values without behaviour."""
 
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from rolecall_agent.witness.sights import NONE, LinkId, Sight
+from rolecall_agent.witness.sights import NONE, Doubt, Holder, LinkId, Sight
 from rolecall_proto.values import Address, PodUid
 
 
@@ -57,6 +58,16 @@ class Statistics:
     suspended: int = 0
     unwitnessed: int = 0
     suspensions: int = 0  # Ever.
+
+    @classmethod
+    def of(cls, holders: Iterable[Holder], suspensions: int) -> "Statistics":
+        kinds = Counter(each if isinstance(each, Doubt) else None for each in holders)
+        return cls(
+            confirmed=kinds[None],
+            suspended=kinds[Doubt.SUSPENDED],
+            unwitnessed=kinds[Doubt.UNWITNESSED] + kinds[Doubt.ACCEPTED],
+            suspensions=suspensions,
+        )
 
 
 NONE_YET = Statistics()

@@ -47,6 +47,9 @@ from rolecall_proto.values import Address, plain
 _UNICAST = 1
 _UP = 0x1
 _USABLE = 0x02 | 0x04 | 0x08 | 0x10 | 0x40 | 0x80  # States of a neighbour whose address is known.
+_INVERTED = 0x2  # Of a rule: whoever it is not about.
+_LOOPBACK = "lo"  # By it comes what the node itself sends.
+_BITS = MappingProxyType({AF_INET: 32, AF_INET6: 128})
 _SIGNED = struct.Struct("=i")
 _NESTED = 0x3FFF  # Without the two flag bits of an attribute's kind.
 
@@ -108,13 +111,13 @@ def _link(body: bytes, *, gone: bool) -> Link | None:
 
 def _route(body: bytes, *, gone: bool) -> Route | None:
     family, length, _, _, _, _, _, kind, _ = ROUTE.unpack_from(body)
-    if family not in (AF_INET, AF_INET6):
+    if family not in _BITS:
         return None
     found = _attributes(body[ROUTE.size :])
     destination = found.get(1)
     return Route(
         address=None if destination is None else _address(family, destination),
-        length=length,
+        length=_length(family, length),
         link=0 if 9 in found else _number(found.get(4)),  # noqa: PLR2004 - several ways at once
         direct=kind == _UNICAST and 5 not in found and 18 not in found,  # noqa: PLR2004 - gateways
         version=4 if family == AF_INET else 6,
@@ -136,14 +139,32 @@ def _neighbour(body: bytes, *, gone: bool) -> Neighbour | Forwarding | None:
 
 
 def _rule(body: bytes) -> Rule | None:
-    family = ROUTE.unpack_from(body)[0]
+    family, length, source_length, _, _, _, _, _, flags = ROUTE.unpack_from(body)
+    if family not in _BITS:
+        return None
     found = _attributes(body[ROUTE.size :])
-    version = 4 if family == AF_INET else 6
-    return Rule(_number(found.get(6)), _text(found.get(3, b"")), version)
+    link, destination, source = _text(found.get(3, b"")), found.get(1), found.get(2, b"")
+    # By IPv6 a rule can be about a source that is yet to be chosen.
+    from_others = family == AF_INET and int.from_bytes(source) >> (32 - source_length) != 0
+    inverted = bool(flags & _INVERTED)
+    return Rule(
+        priority=_number(found.get(6)),
+        link=link,
+        version=4 if family == AF_INET else 6,
+        address=None if destination is None or inverted else _address(family, destination),
+        length=_length(family, length),
+        is_for_others=(from_others or link not in ("", _LOOPBACK)) and not inverted,
+    )
 
 
 def _address(family: int, packed: bytes) -> Address:
     return IPv4Address(packed) if family == AF_INET else plain(IPv6Address(packed))
+
+
+def _length(family: int, length: int) -> int:
+    if length > _BITS[family]:
+        raise ValueError("a prefix that is longer than an address")
+    return length
 
 
 def _number(value: bytes | None) -> int:

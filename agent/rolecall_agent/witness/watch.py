@@ -11,14 +11,14 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from ipaddress import ip_network
 from pathlib import Path
 from typing import NoReturn
 
 from rolecall_agent.witness.bindings import SETTLING, Bindings
-from rolecall_agent.witness.kernel import Heard, Kernel
-from rolecall_agent.witness.netlink import Route
-from rolecall_agent.witness.network import ADVICE, Network, network_of
+from rolecall_agent.witness.heard import Heard
+from rolecall_agent.witness.kernel import Kernel
+from rolecall_agent.witness.network import Network
+from rolecall_agent.witness.noticing import Noticing
 from rolecall_agent.witness.places import NONE_YET, Query, Statistics
 from rolecall_agent.witness.record import RecordFile, Surroundings
 from rolecall_agent.witness.sights import Doubt, Holder, Way
@@ -65,8 +65,8 @@ class Witness:
         self._calm = asyncio.Event()  # Time changes nothing.
         self._stirred = asyncio.Event()  # There may be something to record, or to wait for.
         self._overruns = 0
-        self._network: Network | None = None
         self._reread()
+        self._noticing = Noticing(kernel, clock)
 
     @property
     def holders(self) -> Mapping[Address, Holder]:
@@ -80,7 +80,7 @@ class Witness:
 
     @property
     def network(self) -> Network:
-        return self._network or Network.UNKNOWN
+        return self._noticing.network
 
     def glance(self) -> None:
         """Take in what the kernel has to say, if anything. Cheap: one system call."""
@@ -132,8 +132,13 @@ class Witness:
             if self._timer is not None:
                 self._timer.cancel()
 
-    async def run(self) -> NoReturn:
-        """Keep the record until cancelled."""
+    async def run(self) -> None:
+        """Keep the record, and an eye on what the node looks like, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep_record(), name="keep the record of bindings")
+            tasks.create_task(self._noticing.run(), name="notice the node's network")
+
+    async def _keep_record(self) -> NoReturn:
         failed = False
         while True:
             await self._stirred.wait()
@@ -154,12 +159,13 @@ class Witness:
             self._overruns += 1
             log.warning("the kernel's news were more than could be kept; everything is read anew")
             self._reread()
+            self._noticing.changed.set()
             return
-        if heard.linked:
+        if heard.links:
             self._bindings.know_links(self._kernel.links.ids)
         self._look(self._concerned(heard))
-        if heard.linked or heard.routing:
-            self._note_network()
+        if heard.looks:
+            self._noticing.changed.set()
 
     def _reread(self) -> None:
         """Read everything, as if nothing had been seen before."""
@@ -167,7 +173,6 @@ class Witness:
         found = self._kernel.reread()
         self._bindings.know_links(self._kernel.links.ids)
         self._look(found | set(self._bindings.addresses))
-        self._note_network()
         self._stirred.set()
 
     def _concerned(self, heard: Heard) -> set[Address]:
@@ -176,8 +181,7 @@ class Witness:
             return heard.addresses | set(known)
         found = set(heard.addresses)
         found |= {at for at, who in self._kernel.hardware.items() if who in heard.hardware}
-        for route in heard.prefixes:
-            found |= {address for address in known if _is_within(address, route)}
+        found |= set(heard.prefixes.holding(known))
         if heard.links or heard.bridges:
             found |= {address for address in known if self._was_there(address, heard)}
         return found
@@ -210,15 +214,6 @@ class Witness:
             if self.holders.get(address) is Doubt.SUSPENDED:
                 log.info("an address is not vouched for now", extra={"address": str(address)})
         self.changed(changed)
-
-    def _note_network(self) -> None:
-        network = network_of(self._kernel.links.known, self._kernel.rules())
-        if network is self._network:
-            return
-        self._network = network
-        advice = ADVICE[network]
-        level = logging.WARNING if advice.is_warning else logging.INFO
-        log.log(level, "the node's network", extra={"cni": network, "advice": advice.sentence})
 
     def _arm(self) -> None:
         """Have time looked at when it next changes anything."""
@@ -258,11 +253,3 @@ def witnessing(
         log.info("watching the kernel's links", extra={"recorded": len(kept or {})})
         with witness.listening():
             yield witness
-
-
-def _is_within(address: Address, route: Route) -> bool:
-    if route.address is None:
-        return address.version == route.version
-    if route.address.version != address.version:
-        return False
-    return address in ip_network((route.address, route.length), strict=False)
