@@ -119,6 +119,8 @@ async def test_a_watch_that_says_nothing_is_dead(files: Files) -> None:
         (Fault(500), UnavailableError, None),
         (Fault(503, {"Retry-After": "3"}), UnavailableError, timedelta(seconds=3)),
         (Fault(429, {"Retry-After": "1"}), UnavailableError, timedelta(seconds=1)),
+        (Fault(503, {"Retry-After": "31"}), UnavailableError, timedelta(seconds=30)),
+        (Fault(503, {"Retry-After": "9999"}), UnavailableError, timedelta(seconds=30)),
         (Fault(429, {"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}), UnavailableError, None),
         (Fault(429, {"Retry-After": "٣"}), UnavailableError, None),
         (Fault(410), ExpiredError, None),
@@ -137,6 +139,38 @@ async def test_errors_say_what_to_do_next(
             await api.get(PATH)
 
     assert getattr(caught.value, "retry_after", None) == after
+
+
+@pytest.mark.parametrize("host", ["a" * 300, "a..b", "\u2100" * 64])
+async def test_a_redirect_to_nowhere_is_no_answer(files: Files, host: str) -> None:
+    """Whatever answers for the API server may send anything."""
+    async with fake_kube() as fake, Transport(files.write(fake)) as api:
+        fake.faults.append(Fault(302, {"Location": f"http://{host}/"}))
+        with pytest.raises(UnavailableError):
+            await api.get(PATH)
+        fake.faults.append(Fault(302, {"Location": f"http://{host}/"}))
+        with pytest.raises(UnavailableError):
+            async with api.watch(PATH):
+                raise AssertionError("it was opened")
+
+
+@pytest.mark.parametrize("token", [b"first\nsecond", b"\xff", b"a\0b"])
+async def test_a_token_that_is_none_is_no_answer(files: Files, token: bytes) -> None:
+    """Its file may be half written: it is read again later."""
+    async with fake_kube() as fake, Transport(files.write(fake)) as api:
+        (files.root / "token").write_bytes(token)
+        with pytest.raises(UnavailableError) as caught:
+            await api.get(PATH)
+
+    assert "second" not in str(caught.value)
+
+
+async def test_what_the_caller_does_with_the_answer_is_the_callers(files: Files) -> None:
+    """Its errors pass: they are no answer of the API server's."""
+    async with fake_kube() as fake, Transport(files.write(fake)) as api:
+        with pytest.raises(ValueError, match="mine"):
+            async with api.watch(PATH, {"watch": "true", "resourceVersion": "0"}):
+                raise ValueError("mine")
 
 
 async def test_compressed_answers_are_read(files: Files) -> None:

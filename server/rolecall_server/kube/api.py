@@ -17,7 +17,8 @@ class ApiError(Exception):
 class UnavailableError(ApiError):
     """No answer, or none that means anything: asking again may help.
 
-    *retry_after* is how long the API server asks to be left alone, where it says so.
+    *retry_after* is how long the API server asks to be left alone, where it says so: half a minute
+    at most.
     """
 
     def __init__(self, message: str, retry_after: timedelta | None = None) -> None:

@@ -44,6 +44,8 @@ _KEEPALIVE = (
 )
 _MOST_TOLD = 300  # characters of an answer that go into an error
 _UNAUTHORIZED = 401
+# Whatever stands between may ask for hours; the API server itself asks for seconds.
+_LONGEST_ASKED = timedelta(seconds=30)
 
 
 class Transport:
@@ -138,15 +140,25 @@ class _Client:
     ) -> AsyncGenerator[aiohttp.ClientResponse]:
         self._uses += 1
         try:
-            url = f"{self._configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
-            answer = await self._rest.request(
-                method, url, await self._headers(method), body, _request_timeout=limits
-            )
+            answer = await self._sent(method, path, query, body, limits)
             async with answer.response as response:
                 yield response
         finally:
             self._uses -= 1
             await self._close_unused()
+
+    async def _sent(
+        self, method: str, path: str, query: Query, body: object, limits: aiohttp.ClientTimeout
+    ) -> Any:  # noqa: ANN401 - The package is not typed here.
+        url = f"{self._configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
+        try:
+            headers = await self._headers(method)
+            return await self._rest.request(method, url, headers, body, _request_timeout=limits)
+        except aiohttp.ClientError:
+            raise  # One of a certificate is a ValueError, too.
+        except ValueError as error:
+            # A token that cannot stand in a header, or a redirect to a host that can be none.
+            raise UnavailableError(f"no request can be made: {error}") from error
 
     async def retire(self) -> None:
         self._is_retired = True
@@ -209,7 +221,7 @@ def _retry_after(response: aiohttp.ClientResponse) -> timedelta | None:
     text = response.headers.get("Retry-After", "")
     if not (text.isascii() and text.isdigit() and len(text) < 5):  # noqa: PLR2004 - under 3 hours
         return None
-    return timedelta(seconds=int(text))
+    return min(timedelta(seconds=int(text)), _LONGEST_ASKED)
 
 
 @contextlib.contextmanager
