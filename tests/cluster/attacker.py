@@ -33,7 +33,7 @@ OWN_PODS = {
     "mark": {ROLE: "mark-0"},
 }
 MADE = "made"  # The name of whatever pod an attempt makes.
-PATIENCE = 20.0
+PATIENCE = 60.0  # seconds, for a slow machine
 Metadata = Sequence[tuple[str, str]]
 
 

@@ -43,11 +43,10 @@ async def apps(at: Serving, namespace: str) -> AsyncGenerator[str]:
     await at.admin.patch("Namespace", namespace, {"metadata": {"annotations": PERMITS}})
     yield namespace
     # The namespace's own end takes its time; the next test's server shall not see these pods.
-    for path in (
-        "apis/apps/v1/namespaces/{}/deployments",
-        "apis/apps/v1/namespaces/{}/replicasets",
-    ):
-        await at.admin.request("DELETE", "/" + path.format(namespace))
+    for path, kind in (("deployments", "Deployment"), ("replicasets", "ReplicaSet")):
+        await at.admin.request("DELETE", f"/apis/apps/v1/namespaces/{namespace}/{path}")
+        # One that is still there would make its pods anew.
+        await at.admin.until(kind, lambda found: not found, namespace)
     now = {"gracePeriodSeconds": 0}
     await at.admin.request("DELETE", f"/api/v1/namespaces/{namespace}/pods", now)
     await at.admin.until("Pod", lambda pods: not pods, namespace)

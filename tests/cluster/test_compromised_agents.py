@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Coroutine, Iterator
 from dataclasses import dataclass
@@ -28,7 +27,6 @@ THIRD = 113
 HOUR = timedelta(hours=1)
 # How many refused calls are a flood that is under way.
 MANY = {grpc.StatusCode.UNAUTHENTICATED: 100, grpc.StatusCode.RESOURCE_EXHAUSTED: 10}
-AT_ONCE = 2.0  # seconds; it takes some milliseconds.
 
 
 @dataclass
@@ -53,15 +51,13 @@ async def third(field: Field) -> AsyncGenerator[str]:
 
 
 async def test_with_the_agents_pod_its_stream_and_its_token_end(field: Field, third: str) -> None:
-    """At once; neither a token that was let in comes back, nor one that was kept in reserve."""
+    """Neither a token that was let in comes back, nor one that was kept in reserve."""
     token, reserve = [await field.at.agent_token(third) for _ in range(2)]
     pod = await field.at.agent_pod(third)
     async with field.hearing(token) as heard:
         await field.admin.delete("Pod", pod["metadata"]["name"], SPACE, grace=0)
-        began = time.monotonic()
 
         assert await heard.ended() is grpc.StatusCode.UNAVAILABLE
-        assert time.monotonic() - began < AT_ONCE
     # As long as the review of it is fresh, the server says that it cannot tell.
     again = await refused(field, token)
     assert again in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNAUTHENTICATED}
@@ -108,16 +104,12 @@ async def test_floods_keep_nobody_out(field: Field) -> None:
         async with asyncio.timeout(PATIENCE):
             await ends.many.wait()
 
-        began = time.monotonic()
         async with field.hearing(victim) as theirs:
             assert theirs.roles_of_granted() == {TREASURE}
         await served(field, "new", field.other, "new")
-        took = time.monotonic() - began
         for flood in floods:
             flood.cancel()
 
-    # An agent gives a server ten seconds for its first message.
-    assert took < 10
     async with field.hearing() as heard:
         await field.nothing_of_others(heard)
 

@@ -19,7 +19,7 @@ from rolecall_server.kube.events.journal import Events, Reporter
 from rolecall_server.kube.transport import Transport
 from rolecall_server.metrics import Metrics
 from rolecall_server.pods import Pod
-from testcluster.client import Client, Manifest
+from testcluster.client import PATIENCE, Client, Manifest
 from testcluster.cluster import Cluster
 from testcluster.commands import ISSUER
 
@@ -76,6 +76,7 @@ async def desk(
     """Have Events written by a service account with the chart's rights, and no other ones."""
     await _let_write(admin, namespace)
     kubeconfig = await _account(cluster, admin, namespace, tmp_path)
+    await _until_allowed(admin, namespace)
     async with _reporting(kubeconfig, admin, namespace) as desk:
         yield desk
 
@@ -116,6 +117,25 @@ async def _let_write(admin: Client, namespace: str) -> None:
             "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": namespace}],
         }
     )
+
+
+async def _until_allowed(admin: Client, namespace: str) -> None:
+    """Return once the API server has heard of the new right, which it does a moment later.
+
+    After a refusal nothing is written about a namespace for minutes.
+    """
+    what = {"verb": "create", "group": "events.k8s.io", "resource": "events"}
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {
+            "user": f"system:serviceaccount:{namespace}:default",
+            "resourceAttributes": what | {"namespace": namespace},
+        },
+    }
+    async with asyncio.timeout(PATIENCE):
+        while not (await admin.create(review))["status"]["allowed"]:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.02)
 
 
 def _kubeconfig(cluster: Cluster, token: str) -> str:
@@ -234,6 +254,6 @@ async def test_a_missing_right_is_named(
 
 async def _until_counted(desk: Desk, why: str) -> None:
     """Return once an Event was dropped for *why*: what is refused leaves no trace elsewhere."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not desk.metrics.events_dropped.value(why):  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.02)
