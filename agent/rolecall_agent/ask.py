@@ -17,6 +17,8 @@ from rolecall_proto.values import Address, PodUid
 
 log = logging.getLogger(__name__)
 
+# The question may not have come to anybody who could answer it: the next server is asked.
+_CUT_OFF = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
 ANSWER = 0.9  # Nobody waits longer than that for the answer to a question, in seconds.
 
 
@@ -57,13 +59,16 @@ class Asker:
         self._questions.doubt(addresses)
 
     async def run(self, stub: "broker_pb2_grpc.BrokerAsyncStub") -> NoReturn:
-        """Ask by *stub* until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            while True:
-                if addresses := self._questions.take(self._clock.now()):
-                    name = f"ask about {len(addresses)} addresses"
-                    tasks.create_task(self._ask(stub, addresses), name=name)
-                await self._questions.raised.wait()
+        """Ask by *stub* until cancelled; what has no answer by then, the next run asks again."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                while True:
+                    if addresses := self._questions.take(self._clock.now()):
+                        name = f"ask about {len(addresses)} addresses"
+                        tasks.create_task(self._ask(stub, addresses), name=name)
+                    await self._questions.raised.wait()
+        finally:
+            self._questions.cut_off()
 
     async def _ask(
         self, stub: "broker_pb2_grpc.BrokerAsyncStub", addresses: Sequence[Address]
@@ -78,5 +83,7 @@ class Asker:
         except (TokenError, grpc.aio.AioRpcError) as error:
             # The stream may tell of the pods all the same, and a request that returns asks again.
             log.debug("a question was not answered", extra={"reason": type(error).__name__})
-        finally:
-            self._questions.answered(addresses, self._clock.now())
+            if isinstance(error, grpc.aio.AioRpcError) and error.code() in _CUT_OFF:
+                self._questions.unanswered(addresses)
+                return
+        self._questions.answered(addresses, self._clock.now())

@@ -114,10 +114,12 @@ class ContainerDoor(Hall):
         return container_verdicts.decide(asked.request, asked.target, self._tokens, self.cache, now)
 
     def park(self, client: Client, parked: Parked) -> None:
-        uid = _pod_of(parked)
-        self._waiting.enter(client, uid)
+        self._waiting.enter(client, _pod_of(parked))
+        self.inquire(parked)
+
+    def inquire(self, parked: Parked) -> None:
         if self.cache.synced:
-            self._on_unknown(self._address_of(uid, parked))
+            self._on_unknown(self._address_of(parked))
 
     def unpark(self, client: Client, parked: Parked) -> None:
         self._waiting.leave(client, _pod_of(parked))
@@ -136,8 +138,8 @@ class ContainerDoor(Hall):
         close, with_body = not request.keep_alive, request.method != b"HEAD"
         return self._renderer.render(answer, close=close, with_body=with_body)
 
-    def _address_of(self, uid: PodUid, parked: Parked) -> Address:
-        standing = self.cache.standing_of_pod(uid, self.now())
+    def _address_of(self, parked: Parked) -> Address:
+        standing = self.cache.standing_of_pod(_pod_of(parked), self.now())
         addresses = () if isinstance(standing, Unknown) else standing.assignment.addresses
         return addresses[0] if addresses else parked.asked.peer
 

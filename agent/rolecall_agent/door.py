@@ -51,8 +51,8 @@ class Door(Hall):
         cache: What this node holds.
         clock: Wall-clock time: of tokens, credentials, and the Date header.
         rules: Hosts and hold.
-        on_unknown: Called when a request is parked because its pod or its credentials are not here;
-            often, so it must be cheap and ask nobody twice at once.
+        on_unknown: Called when a request waits, or waits on, because its pod or its credentials are
+            not here; often, so it must be cheap and ask nobody twice at once.
         first_serve: Called with the first answer that carries a session's credentials to a pod.
     """
 
@@ -90,9 +90,6 @@ class Door(Hall):
         else:
             self._keys = self.cache.keys
             self._waiting.wake_all()
-        for address in addresses if self.cache.synced else ():
-            if address in self._waiting:  # And what is to be asked may be another question now.
-                self._on_unknown(address)
 
     def offers(self, shelf: Shelf, on_item: Callable[[Item], None]) -> None:
         """Tell the node's own items from *shelf*; before that there are none.
@@ -117,10 +114,12 @@ class Door(Hall):
         return verdict
 
     def park(self, client: Client, parked: Parked) -> None:
-        peer = parked.asked.peer
-        self._waiting.enter(client, peer)
+        self._waiting.enter(client, parked.asked.peer)
+        self.inquire(parked)
+
+    def inquire(self, parked: Parked) -> None:
         if self.cache.synced and parked.asked.target.item is None:
-            self._on_unknown(peer)
+            self._on_unknown(parked.asked.peer)
 
     def unpark(self, client: Client, parked: Parked) -> None:
         self._waiting.leave(client, parked.asked.peer)

@@ -35,6 +35,7 @@ class Exchange(asyncio.Protocol, Client):
         verdict = self._desk.verdict(parked.asked, now)
         if isinstance(verdict, Hold):
             parked.missing = verdict.missing
+            self._desk.inquire(parked)  # And what is to be asked may be another question now.
         else:
             self._leave(parked, verdict, now)
 

@@ -194,6 +194,11 @@ class Hall(abc.ABC):
     def park(self, client: Client, parked: Parked) -> None: ...
 
     @abc.abstractmethod
+    def inquire(self, parked: Parked) -> None:
+        """Have the server asked about what *parked* waits for, if that can be asked."""
+        ...
+
+    @abc.abstractmethod
     def unpark(self, client: Client, parked: Parked) -> None: ...
 
     @abc.abstractmethod

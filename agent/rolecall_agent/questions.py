@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from operator import itemgetter
 
 from rolecall_proto.codec import MAX_QUESTIONS
 from rolecall_proto.values import Address
@@ -19,10 +20,10 @@ class Questions:
     """The questions that requests have raised and that no server has answered yet."""
 
     def __init__(self) -> None:
-        # Set whenever `take` may return something.
+        # Set whenever `take` may return something that was not tried in vain just now.
         self.raised = asyncio.Event()
         self._waiting: dict[Address, datetime] = {}
-        self._in_flight: set[Address] = set()
+        self._in_flight: dict[Address, datetime] = {}  # Since when each had waited.
         self._outdated: set[Address] = set()  # In flight, and to be asked about again.
         # Since when each rests; like those that wait, the oldest first.
         self._resting: dict[Address, datetime] = {}
@@ -30,26 +31,25 @@ class Questions:
     def want(self, address: Address, now: datetime) -> None:
         """Note that a request waits for *address*, to be asked about if that may be."""
         self._drop_old(now)
-        if address in self._in_flight or address in self._resting:
+        if any(address in each for each in (self._waiting, self._in_flight, self._resting)):
             return
         if len(self._waiting) + len(self._resting) < MAX_ADDRESSES:
-            self._waiting.setdefault(address, now)
+            self._waiting[address] = now
             self.raised.set()
 
     def take(self, now: datetime) -> list[Address]:
-        """Return what is to be asked now; each is in flight until `answered`."""
+        """Return what is to be asked now; each is in flight until it is `answered`, or is not."""
         self.raised.clear()
         self._drop_old(now)
         taken = list(self._waiting)[: MAX_QUESTIONS - len(self._in_flight)]
         for address in taken:
-            del self._waiting[address]
-        self._in_flight.update(taken)
+            self._in_flight[address] = self._waiting.pop(address)
         return taken
 
     def answered(self, addresses: Iterable[Address], now: datetime) -> None:
         """Note that *addresses* were asked about, whatever came of it."""
         for address in addresses:
-            self._in_flight.discard(address)
+            self._in_flight.pop(address, None)
             self._resting.pop(address, None)
             if address in self._outdated:
                 self._outdated.discard(address)
@@ -58,6 +58,22 @@ class Questions:
                 self._resting[address] = now
         if self._waiting:
             self.raised.set()
+
+    def unanswered(self, addresses: Iterable[Address]) -> None:
+        """Note that nobody was there to answer about *addresses*: they wait, as they did before.
+
+        It is for the next stream, or the next question, to take them along. By itself this one
+        would be asked in vain again and again.
+        """
+        for address in addresses:
+            self._outdated.discard(address)
+            if address in self._in_flight:
+                self._waiting[address] = self._in_flight.pop(address)
+        self._waiting = dict(sorted(self._waiting.items(), key=itemgetter(1)))
+
+    def cut_off(self) -> None:
+        """Note that nothing that is in flight is answered any more."""
+        self.unanswered(tuple(self._in_flight))
 
     def doubt(self, addresses: Iterable[Address]) -> None:
         """Note that whatever was asked about *addresses* is worth nothing now."""

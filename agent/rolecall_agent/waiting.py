@@ -17,9 +17,6 @@ class WaitingRoom(Generic[Key]):
     def __len__(self) -> int:
         return sum(len(clients) for clients in self._clients.values())
 
-    def __contains__(self, key: Key) -> bool:
-        return key in self._clients
-
     def enter(self, client: Client, key: Key) -> None:
         self._clients.setdefault(key, {})[client] = None
 

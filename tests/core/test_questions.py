@@ -8,7 +8,7 @@ from rolecall_proto.codec import MAX_QUESTIONS
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
-POD = ip_address("10.0.0.7")
+POD, OTHER, THIRD = (ip_address(f"10.0.0.{number}") for number in (7, 8, 9))
 
 
 def test_many_requests_are_one_question() -> None:
@@ -93,6 +93,57 @@ def test_a_clock_that_is_set_back_makes_nobody_wait() -> None:
     earlier = START - timedelta(hours=1)
     questions.want(POD, earlier)
     assert questions.take(earlier) == [POD]
+
+
+def test_a_question_that_was_cut_off_is_asked_again() -> None:
+    """By the next stream at once: nobody has answered it, and its request still waits."""
+    questions = Questions()
+    questions.want(POD, START)
+    questions.take(START)
+    questions.cut_off()
+
+    assert questions.take(START + 0.5 * SECOND) == [POD]
+
+
+def test_a_question_that_was_cut_off_is_not_raised_by_itself() -> None:
+    """Where nobody answers it would be asked in a circle, however many requests repeat it."""
+    questions = Questions()
+    questions.want(POD, START)
+    questions.take(START)
+    questions.unanswered([POD])
+    questions.want(POD, START)
+    by_itself = questions.raised.is_set()
+    questions.want(OTHER, START)
+
+    assert not by_itself
+    assert questions.raised.is_set()
+    assert questions.take(START) == [POD, OTHER]
+
+
+def test_a_question_that_was_cut_off_waits_no_longer_than_its_request() -> None:
+    """Its time is that of the request, and not of the last try."""
+    questions = Questions()
+    questions.want(POD, START)
+    questions.want(OTHER, START)
+    questions.take(START)
+    questions.want(THIRD, START + 0.5 * SECOND)
+    questions.unanswered([POD])
+    questions.unanswered([OTHER])
+
+    assert questions.take(START + SECOND) == [THIRD]
+
+
+def test_what_was_doubted_and_cut_off_is_asked_once() -> None:
+    """It waits as anything that was cut off."""
+    questions = Questions()
+    questions.want(POD, START)
+    questions.take(START)
+    questions.doubt([POD])
+    questions.cut_off()
+
+    assert questions.take(START) == [POD]
+    questions.answered([POD], START)
+    assert questions.take(START) == []
 
 
 def test_what_is_doubted_is_asked_again_at_once() -> None:

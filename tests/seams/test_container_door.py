@@ -356,6 +356,18 @@ async def test_a_pod_that_is_not_here_yet_waits_for_its_assignment() -> None:
         assert await task == 200
 
 
+async def test_who_came_before_the_first_snapshot_is_asked_about_once_it_is_here() -> None:
+    """It has not named the pod: the server may know it all the same, and says so when asked."""
+    async with container_rig(LONG) as rig:
+        task = await waiting(rig, token())
+        rig.snapshot()
+        asked = [str(address) for address in rig.asked]
+        rig.tell(SessionRenewed(session()), AssignmentUpserted(web()))
+
+        assert asked == ["127.0.0.1"]
+        assert await task == 200
+
+
 async def test_a_pod_without_an_address_is_answered() -> None:
     """Its token is all that it needs."""
     async with container_rig(LONG) as rig:
