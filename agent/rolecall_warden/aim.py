@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rolecall_common import door_file
-from rolecall_warden import rules
+from rolecall_warden import record, rules
 from rolecall_warden.rules import Ruleset
 from rolecall_warden.settings import Settings
 
@@ -66,7 +66,7 @@ class Aim:
 
     def leaves_alone(self, listing: str | None) -> bool:
         """Whether the table is somebody's who leads pods to an agent, while ours is not warm."""
-        there = rules.mark_of(listing) if self.waits and listing is not None else None
+        there = record.mark_of(listing) if self.waits and listing is not None else None
         return there is not None and there.digest != self.ruleset.mark.digest
 
     def _generation(self, listing: str | None) -> int:
@@ -74,7 +74,7 @@ class Aim:
         kept = _read(path)
         if kept is not None:
             return kept
-        there = rules.mark_of(listing) if listing is not None else None
+        there = record.mark_of(listing) if listing is not None else None
         # The time, so that a node that has lost its table in a restart keeps to the order of its
         # pods; and above what is there, for a clock that was set back.
         generation = max(int(self._unix_time()), there.generation + 1 if there else 0)

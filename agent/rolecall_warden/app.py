@@ -10,7 +10,7 @@ from datetime import timedelta
 from rolecall_common.lifecycle import StartError, refusing
 from rolecall_common.pulse import Condition, PulseTakenError, beating
 from rolecall_common.version import VERSION
-from rolecall_warden import routing, rules
+from rolecall_warden import record, routing, rules
 from rolecall_warden.changes import Changes
 from rolecall_warden.file_changes import watching
 from rolecall_warden.keeper import held_name, is_held
@@ -18,7 +18,7 @@ from rolecall_warden.kernel import Kernel, has_ipv6
 from rolecall_warden.routing import Family
 from rolecall_warden.settings import ForeignRules, Settings
 from rolecall_warden.tools import RefusedError, SystemTools
-from rolecall_warden.uninstall import MEANING, uninstall
+from rolecall_warden.uninstall import meaning, uninstall
 from rolecall_warden.warden import Warden
 
 log = logging.getLogger(__name__)
@@ -67,10 +67,10 @@ async def remove(settings: Settings, say: Callable[[str], None]) -> None:
     """Remove what a warden has made. Raises StartError where that fails, or where it comes back."""
     kernel = Kernel(SystemTools())
     with refusing("", RefusedError, OSError), Changes.opened() as changes:
-        there = rules.mark_of(await kernel.table() or "")
+        there = record.mark_of(await kernel.table() or "")
         if there and there.is_of_another(settings.keeping.installation) and is_held(there.holder):
             raise StartError(f"the rules are those of the installation {there.installation}")
-        await uninstall(settings, kernel, say, ipv6=has_ipv6())
+        left = await uninstall(settings, kernel, say, ipv6=has_ipv6())
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(changes.follow(), name="follow the kernel's changes")
             with contextlib.suppress(TimeoutError):
@@ -81,15 +81,14 @@ async def remove(settings: Settings, say: Callable[[str], None]) -> None:
             following.cancel()
         if await kernel.table() is not None:
             raise StartError("a warden still runs on this node, and has put the rules back")
-    say(MEANING)
+    say(meaning(left))
 
 
 def preview(settings: Settings) -> str:
     """Return all that a warden of these *settings* would do, without asking the node anything."""
-    door = settings.redirecting
     lines = ["# Packet rules, as for nft -f:", rules.render(settings).text]
     lines += ["# The door's addresses and the routing rules, as for ip -batch:"]
-    for address in (door.door_ipv4, door.door_ipv6, *door.more_addresses):
+    for address in settings.redirecting.addresses:
         lines.append(f"-{routing.family_of(address)} {routing.address_line(address)}")
     for family in Family:
         for rule in routing.wanted_rules(settings, family):

@@ -2,8 +2,8 @@
 
 from enum import StrEnum
 
-from rolecall_warden import rules
-from rolecall_warden.rules import Mark
+from rolecall_warden import record
+from rolecall_warden.record import Mark
 
 
 class Finding(StrEnum):
@@ -27,7 +27,7 @@ def judge(listing: str | None, mine: Mark, expected: str | None, *, gone: bool =
         return Finding.MISSING
     if expected is not None and listing == expected:
         return Finding.IN_PLACE
-    there = rules.mark_of(listing)
+    there = record.mark_of(listing)
     if there is None or gone:
         return Finding.MISSING
     if there.is_of_another(mine.installation) or there.generation > mine.generation:

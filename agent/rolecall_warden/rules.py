@@ -6,36 +6,16 @@ host itself sends to a metadata address, none of them stops.
 """
 
 import hashlib
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from rolecall_warden import record
+from rolecall_warden.record import Mark
 from rolecall_warden.settings import METADATA_IPV4, METADATA_IPV6, METADATA_PORT, Settings
 
 FAMILY, TABLE = "inet", "rolecall"
-_MARK = re.compile(r'"rolecall generation=([0-9]{1,12}) digest=([0-9a-f]{16})"')
-_HOLDER = re.compile(r'"holder ([0-9a-f]{16})"')
-# nft takes 128 characters of a comment: a namespace, a release's name, and little else.
-_INSTALLATION = re.compile(r'"of ([A-Za-z0-9._/-]{1,117})"')
 # As many as pods have addresses on any node, and some to spare. A full set caps nobody else.
 _SOURCES = 65_535
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """Whose a table is, and of which contents. It stands there in comments."""
-
-    generation: int
-    digest: str
-    holder: str = ""  # The name by which its warden is seen to live, as in `keeper`.
-    installation: str = ""
-
-    def __str__(self) -> str:
-        return f"rolecall generation={self.generation} digest={self.digest}"
-
-    def is_of_another(self, installation: str) -> bool:
-        """Tell whether it is of another one than *installation*, where both have a name."""
-        return bool(self.installation and installation) and self.installation != installation
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +47,10 @@ def render(settings: Settings, *, redirect: bool = True, holder: str = "") -> Ru
     chains = "\n".join(_chains(settings, redirect=redirect))
     digest = hashlib.sha256(chains.encode()).hexdigest()[:16]
     mark = Mark(settings.keeping.generation, digest, holder, settings.keeping.installation)
-    about = "\n".join(_about(mark))
-    return Ruleset(mark, f"{removal()}table {FAMILY} {TABLE} {{\n{about}\n{chains}}}\n")
+    about = record.lines(mark, settings.redirecting.addresses)
+    return Ruleset(
+        mark, f"{removal()}table {FAMILY} {TABLE} {{\n{_chain('about', *about)}\n{chains}}}\n"
+    )
 
 
 def again(mark: Mark, listing: str) -> Ruleset:
@@ -80,17 +62,6 @@ def removal() -> str:
     """Return what removes the table, whether it is there or not."""
     # Declared first, so that deleting it fails nowhere.
     return f"table {FAMILY} {TABLE}\ndelete table {FAMILY} {TABLE}\n"
-
-
-def mark_of(text: str) -> Mark | None:
-    """Return the mark in a table's listing; None where there is none that can be read."""
-    found = _MARK.search(text)
-    if found is None:
-        return None
-    holder, installation = (
-        each[1] if each else "" for each in (_HOLDER.search(text), _INSTALLATION.search(text))
-    )
-    return Mark(int(found[1]), found[2], holder, installation)
 
 
 def shape(text: str) -> dict[str, int]:
@@ -109,15 +80,6 @@ def shape(text: str) -> dict[str, int]:
         elif chain and line:
             counts[chain] += 1
     return counts
-
-
-def _about(mark: Mark) -> Iterator[str]:
-    facts = [str(mark)]
-    if mark.holder:
-        facts.append(f"holder {mark.holder}")
-    if mark.installation:
-        facts.append(f"of {mark.installation}")
-    yield _chain("about", *(f'return comment "{fact}"' for fact in facts))
 
 
 def _chains(settings: Settings, *, redirect: bool) -> Iterator[str]:

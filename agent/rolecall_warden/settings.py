@@ -97,6 +97,11 @@ class RedirectSettings:
             yield Conflict("door_ipv6", "it is not in fd00::/8, or is one of EC2's own")
 
     @property
+    def addresses(self) -> tuple[IPv4Address | IPv6Address, ...]:
+        """All that the warden makes."""
+        return (self.door_ipv4, self.door_ipv6, *self.more_addresses)
+
+    @property
     def ipv4(self) -> bool:
         return self.redirect is not Redirected.IPV6
 

@@ -83,6 +83,7 @@ TABLE: dict[str, tuple[str, ...] | str] = {
     "rolecall_warden.routing": (
         "core/test_warden_routing.py::test_whatever_a_list_holds_it_is_read",
     ),
+    "rolecall_warden.record": ("core/test_rim_agent.py::test_any_listing_of_nft_is_read",),
     "rolecall_warden.rules": ("core/test_rim_agent.py::test_any_listing_of_nft_is_read",),
     "rolecall_warden.file_changes": (
         "core/test_rim_agent.py::test_any_bytes_name_files_that_changed",

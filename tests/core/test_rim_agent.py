@@ -26,7 +26,7 @@ from rolecall_common.forms import HostPort
 from rolecall_common.settings import Problem, SettingsError
 from rolecall_common.settings_file import read_file
 from rolecall_proto.values import PodTokenRules
-from rolecall_warden import file_changes, foreign, rules
+from rolecall_warden import file_changes, foreign, record, rules
 
 NOW = datetime.now(UTC)
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\neu-west-1"
@@ -181,7 +181,8 @@ def test_any_settings_file_is_read_or_refused(content: bytes) -> None:
 @given(st.text() | changed(b'table inet rolecall {\n comment "x"\n chain y {\n').map(_text))
 def test_any_listing_of_nft_is_read(listing: str) -> None:
     """By another version, cut off, or not nft's at all."""
-    rules.mark_of(listing)
+    record.mark_of(listing)
+    record.addresses_of(listing)
     counts = rules.shape(listing)
     found = list(foreign.in_nftables(listing))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from core.warden_rig import settings
 from rolecall_common import door_file
 from rolecall_common.forms import Raw
-from rolecall_warden import rules
+from rolecall_warden import record, rules
 from rolecall_warden.aim import Aim
 from rolecall_warden.file_changes import names, watching
 
@@ -61,7 +61,7 @@ def test_a_warm_agent_has_the_redirect(tmp_path: Path) -> None:
     assert not warm.waits
     assert "dnat ip to 169.254.170.169:9805" in warm.ruleset.text
     assert warm.ruleset.mark.generation == NOW
-    assert rules.mark_of(warm.ruleset.text) == warm.ruleset.mark
+    assert record.mark_of(warm.ruleset.text) == warm.ruleset.mark
     assert not warm.leaves_alone(rules.render(settings()).text)
     assert not warm.turn(None)  # Nothing else is told.
 

@@ -39,11 +39,14 @@ class NodeTools:
     def _change(self, family: str, words: list[str]) -> None:
         does: dict[tuple[str, str], Callable[[], None]] = {
             ("rule", "add"): lambda: self.rules[family].append(" ".join(words[2:])),
-            ("rule", "del"): lambda: self.rules[family].remove(" ".join(words[2:])),
+            ("rule", "del"): lambda: self._remove(family, f"pref {words[3]} "),
             ("address", "add"): lambda: self.addresses.add(words[2].partition("/")[0]),
             ("address", "del"): lambda: self.addresses.remove(words[2].partition("/")[0]),
         }
         does[words[0], words[1]]()
+
+    def _remove(self, family: str, begin: str) -> None:
+        self.rules[family].remove(next(r for r in self.rules[family] if r.startswith(begin)))
 
 
 def _rule(line: str) -> dict[str, object]:

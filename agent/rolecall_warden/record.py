@@ -1,0 +1,66 @@
+"""What a table says of itself, in comments: whose it is, of which contents, with which addresses.
+
+It is read back from a listing, and outlives whoever has written it.
+"""
+
+import contextlib
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+Address = IPv4Address | IPv6Address
+
+_MARK = re.compile(r'"rolecall generation=([0-9]{1,12}) digest=([0-9a-f]{16})"')
+_HOLDER = re.compile(r'"holder ([0-9a-f]{16})"')
+# nft takes 128 characters of a comment: a namespace, a release's name, and little else.
+_INSTALLATION = re.compile(r'"of ([A-Za-z0-9._/-]{1,117})"')
+_ADDRESS = re.compile(r'"address ([0-9a-f.:]{2,39})"')
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Whose a table is, and of which contents. It stands there in comments."""
+
+    generation: int
+    digest: str
+    holder: str = ""  # The name by which its warden is seen to live, as in `keeper`.
+    installation: str = ""
+
+    def __str__(self) -> str:
+        return f"rolecall generation={self.generation} digest={self.digest}"
+
+    def is_of_another(self, installation: str) -> bool:
+        """Tell whether it is of another one than *installation*, where both have a name."""
+        return bool(self.installation and installation) and self.installation != installation
+
+
+def lines(mark: Mark, addresses: Iterable[Address]) -> Iterator[str]:
+    """Yield the rules of a chain that nobody jumps to."""
+    facts = [str(mark)]
+    if mark.holder:
+        facts.append(f"holder {mark.holder}")
+    if mark.installation:
+        facts.append(f"of {mark.installation}")
+    facts += [f"address {each}" for each in addresses]
+    yield from (f'return comment "{fact}"' for fact in facts)
+
+
+def mark_of(text: str) -> Mark | None:
+    """Return the mark in a table's listing; None where there is none that can be read."""
+    found = _MARK.search(text)
+    if found is None:
+        return None
+    holder, installation = (
+        each[1] if each else "" for each in (_HOLDER.search(text), _INSTALLATION.search(text))
+    )
+    return Mark(int(found[1]), found[2], holder, installation)
+
+
+def addresses_of(text: str) -> frozenset[Address]:
+    """Return the addresses that the warden of a table's listing has made, as far as it says so."""
+    found = set()
+    for written in _ADDRESS.findall(text):
+        with contextlib.suppress(ValueError):
+            found.add(ip_address(written))
+    return frozenset(found)
