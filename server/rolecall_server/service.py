@@ -145,7 +145,7 @@ class Service(broker_pb2_grpc.BrokerServicer):
             await self._refuse(context, (grpc.StatusCode.INVALID_ARGUMENT, addresses.problem))
         if isinstance(doubted, Malformed):
             await self._refuse(context, (grpc.StatusCode.INVALID_ARGUMENT, doubted.problem))
-        if not node.may_ask(len(addresses) + len(doubted), now):
+        if not node.questions.take(len(addresses) + len(doubted), now):
             await self._refuse(context, TOO_OFTEN)
         resolved = self._resolve(agent.node, addresses)
         if self._look is not None and Resolution.UNKNOWN in resolved:

@@ -5,8 +5,9 @@ import contextlib
 from collections import Counter
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from rolecall_common.bucket import TokenBucket
 from rolecall_common.secret import NotPickled, Secret
 from rolecall_proto.values import NodeName
 from rolecall_server.authority import Agent
@@ -18,8 +19,8 @@ STREAMS_PER_NODE = 2
 # peer does not take the last message, which nothing but the end of the connection can free.
 CALLS_PER_NODE = 16
 # A kubelet runs 110 pods unless told otherwise, seldom more than 250; all may ask at once, twice.
-QUESTIONS_BURST = 512.0
-QUESTIONS_PER_SECOND = 50.0
+QUESTIONS_BURST = 512
+QUESTIONS_PER_SECOND = 50
 
 
 @dataclass(slots=True, eq=False)
@@ -57,19 +58,9 @@ class Node(NotPickled):
     """What is kept of a node for as long as it has a stream."""
 
     streams: list[Stream] = field(default_factory=list)
-    _questions: float = QUESTIONS_BURST
-    _counted_at: datetime | None = None
-
-    def may_ask(self, count: int, now: datetime) -> bool:
-        """Take *count* questions from the node's bucket; false where it has not as many."""
-        since = now - self._counted_at if self._counted_at else timedelta()
-        earned = max(0.0, since.total_seconds()) * QUESTIONS_PER_SECOND
-        self._questions = min(QUESTIONS_BURST, self._questions + earned)
-        self._counted_at = now
-        if self._questions < count:
-            return False
-        self._questions -= count
-        return True
+    questions: TokenBucket = field(
+        default_factory=lambda: TokenBucket(QUESTIONS_BURST, QUESTIONS_PER_SECOND)
+    )
 
 
 class Streams:
