@@ -40,6 +40,7 @@ class FakeKube:
 
     streams: bool = True  # Whether it can list by a watch.
     away: bool = False  # Every connection ends without an answer.
+    forgetful: bool = False  # It knows no version that it has told.
     expires_as_event: bool = True  # Else a watch from too long ago is refused with a status.
     url: str = ""
     objects: dict[tuple[str, str, str], Object] = field(default_factory=dict)
@@ -77,6 +78,12 @@ class FakeKube:
     async def forget(self) -> None:
         """Keep no more of the past: whoever watches from before now is told to list again."""
         self.oldest = next(self._versions)
+        self.history.clear()
+
+    async def restore(self) -> None:
+        """Count versions anew, as an etcd that was restored from a backup: old ones are to come."""
+        self._versions = itertools.count(1)
+        self.oldest = 0
         self.history.clear()
 
     async def cut(self) -> None:
@@ -153,13 +160,14 @@ class FakeKube:
     ) -> web.StreamResponse:
         streamed = query.get("sendInitialEvents") == "true"
         since = int(query.get("resourceVersion", "0"))
+        expired = not streamed and (since < self.oldest or self.forgetful)
         if streamed and not self.streams:
             return web.json_response({"message": "sendInitialEvents is forbidden"}, status=422)
-        if not streamed and since < self.oldest and not self.expires_as_event:
+        if expired and not self.expires_as_event:
             return web.json_response({"message": "too old resource version"}, status=410)
         response = web.StreamResponse()
         await response.prepare(request)
-        if not streamed and since < self.oldest:
+        if expired:
             status = {"kind": "Status", "code": 410, "message": "too old resource version"}
             await _write(response, "ERROR", status)
             return response

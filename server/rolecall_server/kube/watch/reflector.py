@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 from rolecall_common.backoff import Backoff
@@ -33,9 +33,13 @@ log = logging.getLogger(__name__)
 
 V = TypeVar("V")
 
-_RETRY = Backoff(timedelta(seconds=0.2), timedelta(seconds=30), jitter=0.5)
+# Two or three servers may ask an API server that comes back every ten seconds: new pods wait.
+_RETRY = Backoff(timedelta(seconds=0.2), timedelta(seconds=10), jitter=0.5)
 # The API server ends a watch after so long, so that watches spread over its replicas again.
 _SHORTEST_WATCH, _LONGEST_WATCH = 240, 480  # seconds
+# Bookmarks come once a minute. A watch from a version that is yet to come (etcd was restored from a
+# backup) is accepted and says nothing.
+_MUTE = timedelta(minutes=2)
 _PAGE = "500"  # pods are 4 MB of JSON, and some four milliseconds of decoding.
 _STREAMED = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
 # What an API server says that cannot list by a watch (it came with 1.27, and may be switched off).
@@ -63,6 +67,8 @@ class Reflector(Generic[V]):
         self._version = ""  # Everything was told up to here; empty where a listing is due.
         self._streams = True  # Whether the next listing is tried by a watch.
         self._failures = 0  # In a row.
+        self._expiries = 0  # Since a watch last told something.
+        self._mute_since: datetime | None = None  # When a watch opened that has said nothing.
         self._progressed = False
         self._fresh: bool | None = None  # As it was told last.
 
@@ -74,7 +80,7 @@ class Reflector(Generic[V]):
     async def changes(self) -> AsyncGenerator[Change]:
         """Yield a listing first, then changes as they happen; it ends only by being closed."""
         while True:
-            self._progressed = False
+            self._progressed, self._mute_since = False, None
             problem: ApiError | None = None
             try:
                 async with aclosing(self._once()) as changes:
@@ -85,6 +91,7 @@ class Reflector(Generic[V]):
                 self._note(error)
                 for told in self._told(fresh=False):
                     yield told
+            self._doubt()
             # A watch that ends without a word is no success, and is not opened again at once.
             if problem is not None or not self._progressed:
                 await self._pause(problem)
@@ -118,6 +125,7 @@ class Reflector(Generic[V]):
         query["timeoutSeconds"] = str(seconds)
         async with self._api.watch(self._kind.path, query) as lines:
             if listing is None:
+                self._mute_since = self._clock.now()
                 for told in self._told(fresh=True):
                     yield told
             async for line in lines:
@@ -126,7 +134,8 @@ class Reflector(Generic[V]):
                     continue
                 if listing is None:
                     self._version = event.resource_version or self._version
-                    self._failures, self._progressed = 0, True
+                    self._failures = self._expiries = 0
+                    self._progressed, self._mute_since = True, None
                     for change in changes_of(self._kind, event):
                         yield change
                 elif isinstance(event, Bookmark) and event.initial_end:
@@ -150,10 +159,19 @@ class Reflector(Generic[V]):
             self._fresh = fresh
             yield WatchState(fresh, self._kind.name)
 
+    def _doubt(self) -> None:
+        """List again where a watch was open for long and said nothing, however it ended."""
+        since = self._mute_since
+        if since is not None and self._clock.now() - since > _MUTE:
+            log.warning("the watch said nothing", extra={"kind": self._kind.name})
+            self._version = ""
+
     def _note(self, error: ApiError) -> None:
         cannot_stream = isinstance(error, RejectedError) and error.status in _CANNOT_STREAM
         if isinstance(error, ExpiredError):
-            self._version = ""
+            # An answer: the listing is not delayed, except where this comes of listing, too.
+            self._version, self._failures = "", 0
+            self._expiries += 1
         elif not self._version:
             # However a listing failed, the next one is tried the other way.
             self._streams = not self._streams
@@ -166,6 +184,6 @@ class Reflector(Generic[V]):
 
     async def _pause(self, problem: ApiError | None) -> None:
         self._failures += 1
-        delay = _RETRY.delay(self._failures, self._dice)
+        delay = _RETRY.delay(max(self._failures, self._expiries), self._dice)
         asked = problem.retry_after if isinstance(problem, UnavailableError) else None
         await self._clock.sleep(max(delay, asked) if asked is not None else delay)
