@@ -83,6 +83,7 @@ class Rig:
     clock: FakeClock
     cache: Cache
     door: Door
+    upstream: Upstream
     port: int = 0
     asked: list[Address] = field(default_factory=list)
     parked: asyncio.Event = field(default_factory=asyncio.Event)
@@ -95,6 +96,13 @@ class Rig:
     def snapshot(self, *updates: Update, keys: DoorKeys = KEYS) -> None:
         self.cache.begin()
         self.tell(keys, *updates, SnapshotEnd())
+
+    async def warm(self) -> None:
+        """Have all of the node's own items, so that nobody has to wait for one."""
+        shelf = self.upstream.shelf
+        for item in shelf.offered:
+            self.upstream.want(item)
+        await self.until(lambda: all(shelf.look(each, START) for each in shelf.offered))
 
     @contextlib.asynccontextmanager
     async def client(self, address: str = "127.0.0.2") -> "AsyncGenerator[Client]":
@@ -155,7 +163,7 @@ async def door_rig(
     )
     door.offers(upstream.shelf, upstream.want)
     upstream.wakes(door.items_told)
-    rig = Rig(clock, cache, door)
+    rig = Rig(clock, cache, door, upstream)
     async with _running(upstream), door.serving([("127.0.0.1", port)]) as bound:
         rig.port = bound[0][1]
         yield rig

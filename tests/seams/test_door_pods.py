@@ -30,6 +30,7 @@ async def rig() -> AsyncGenerator[Rig]:
         rig.door.serving([sock]),
     ):
         rig.port = sock.getsockname()[1]
+        await rig.warm()
         rig.snapshot()
         yield rig
 

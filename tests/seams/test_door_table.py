@@ -38,6 +38,7 @@ ALLOWED = {"PUT /latest/api/token", *(f"GET /latest/{item}" for item in COMMON_I
 @contextlib.asynccontextmanager
 async def table_rig() -> AsyncGenerator[tuple[Rig, FakeImds]]:
     async with fake_imds() as imds, door_rig(metadata=imds.port) as rig:
+        await rig.warm()
         rig.snapshot(
             *known(
                 pod(OWN, role="team/reader", role_arn=f"{BASE}team/reader"),
