@@ -51,6 +51,7 @@ def metrics_page() -> str:
         _NOTE
         + "# Metrics\n\n"
         + "Served on `/metrics` of `adminListen`, a port of its own in both processes.\n"
+        + "They are computed once a second at the most, however often they are scraped.\n"
         + "Names are stable: a rename is a breaking change and stands in the CHANGELOG.\n"
         + "No label is ever a pod, a role, a namespace or an address.\n\n"
         + "Both also export what the kernel says of them (`process_…`).\n\n"

@@ -1,4 +1,7 @@
-"""Health and metrics: a plain HTTP port of its own, never one that pods ask.
+"""Health and metrics: a plain HTTP port of its own, not one that pods have to ask.
+
+They reach it all the same, so what it costs is bounded: by `visitors.py`, and by keeping the page
+that is dear.
 
 Three constant paths, one answer to a connection: that much is written here, because a web framework
 would be a fifth of the agent's memory.
@@ -14,10 +17,13 @@ from typing import cast
 from rolecall_common import exposition
 from rolecall_common.forms import HostPort
 from rolecall_common.metrics import Registry
+from rolecall_common.visitors import Visitors
 
 _LONGEST_HEAD = 8 * 1024
 # For a request to come and its answer to leave: a kubelet's probe takes one packet each.
 _PATIENCE = timedelta(seconds=5)
+# Seconds. Scrapers come every some of them; a scrape costs as much as fifty answers to pods.
+_KEPT = 1.0
 _OPEN_METRICS = "application/openmetrics-text"
 _TEXT = "text/plain; charset=utf-8"
 
@@ -40,11 +46,15 @@ class Page:
 
 
 class Pages:
-    """The answers, computed when they are asked for."""
+    """The answers, as of now; but for metrics, which are computed once a second of *time*."""
 
-    def __init__(self, readiness: Callable[[], Readiness], registry: Registry) -> None:
+    def __init__(
+        self, readiness: Callable[[], Readiness], registry: Registry, time: Callable[[], float]
+    ) -> None:
         self._readiness = readiness
         self._registry = registry
+        self._time = time
+        self._kept: dict[bool, tuple[float, Page]] = {}
 
     def page(self, method: str, path: str, accept: str) -> Page:
         """Return what *path* says now. /healthz says that the loop turns, and asks nobody else."""
@@ -61,9 +71,17 @@ class Pages:
                 return Page(b"not found\n", "404 Not Found")
 
     def _metrics(self, accept: str) -> Page:
-        kinds = {kind.partition(";")[0].strip() for kind in accept.split(",")}
+        is_open = _OPEN_METRICS in {kind.partition(";")[0].strip() for kind in accept.split(",")}
+        now = self._time()
+        made, page = self._kept.get(is_open, (-_KEPT, None))
+        if page is None or now - made >= _KEPT:
+            page = self._rendered(is_open=is_open)
+            self._kept[is_open] = now, page
+        return page
+
+    def _rendered(self, *, is_open: bool) -> Page:
         families = self._registry.collect()
-        if _OPEN_METRICS in kinds:
+        if is_open:
             return Page(exposition.open_metrics(families), content_type=exposition.OPEN_TYPE)
         return Page(exposition.plain(families), content_type=exposition.PLAIN_TYPE)
 
@@ -77,17 +95,24 @@ class Pages:
 class _Exchange(asyncio.Protocol):
     """One request and its answer; then the connection is closed."""
 
-    def __init__(self, pages: Pages, patience: timedelta, open_ones: set["_Exchange"]) -> None:
+    def __init__(self, pages: Pages, patience: timedelta, visitors: Visitors) -> None:
         self._pages = pages
         self._patience = patience.total_seconds()
-        self._open_ones = open_ones
+        self._visitors = visitors
+        self._address = ""
         self._head = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._open_ones.add(self)
-        abort = self._transport.abort
-        self._timer = asyncio.get_running_loop().call_later(self._patience, abort)
+        self._timer = asyncio.get_running_loop().call_later(self._patience, self.abort)
+        peer = transport.get_extra_info("peername")
+        if peer is None:  # Gone already.
+            self.abort()
+            return
+        self._address = peer[0]
+        is_own = self._address == transport.get_extra_info("sockname")[0]
+        if not self._visitors.enter(self, self._address, is_own=is_own):
+            self.abort()
 
     def data_received(self, data: bytes) -> None:
         if self._transport.is_closing():
@@ -98,7 +123,7 @@ class _Exchange(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._timer.cancel()
-        self._open_ones.discard(self)
+        self._visitors.leave(self, self._address)
 
     def abort(self) -> None:
         self._transport.abort()
@@ -135,16 +160,16 @@ async def probing(
 
     A connection that is older than *patience* is cut. Raises OSError where *listen* cannot be had.
     """
-    pages, open_ones = Pages(readiness, registry), set[_Exchange]()
     loop = asyncio.get_running_loop()
+    pages, visitors = Pages(readiness, registry, loop.time), Visitors()
 
     def exchange() -> _Exchange:
-        return _Exchange(pages, patience, open_ones)
+        return _Exchange(pages, patience, visitors)
 
     server = await loop.create_server(exchange, listen.host, listen.port)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
-        for each in tuple(open_ones):
+        for each in tuple(visitors):
             each.abort()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncGenerator
 from datetime import timedelta
 
@@ -15,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families as plain
 from rolecall_common.forms import HostPort
 from rolecall_common.metrics import Gauge, Kind, Metric, Registry, register
 from rolecall_common.probes import Pages, Readiness, probing
+from rolecall_common.visitors import MOST_OF_ONE
 
 ANYWHERE = HostPort("127.0.0.1", 0)
 OPEN = "application/openmetrics-text"
@@ -108,7 +110,7 @@ async def test_no_accept_header_is_too_odd(process: Process, accept: str, kind: 
 @given(st.text())
 def test_no_text_makes_the_pages_raise(text: str) -> None:
     """Whatever is sent as method, path or Accept, there is an answer."""
-    pages = Pages(lambda: Readiness(ready=True), Registry())
+    pages = Pages(lambda: Readiness(ready=True), Registry(), lambda: 0.0)
 
     for page in (
         pages.page(text, "/metrics", ""),
@@ -215,14 +217,61 @@ async def test_a_second_request_is_not_answered(process: Process) -> None:
     assert b"\r\nConnection: close\r\n" in answer
 
 
-async def test_many_that_say_nothing_do_not_keep_one_from_its_answer(process: Process) -> None:
-    """Connections are cheap, and cut in time."""
-    open_ones = [await asyncio.open_connection("127.0.0.1", process.port) for _ in range(200)]
+async def connected(process: Process, source: str) -> tuple[StreamReader, StreamWriter]:
+    return await asyncio.open_connection("127.0.0.1", process.port, local_addr=(source, 0))
 
-    assert (await process.ask("GET", "/readyz"))[0] == 200
-    for _, writer in open_ones:
+
+async def healthy(reader: StreamReader, writer: StreamWriter) -> bool:
+    """Ask on a connection that is open, or was; return whether there is an answer."""
+    writer.write(b"GET /healthz HTTP/1.1\r\n\r\n")
+    try:
+        return (await reader.read()).endswith(b"ok\n")
+    except ConnectionError:
+        return False
+    finally:
         writer.close()
-        await writer.wait_closed()
+
+
+async def test_many_that_say_nothing_do_not_keep_one_from_its_answer(process: Process) -> None:
+    """Neither another address nor the node's own is kept out, whoever holds what there is."""
+    sources = [f"127.0.{number}.9" for number in range(20)]
+    silent = [await connected(process, each) for each in sources for _ in range(10)]
+    silent += [await connected(process, "127.0.0.1") for _ in range(20)]
+
+    assert await healthy(*await connected(process, "127.0.99.9"))
+    assert (await process.ask("GET", "/readyz"))[0] == 200
+    for _, writer in silent:
+        writer.close()
+
+
+async def test_one_address_keeps_a_few_connections(process: Process) -> None:
+    """What is over them is dropped at once, and not when its time has come."""
+    open_ones = [await connected(process, "127.0.0.2") for _ in range(MOST_OF_ONE + 2)]
+
+    assert [await healthy(*each) for each in open_ones] == [True] * MOST_OF_ONE + [False] * 2
+
+
+async def test_metrics_are_kept_for_a_second() -> None:
+    """However often they are scraped they cost the same; readiness is as it is now."""
+    moment, levels, lines = 0.0, iter(range(9)), iter("ab")
+    registry = Registry()
+    register(registry, [Gauge(PODS, lambda: next(levels))])
+    pages = Pages(lambda: Readiness(ready=True, lines=(next(lines),)), registry, lambda: moment)
+
+    def said(accept: str = "") -> bytes:
+        return pages.page("GET", "/metrics", accept).body.splitlines()[2]
+
+    first = [said(), said(), said(OPEN), said(OPEN)]
+    moment = 0.99
+    kept = [said(), said(OPEN)]
+    moment = 1.0
+    anew = [said(), said(OPEN)]
+
+    assert first == [b"rolecall_pods 0.0"] * 2 + [b"rolecall_pods 1.0"] * 2
+    assert kept == [b"rolecall_pods 0.0", b"rolecall_pods 1.0"]
+    assert anew == [b"rolecall_pods 2.0", b"rolecall_pods 3.0"]
+    assert pages.page("GET", "/readyz", "").body == b"ready\na\n"
+    assert pages.page("GET", "/readyz", "").body == b"ready\nb\n"
 
 
 async def test_a_client_that_says_nothing_does_not_keep_the_process_from_ending() -> None:

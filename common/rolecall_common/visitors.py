@@ -1,0 +1,84 @@
+"""Who may be connected to a port that everybody reaches, and needs it for a moment only.
+
+Kubelets and Prometheus keep a connection for one answer. Whoever keeps many, or one for long, gives
+way to who comes.
+"""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+MOST_IN_ALL = 32  # connections of others than the node itself: some scrapers, and what is broken
+MOST_OF_ONE = 4  # of one address: a kubelet's three probes at once, and one more
+MOST_OF_OWN = 8  # of the node's own addresses, from where its kubelet asks; no other takes these
+
+
+class Visitor(Protocol):
+    """A connection, as this one sees it."""
+
+    def abort(self) -> None:
+        """Drop the connection at once."""
+        ...
+
+
+class Visitors:
+    """All connections, by address."""
+
+    def __init__(
+        self, in_all: int = MOST_IN_ALL, of_one: int = MOST_OF_ONE, of_own: int = MOST_OF_OWN
+    ) -> None:
+        self._in_all = in_all
+        self._of_one = of_one
+        self._of_own = of_own
+        self._own: dict[Visitor, None] = {}  # In the order they came, as all others.
+        self._others: dict[str, dict[Visitor, None]] = {}
+
+    def __iter__(self) -> Iterator[Visitor]:
+        yield from self._own
+        for visitors in self._others.values():
+            yield from visitors
+
+    def enter(self, visitor: Visitor, address: str, *, is_own: bool) -> bool:
+        """Count *visitor* in; False where there is no place for it.
+
+        *is_own*: *address* is one of the node that it is connected to.
+        """
+        if is_own:
+            if len(self._own) >= self._of_own:
+                _drop_oldest(self._own)
+            self._own[visitor] = None
+            return True
+        of_its_own = len(self._others.get(address, ()))
+        if of_its_own >= self._of_one or not self._has_room(of_its_own):
+            return False
+        self._others.setdefault(address, {})[visitor] = None
+        return True
+
+    def leave(self, visitor: Visitor, address: str) -> None:
+        """Count *visitor* out, if it is in."""
+        self._own.pop(visitor, None)
+        visitors = self._others.get(address, {})
+        visitors.pop(visitor, None)
+        if not visitors:
+            self._others.pop(address, None)
+
+    def _has_room(self, of_its_own: int) -> bool:
+        """Make room where there is none, unless who asks has most, or would have then.
+
+        Where all have one, the oldest gives way: nobody needs one for as long as the others take to
+        come.
+        """
+        if sum(map(len, self._others.values())) < self._in_all:
+            return True
+        address, most = max(self._others.items(), key=lambda item: len(item[1]))
+        if of_its_own >= len(most):
+            return False
+        _drop_oldest(most)
+        if not most:
+            del self._others[address]
+        return True
+
+
+def _drop_oldest(visitors: dict[Visitor, None]) -> None:
+    oldest = next(iter(visitors))
+    del visitors[oldest]
+    oldest.abort()
