@@ -60,13 +60,16 @@ async def asking(asker: Asker, answer: Answer) -> AsyncGenerator[Server]:
     broker_pb2_grpc.add_BrokerServicer_to_server(told, server)  # type: ignore[no-untyped-call]  # it has no types
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel, asyncio.timeout(10):
-        running = asyncio.create_task(asker.run(broker_pb2_grpc.BrokerStub(channel)), name="ask")
-        yield told
-        running.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await running
-    await server.stop(None)
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel, asyncio.timeout(10):
+            stub = broker_pb2_grpc.BrokerStub(channel)
+            running = asyncio.create_task(asker.run(stub), name="ask")
+            yield told
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+    finally:
+        await server.stop(None)
 
 
 async def answers(context: Context) -> pb.ResolvePodsResponse:
