@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from ipaddress import ip_address
 
 from fakes.clock import FakeClock
@@ -102,7 +103,8 @@ class Rig:
         shelf = self.upstream.shelf
         for item in shelf.offered:
             self.upstream.want(item)
-        await self.until(lambda: all(shelf.look(each, START) for each in shelf.offered))
+            # One after the other: all at once, each would ask for a token of the agent's own.
+            await self.until(partial(_is_told, shelf, item))
 
     @contextlib.asynccontextmanager
     async def client(self, address: str = "127.0.0.2") -> "AsyncGenerator[Client]":
@@ -128,6 +130,10 @@ class Rig:
         async with self.client(address) as client:
             client.send(request)
             return await client.rest()
+
+
+def _is_told(shelf: Shelf, item: Item) -> bool:
+    return shelf.look(item, START) is not None
 
 
 @contextlib.asynccontextmanager
