@@ -12,11 +12,11 @@ ROLE = "arn:aws:iam::111122223333:role/rolecall"
 
 
 def test_logs_are_shown_of_every_container(helm: Helm) -> None:
-    """By itself kubectl shows the first one, and a warden that cannot start says why in its own."""
+    """By itself kubectl shows the first one, and stops at a container that has not begun."""
     commands = [line for line in helm.notes().splitlines() if " logs " in line]
 
     assert commands
-    assert all("--all-containers" in line for line in commands)
+    assert all("--all-containers --ignore-errors" in line for line in commands)
 
 
 def test_a_rollout_is_waited_for_where_there_is_one(helm: Helm) -> None:
@@ -70,6 +70,7 @@ def test_an_uninstallation_says_what_comes_next(helm: Helm) -> None:
     said = helm.notes({"warden": {"uninstall": True}})
 
     assert "rollout status daemonset/rolecall-uninstall" in said
+    assert "--container=uninstall" in said
     assert "helm -n default uninstall rolecall" in said
     assert "reach the\nnode's own credentials" in said
     assert "is installed" not in said
