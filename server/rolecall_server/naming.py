@@ -7,14 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from rolecall_server import renewal
 from rolecall_server.wording import quoted
 
 LONGEST = 64  # STS's limit for session names and source identities; the least is 2.
 _STRANGE = re.compile(r"[^A-Za-z0-9_+=,.@-]")  # Everything beyond STS's alphabet.
 _PART = re.compile(r"([^{}]+)|\{([^{}]*)\}|(.)", re.DOTALL)
 _TAIL = 8  # Hex digits of a hash: one in four thousand million names reads as another.
-# In the middle of the 40 to 48 % of a session's life at which it is renewed.
-_RENEWED_AT = 0.44
 
 
 class Field(enum.StrEnum):
@@ -101,7 +100,7 @@ def arithmetic(
     """Return what *template* costs with *pods*, in one sentence; None where pods can share."""
     if not template.names_each_pod:
         return None
-    steady = pods / (_RENEWED_AT * duration.total_seconds())
+    steady = pods / (renewal.MEAN * duration.total_seconds())
     cold = pods / calls_per_second / 60
     return (
         f"the session name {template.text} makes a session of every pod: {pods:,} pods = "

@@ -4,14 +4,11 @@ import random
 from datetime import datetime, timedelta
 
 from rolecall_proto.values import Reason, Session, State
+from rolecall_server import renewal
 from rolecall_server.fanout import Connection
 from rolecall_server.identity import Identity
 from rolecall_server.retries import Setback
 from rolecall_server.schedule import Urgency
-
-# Renewal falls between these shares of a session's life. Early enough that an outage of STS of half
-# an hour is no outage of pods, apart enough that sessions of one minute do not stay together.
-EARLIEST_RENEWAL, LATEST_RENEWAL = 0.40, 0.48
 
 
 class Supply:
@@ -42,7 +39,7 @@ class Supply:
         self.waiting = False  # Whether a pod has asked meanwhile.
         self._first_claim: datetime | None = None  # No claim ends before.
         self._renew_at: datetime | None = None
-        self._share = dice.uniform(EARLIEST_RENEWAL, LATEST_RENEWAL)
+        self._share = dice.uniform(renewal.EARLIEST, renewal.LATEST)
 
     @property
     def is_missed(self) -> bool:
@@ -115,7 +112,7 @@ class Supply:
         self.setback = None
         self.claims = {each: claimed for each, claimed in self.claims.items() if claimed > end}
         self.recount()
-        self._share = dice.uniform(EARLIEST_RENEWAL, LATEST_RENEWAL)
+        self._share = dice.uniform(renewal.EARLIEST, renewal.LATEST)
         # By our own clock: whatever STS's says, the next call comes after some of what is left.
         self._renew_at = now + (end - now) * self._share
 

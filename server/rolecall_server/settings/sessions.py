@@ -8,11 +8,11 @@ from datetime import timedelta
 from rolecall_common import forms
 from rolecall_common.forms import duration_text
 from rolecall_common.settings import Conflict, setting
+from rolecall_server import renewal
 
-# Renewal is at 48 % of a session's life at the latest, so this share of it is left by then.
-LEFT_AT_LATEST_RENEWAL = 0.52
 # The promise: no credential with less reported life is handed out while STS answers.
 PROMISED_LIFE = timedelta(minutes=10)
+_RENEWED = f"{renewal.EARLIEST * 100:g} to {renewal.LATEST * 100:g} %"
 
 _TAG_KEY = forms.matching(r"[\w .:/=+@-]{1,128}", "the key of a session tag", "KEY")
 _TEMPLATE = forms.matching(
@@ -54,7 +54,7 @@ class SessionSettings:
 
     session_duration: timedelta = setting(
         forms.duration(timedelta(minutes=15), timedelta(hours=12)),
-        "How long a session lasts. It is renewed at 40 to 48 % of that.",
+        f"How long a session lasts. It is renewed at {_RENEWED} of that.",
         default=timedelta(hours=1),
     )
     reported_early: timedelta = setting(
@@ -106,14 +106,14 @@ class SessionSettings:
 
     def life_left_of(self, duration: timedelta) -> timedelta:
         """Return the same for sessions that last *duration*, whatever was asked for."""
-        return duration * LEFT_AT_LATEST_RENEWAL - self.reported_early
+        return duration * renewal.LEFT_AT_LATEST - self.reported_early
 
     def broken_by(self, cap: timedelta) -> str | None:
         """Return why the promise cannot be kept where sessions last *cap* at most, or None."""
         duration = min(self.session_duration, cap)
         if self.life_left_of(duration) >= PROMISED_LIFE or self.allow_short_sessions:
             return None
-        most = duration * LEFT_AT_LATEST_RENEWAL - PROMISED_LIFE
+        most = duration * renewal.LEFT_AT_LATEST - PROMISED_LIFE
         return (
             f"sessions last {duration_text(cap)} at most, and {self._sum(duration)}: accepted is "
             f"{_whole_minutes(most)} and less, or any with allowShortSessions"
@@ -121,7 +121,7 @@ class SessionSettings:
 
     def conflicts(self) -> Iterator[Conflict]:
         if self.least_reported_life < PROMISED_LIFE and not self.allow_short_sessions:
-            least = (PROMISED_LIFE + self.reported_early) / LEFT_AT_LATEST_RENEWAL
+            least = (PROMISED_LIFE + self.reported_early) / renewal.LEFT_AT_LATEST
             # Rounded up, so that what the message names is accepted.
             enough = _whole_minutes(least + timedelta(minutes=1) - timedelta.resolution)
             yield Conflict(
@@ -139,7 +139,7 @@ class SessionSettings:
 
     def _sum(self, duration: timedelta) -> str:
         return (
-            f"just before a renewal a pod would be told {LEFT_AT_LATEST_RENEWAL} x "
+            f"just before a renewal a pod would be told {renewal.LEFT_AT_LATEST} x "
             f"{duration_text(duration)} - {duration_text(self.reported_early)} (reportedEarly) = "
             f"{_signed(self.life_left_of(duration))}, and it is promised "
             f"{duration_text(PROMISED_LIFE)}"
