@@ -112,7 +112,7 @@ def test_no_expression_takes_long(expression: str, dialect: PermittedDialect) ->
     began = time.process_time()
     rules.verdict(Namespace("shop", permitted=expression), long)
 
-    assert time.process_time() - began < 0.5
+    assert time.process_time() - began < 5
 
 
 GLOB = [
@@ -298,7 +298,7 @@ def test_a_text_is_compiled_once() -> None:
     for _ in range(100):
         rules.verdict(namespace, role("reader"))
 
-    assert time.process_time() - began < 0.5
+    assert time.process_time() - began < 5
 
 
 NAME = st.text(alphabet="ab-", min_size=1, max_size=4)

@@ -91,13 +91,16 @@ class System:
         self.everything.append(running)
         return running
 
-    async def start(self, *flags: str) -> None:
-        """Start STS, a server with *flags*, and an agent."""
+    async def start(self, *flags: str, hold: str | None = None) -> None:
+        """Start STS, a server with *flags*, and an agent, which holds requests as long as it does.
+
+        With a longer *hold*, who waits is waiting still when a busy machine comes to see it.
+        """
         # A server asks STS for nothing before an agent is there.
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.start_sts(), name="start STS")
             tasks.create_task(self.start_server(*flags), name="start the server")
-        await self.start_agent()
+        await self.start_agent(*(() if hold is None else ("--hold", hold)))
 
     async def start_sts(self, *flags: str, own: OwnKeys | None = None) -> Running:
         """Start the STS fake, which knows *own*; roles that *flags* do not name trust everyone."""
@@ -160,11 +163,13 @@ class System:
         """Ask the door from *source*; return the status and the body."""
         return await ask(self.door, path, source, headers, method)
 
-    async def until(self, path: str, source: str, good: Callable[[int, str], bool]) -> str:
+    async def until(
+        self, path: str, source: str, good: Callable[[int, str], bool], headers: str = ""
+    ) -> str:
         """Ask again until the answer is *good*: a change of a manifest is on its way."""
         async with asyncio.timeout(PATIENCE):
             while True:
-                status, body = await self.get(path, source)
+                status, body = await self.get(path, source, headers)
                 if good(status, body):
                     return body
                 await asyncio.sleep(0.02)

@@ -26,20 +26,20 @@ async def node(tmp_path: Path) -> AsyncGenerator[System]:
     """Run a node without a pod; STS takes its time."""
     async with system(tmp_path) as running:
         running.write("rules", namespace())
-        await running.start()
+        await running.start(hold="8s")
         await running.weather(latency=LATENCY)
         yield running
 
 
 async def all_at_once(node: System, roles: list[str]) -> tuple[list[tuple[int, str]], float]:
-    """Let a pod ask for each of *roles* before it is known; return the answers, and their time."""
+    """Let a pod ask for each of *roles* before it is known; return answers, and when they began."""
     sources = [f"127.7.20.{number}" for number in range(1, len(roles) + 1)]
     asking = [asyncio.create_task(ask_patiently(node, source)) for source in sources]
     await node.until_held(len(roles))
     began = time.monotonic()
     pods = zip(sources, roles, strict=True)
     node.write("burst", *(pod(f"p{source}", source, role) for source, role in pods))
-    return await asyncio.gather(*asking), time.monotonic() - began
+    return await asyncio.gather(*asking), began
 
 
 async def ask_patiently(node: System, source: str) -> tuple[int, str]:
@@ -52,12 +52,13 @@ async def ask_patiently(node: System, source: str) -> tuple[int, str]:
 async def test_two_hundred_roles_are_two_hundred_calls(node: System) -> None:
     """Each role is asked for once, all of them at a time, and each pod is told its own."""
     roles = [f"role-{number}" for number in range(PODS)]
-    answers, took = await all_at_once(node, roles)
+    answers, began = await all_at_once(node, roles)
+    took = time.monotonic() - began
 
     assert answers == [(200, role) for role in roles]
     assert await node.calls() == dict.fromkeys(roles, 1)
-    # One after the other would be twenty seconds. What it comes to is the benchmark's to say.
-    assert took < 5.0
+    # One after the other would be that. What it comes to is the benchmark's to say.
+    assert took < PODS * LATENCY
 
 
 async def test_two_hundred_pods_of_one_role_are_one_call(node: System) -> None:
@@ -73,11 +74,13 @@ async def test_two_hundred_pods_of_one_role_are_one_call(node: System) -> None:
 async def test_a_crowd_that_is_refused_is_one_call(node: System) -> None:
     """Two hundred new pods of a role that STS refuses, and each of them asks: one call."""
     await node.script("refused", code="AccessDenied", status=403)
-    answers, took = await all_at_once(node, ["refused"] * PODS)
+    answers, began = await all_at_once(node, ["refused"] * PODS)
+    calls = await node.calls()
+    took = time.monotonic() - began
 
     assert set(answers) == {(404, "")}
     # A second call is due after two seconds, on its own account.
-    assert (await node.calls())["refused"] == 1 or took > 1.5
+    assert calls["refused"] == 1 or took > 1.5
 
 
 async def test_a_crowd_that_throttling_meets_is_served_all_the_same(node: System) -> None:
@@ -95,10 +98,9 @@ async def test_a_pod_among_a_crowd_of_unknown_ones_is_served_at_once(node: Syste
     await node.until_served("127.7.21.1", "reader")
     waiting = [asyncio.create_task(node.get(LIST, f"127.7.22.{n}")) for n in range(1, PODS + 1)]
     await node.until_held(PODS)
-    began = time.monotonic()
 
     assert await node.get(LIST, "127.7.21.1") == (200, "reader")
-    assert time.monotonic() - began < 0.8  # Before any of those who wait.
+    assert not [each for each in waiting if each.done()]
     assert {status for status, _ in await asyncio.gather(*waiting)} == {503}
 
 

