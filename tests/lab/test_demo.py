@@ -20,7 +20,8 @@ async def start(root: Path, *options: str) -> Process:
         *(sys.executable, "-m", "rolecall_cli", "demo", *options),
         stdout=PIPE,
         stderr=STDOUT,
-        env={**os.environ, "TMPDIR": str(root)},
+        # A proxy that the user has, and that answers nobody: all of the demo is on this machine.
+        env={**os.environ, "TMPDIR": str(root), "http_proxy": "http://127.0.0.1:9", "no_proxy": ""},
     )
 
 

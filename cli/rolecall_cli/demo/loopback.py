@@ -6,11 +6,11 @@ pod's own address. That is all there is to it: nothing keeps one pod from using 
 
 import asyncio
 import shutil
-import urllib.error
-import urllib.request
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from ipaddress import IPv4Address
+
+from rolecall_cli.fetch import fetch
 
 NODE_ADDRESS = IPv4Address("127.0.0.1")
 _CHUNK = 65536
@@ -44,7 +44,7 @@ class LoopbackNode:
 
     async def fetch(self, url: str) -> tuple[int, str]:
         """Return status and text of a GET; status 0 where nobody answers."""
-        return await asyncio.to_thread(_fetch, url)
+        return await asyncio.to_thread(fetch, url)
 
     async def _forward(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, address: IPv4Address
@@ -71,15 +71,3 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         pass  # One end is gone; the other is told below.
     finally:
         writer.close()
-
-
-def _fetch(url: str) -> tuple[int, str]:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(url, timeout=2) as response:
-            return response.status, response.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
-    except OSError:
-        return 0, ""

@@ -7,8 +7,6 @@ the processes in them. Each line is a JSON object (see `_OPERATIONS`).
 
 import json
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from ipaddress import IPv4Address
 
@@ -16,6 +14,7 @@ from pyroute2.netlink.exceptions import (  # type: ignore[import-untyped]  # it 
     NetlinkError,
 )
 
+from rolecall_cli.fetch import fetch
 from rolecall_cli.lab.network import Network
 from rolecall_cli.lab.places import NODE_ADDRESS, Kind
 
@@ -38,14 +37,8 @@ class Keeper:
 
     def fetch(self, url: str) -> dict[str, object]:
         """Return what a GET of *url* gets on the node; status 0 where nobody answers."""
-        try:
-            with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310 -- ours
-                return {"status": response.status, "text": response.read().decode()}
-        except urllib.error.HTTPError as error:
-            with error:
-                return {"status": error.code, "text": error.read().decode()}
-        except OSError:
-            return {"status": 0, "text": ""}
+        status, text = fetch(url)
+        return {"status": status, "text": text}
 
 
 _OPERATIONS: dict[str, Callable[..., object]] = {
