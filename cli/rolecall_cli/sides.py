@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# gRPC's core writes to stderr on its own, past the log; what matters of it arrives as errors too.
-os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-
 
 def add_server(parser: argparse.ArgumentParser) -> None:
     from rolecall_server.settings import Settings  # noqa: PLC0415 - each side loads itself only
@@ -35,6 +32,7 @@ def add_agent(parser: argparse.ArgumentParser) -> None:
 
 
 def run_server(arguments: argparse.Namespace) -> Exit:
+    _silence_grpc()
     from rolecall_server import app  # noqa: PLC0415 - each side loads itself only
     from rolecall_server.settings import Settings  # noqa: PLC0415
 
@@ -45,6 +43,7 @@ def run_server(arguments: argparse.Namespace) -> Exit:
 
 def run_agent(arguments: argparse.Namespace) -> Exit:
     """Become the parent of a worker, or be that worker where there is a parent."""
+    _silence_grpc()
     from rolecall_agent import handed  # noqa: PLC0415 - each side loads itself only
     from rolecall_agent.settings import Settings  # noqa: PLC0415
 
@@ -80,3 +79,9 @@ def _run(main: Coroutine[Any, Any, None], loop_factory: Callable[[], Any] | None
         return run(main, loop_factory)
     except StartError as error:
         raise UsageError(str(error)) from error
+
+
+def _silence_grpc() -> None:
+    # Its core writes to stderr on its own, past the log; what matters of it arrives as errors too.
+    # It looks here once, as it is imported.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")

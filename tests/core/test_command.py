@@ -1,5 +1,9 @@
 """The command line: what a newcomer sees, and what a mistake is answered with."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from rolecall_cli.__main__ import COMMANDS, main
@@ -80,3 +84,32 @@ def test_a_flag_without_a_value_switches_on(capsys: pytest.CaptureFixture[str]) 
 
     assert code == 2
     assert "stsEndpoint already says which endpoint" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("side", ["server", "agent"])
+def test_a_side_silences_grpcs_own_words_as_it_begins(side: str) -> None:
+    """Before gRPC is imported, which is when it looks; and what only imports it changes nothing."""
+    program = f"""
+import os, sys
+
+class Seen:
+    def find_spec(self, name, path=None, target=None):
+        if name == "grpc":
+            print("seen:", os.environ.get("GRPC_VERBOSITY"))
+
+sys.meta_path.insert(0, Seen())
+import rolecall_cli.sides
+print("imported:", os.environ.get("GRPC_VERBOSITY"))
+from rolecall_cli.__main__ import main
+main(["{side}", "--log-level", "odd"])
+print("begun:", os.environ.get("GRPC_VERBOSITY"))
+import grpc
+"""
+    environment = {key: text for key, text in os.environ.items() if key != "GRPC_VERBOSITY"}
+    run = subprocess.run(  # noqa: S603 (this test's own program)
+        [sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True
+    )
+
+    told = run.stdout.split("\n")[:-1]
+    assert told[0] == "imported: None"
+    assert sorted(told[1:]) == ["begun: NONE", "seen: NONE"]
