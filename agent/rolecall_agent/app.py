@@ -5,10 +5,12 @@ import logging
 import random
 from collections.abc import Awaitable, Collection, Coroutine
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from rolecall_agent.ask import Asker, NoDoubts
 from rolecall_agent.audit import Recorder
 from rolecall_agent.cache import Cache
 from rolecall_agent.channel import Access
@@ -23,7 +25,13 @@ from rolecall_agent.imds import Imds
 from rolecall_agent.listening import CONTAINER, METADATA
 from rolecall_agent.metrics import AgentCollector
 from rolecall_agent.node import Node
-from rolecall_agent.settings import DoorSettings, Settings, Unwitnessed, WitnessSettings
+from rolecall_agent.settings import (
+    DoorSettings,
+    ServerSettings,
+    Settings,
+    Unwitnessed,
+    WitnessSettings,
+)
 from rolecall_agent.shelf import Shelf
 from rolecall_agent.trust import Trust, TrustError
 from rolecall_agent.turns import MOST_IN_ALL
@@ -43,93 +51,138 @@ from rolecall_proto.values import Address, SnapshotEnd, Update
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What an agent is made of. Each was made of those above it."""
+
+    settings: Settings
+    clock: Clock
+    process: Process
+    trust: Trust
+    witness: Witness | None
+    cache: Cache
+    warmth: Warmth
+    upstream: Upstream
+    door: Door
+    container: ContainerDoor
+    follower: Follower
+
+    def readiness(self) -> Readiness:
+        connected = self.follower.statistics().connected
+        warden_file = self.settings.hand_over.warden_file
+        return _readiness(warden_file, self.cache, connected=connected)
+
+    def finished(self) -> Awaitable[object]:
+        """Wait until no client is connected."""
+        return asyncio.gather(self.door.finished(), self.container.finished())
+
+
 async def run(settings: Settings, handed: Handed) -> None:
     """Answer pods until cancelled. Raises StartError where the settings cannot be used."""
-    clock, dice = SystemClock(), random.Random()  # noqa: S311 - only jitter
     async with AsyncExitStack() as stack:
-        witness = _witness(settings.witness, clock, stack)
-        cache = Cache(witness.holders if witness is not None else None)
-        with refusing("auditFile", OSError):
-            audit = stack.enter_context(auditing(settings.output.audit_file))
-        with refusing("caFile", TrustError):
-            trust = Trust(settings.server.ca_file, clock.now)
-        recorder = Recorder(audit, cache, clock)
-        warmth = Warmth(cache, clock, witness.settled if witness is not None else None)
-
-        def taken_in(update: Update) -> None:
-            if isinstance(update, SnapshotEnd):
-                handed.prove()
-            warmth.look()
-
-        node = Node(cache, clock, taken_in, witness)
-        follower = Follower(_access(settings), trust, node, clock, dice, witness)
-        upstream = _upstream(settings.door, clock)
-        rules = _rules(settings.door)
-        door = Door(
-            cache,
-            clock,
-            rules,
-            on_unknown=follower.resolve,
-            first_serve=recorder.first_serve,
-        )
-        node.wakes(door)
-        _pass_on(upstream, door)
-        registry, process = Registry(), Process(audit)
-        process.register(registry)
-        container = ContainerDoor(
-            cache,
-            clock,
-            rules,
-            on_unknown=follower.resolve,
-            first_serve=recorder.first_serve,
-            beside=door,
-        )
-        node.tells(container)
-        _have_watched(witness, node, follower, door, container)
-        registry.register(
-            AgentCollector(
-                door,
-                cache,
-                follower.statistics,
-                trust,
-                clock.now,
-                container=container,
-                witness=witness,
-            )
-        )
-
-        def readiness() -> Readiness:
-            connected = follower.statistics().connected
-            return _readiness(settings.hand_over.warden_file, cache, connected=connected)
-
-        await stack.enter_async_context(door.serving(handed.sockets[METADATA]))
+        parts = _parts(settings, handed, SystemClock(), stack)
+        probes = partial(probing, settings.output.admin_listen, parts.readiness, _registry(parts))
+        await stack.enter_async_context(parts.door.serving(handed.sockets[METADATA]))
         if handed.sockets[CONTAINER]:
             with refusing("containerListen", ImportError):
                 need_library()
-        opening = container.serving(handed.sockets[CONTAINER])
-        probes = partial(probing, settings.output.admin_listen, readiness, registry)
-        hand_over = _hand_over(settings, clock)
+        opening = parts.container.serving(handed.sockets[CONTAINER])
+        hand_over = _hand_over(settings, parts.clock)
         if hand_over is None:
             await stack.enter_async_context(opening)
             with refusing("adminListen", OSError):
                 await stack.enter_async_context(probes())
         _say_start(handed)
-        loops = {
-            "follow a server": follower.run(),
-            "read the node's own metadata": upstream.run(),
-            "load what verifies tokens": container.run(),
-            "watch the loop": process.watch_loop(),
-            **_loops(witness),
-        }
+        loops = _loops(parts)
         if hand_over is None:
             await together(loops)
         else:
-            loops |= hand_over.loops(warmth, handed, opening, lambda: readiness().ready, probes)
+            loops |= hand_over.loops(parts.warmth, handed, opening, parts.readiness, probes)
+            await hand_over.run(loops, parts.finished)
 
-            def finished() -> Awaitable[object]:
-                return asyncio.gather(door.finished(), container.finished())
 
-            await hand_over.run(loops, finished)
+def _parts(settings: Settings, handed: Handed, clock: Clock, stack: AsyncExitStack) -> _Parts:
+    witness = _witness(settings.witness, clock, stack)
+    cache = Cache(witness.holders if witness is not None else None)
+    with refusing("auditFile", OSError):
+        audit = stack.enter_context(auditing(settings.output.audit_file))
+    with refusing("caFile", TrustError):
+        trust = Trust(settings.server.ca_file, clock.now)
+    access = _access(settings.server)
+    asker = Asker(access, clock, witness if witness is not None else NoDoubts())
+    upstream = _upstream(settings.door, clock)
+    door, container = _doors(settings.door, cache, clock, asker, Recorder(audit, cache, clock))
+    door.offers(upstream.shelf, upstream.want)
+    upstream.wakes(door.items_told)
+    warmth = Warmth(cache, clock, witness.settled if witness is not None else None)
+
+    def taken_in(update: Update) -> None:
+        container.told(update)
+        if isinstance(update, SnapshotEnd):
+            handed.prove()
+        warmth.look()
+
+    node = Node(cache, clock, door, asker.doubt, taken_in, witness)
+    if witness is not None:
+        _have_watched(witness, node, door, container)
+    dice = random.Random()  # noqa: S311 - only jitter
+    follower = Follower(access, trust, node, clock, dice, asker)
+    process = Process(audit)
+    return _Parts(
+        settings, clock, process, trust, witness, cache, warmth, upstream, door, container, follower
+    )
+
+
+def _doors(
+    settings: DoorSettings, cache: Cache, clock: Clock, asker: Asker, recorder: Recorder
+) -> tuple[Door, ContainerDoor]:
+    each = room_for(2 * MOST_IN_ALL) // 2  # There are two doors.
+    rules = DoorRules(settings.allowed_hosts, settings.hold, each)
+    first_serve = recorder.first_serve
+    door = Door(cache, clock, rules, on_unknown=asker.want, first_serve=first_serve)
+    container = ContainerDoor(
+        cache, clock, rules, on_unknown=asker.want, first_serve=first_serve, beside=door
+    )
+    return door, container
+
+
+def _have_watched(witness: Witness, node: Node, *doors: Hall) -> None:
+    def moved(addresses: Collection[Address]) -> None:
+        for door in doors:
+            door.cut(addresses)
+
+    witness.changed, witness.moved = node.vouched, moved
+    for door in doors:
+        door.watches(witness.glance, lambda: witness.needs_each)
+
+
+def _registry(parts: _Parts) -> Registry:
+    registry = Registry()
+    parts.process.register(registry)
+    registry.register(
+        AgentCollector(
+            parts.door,
+            parts.cache,
+            parts.follower.statistics,
+            parts.trust,
+            parts.clock.now,
+            container=parts.container,
+            witness=parts.witness,
+        )
+    )
+    return registry
+
+
+def _loops(parts: _Parts) -> dict[str, Coroutine[Any, Any, None]]:
+    loops: dict[str, Coroutine[Any, Any, None]] = {
+        "follow a server": parts.follower.run(),
+        "read the node's own metadata": parts.upstream.run(),
+        "load what verifies tokens": parts.container.run(),
+        "watch the loop": parts.process.watch_loop(),
+    }
+    if parts.witness is not None:
+        loops["keep the record of bindings"] = parts.witness.run()
+    return loops
 
 
 def _readiness(warden_file: Path | None, cache: Cache, *, connected: bool) -> Readiness:
@@ -155,34 +208,6 @@ def _witness(settings: WitnessSettings, clock: Clock, stack: AsyncExitStack) -> 
         return None
 
 
-def _loops(witness: Witness | None) -> dict[str, Coroutine[Any, Any, None]]:
-    return {} if witness is None else {"keep the record of bindings": witness.run()}
-
-
-def _pass_on(upstream: Upstream, door: Door) -> None:
-    door.offers(upstream.shelf, upstream.want)
-    upstream.wakes(door.items_told)
-
-
-def _rules(settings: DoorSettings) -> DoorRules:
-    each = room_for(2 * MOST_IN_ALL) // 2  # There are two doors.
-    return DoorRules(settings.allowed_hosts, settings.hold, each)
-
-
-def _have_watched(witness: Witness | None, node: Node, follower: Follower, *doors: Hall) -> None:
-    if witness is None:
-        return
-    node.doubts(follower.doubt)
-
-    def moved(addresses: Collection[Address]) -> None:
-        for door in doors:
-            door.cut(addresses)
-
-    witness.changed, witness.moved = node.vouched, moved
-    for door in doors:
-        door.watches(witness.glance, lambda: witness.needs_each)
-
-
 def _say_start(handed: Handed) -> None:
     bound = (HostPort(*each.getsockname()[:2]) for each in handed.sockets[METADATA])
     log.info("answering pods", extra={"listen": list(map(str, bound)), "version": VERSION})
@@ -203,10 +228,9 @@ def _upstream(settings: DoorSettings, clock: Clock) -> Upstream:
     return Upstream(Imds(settings.metadata_service, clock), Shelf(settings.offered), clock)
 
 
-def _access(settings: Settings) -> Access:
-    server = settings.server
+def _access(settings: ServerSettings) -> Access:
     return Access(
-        servers=tuple(str(each) for each in server.servers),
-        token_file=server.token_file,
-        server_name=server.server_name or "",
+        servers=tuple(str(each) for each in settings.servers),
+        token_file=settings.token_file,
+        server_name=settings.server_name or "",
     )

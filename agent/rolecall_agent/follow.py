@@ -9,14 +9,14 @@ import itertools
 import logging
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NoReturn, Protocol
 
 import grpc
 
-from rolecall_agent.ask import Asker, Doubts, NoDoubts
+from rolecall_agent.ask import Asker
 from rolecall_agent.channel import Access, TokenError
 from rolecall_agent.endings import Ended, Ending, ended_by
 from rolecall_agent.trust import Bundle, Trust
@@ -25,7 +25,7 @@ from rolecall_common.clock import Clock
 from rolecall_proto.codec import Malformed, decode_update, encode_hello
 from rolecall_proto.v1 import broker_pb2 as pb
 from rolecall_proto.v1 import broker_pb2_grpc
-from rolecall_proto.values import Address, Heartbeat, Hello, SnapshotEnd, Update
+from rolecall_proto.values import Heartbeat, Hello, SnapshotEnd, Update
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,10 @@ class _Stream:
 
 
 class Follower:
-    """Keeps the listener told by one of the servers, whichever answers."""
+    """Keeps the listener told by one of the servers, whichever answers.
+
+    What *asker* is to ask is asked of the same one: the stream is the answer.
+    """
 
     def __init__(  # noqa: PLR0913, PLR0917 - what it is made of
         self,
@@ -92,7 +95,7 @@ class Follower:
         listener: Listener,
         clock: Clock,
         dice: random.Random,
-        doubts: Doubts | None = None,
+        asker: Asker,
     ) -> None:
         if not access.servers:
             raise ValueError("an agent needs at least one server to follow")
@@ -103,23 +106,12 @@ class Follower:
         self._listener = listener
         self._clock = clock
         self._dice = dice
-        self._asker = Asker(access, clock, doubts or NoDoubts())
+        self.asker = asker
         self._stream: _Stream | None = None
         self._last_message_at: datetime | None = None
         self._endings: Counter[Ending] = Counter()
         self._skipped = 0
         self._server_clock_ahead: timedelta | None = None
-
-    def resolve(self, address: Address) -> None:
-        """Ask the server about *address*, if and as soon as one is there; the stream is the answer.
-
-        Cheap to call for each request that waits: one question at a time, and one a second.
-        """
-        self._asker.want(address)
-
-    def doubt(self, addresses: Iterable[Address]) -> None:
-        """Note that what was asked about *addresses* is outdated: the next request asks again."""
-        self._asker.doubt(addresses)
 
     def statistics(self) -> Statistics:
         return Statistics(
@@ -255,4 +247,4 @@ class Follower:
 
     async def _ask(self, stream: _Stream) -> NoReturn:
         await stream.accepted.wait()  # Before, the server would not know for which node.
-        await self._asker.run(stream.stub)
+        await self.asker.run(stream.stub)

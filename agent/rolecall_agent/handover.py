@@ -21,6 +21,7 @@ from rolecall_agent.handed import Handed
 from rolecall_agent.listening import CONTAINER, METADATA
 from rolecall_common import door_file
 from rolecall_common.clock import Clock
+from rolecall_common.probes import Readiness
 from rolecall_proto.values import Reason, State
 
 log = logging.getLogger(__name__)
@@ -87,7 +88,7 @@ class HandOver:
         warmth: Warmth,
         handed: Handed,
         opening: Served,
-        is_ready: Callable[[], bool],
+        readiness: Callable[[], Readiness],
         probes: Callable[[], Served],
     ) -> dict[str, Coroutine[Any, Any, None]]:
         """Return what is to run beside the agent's own loops, by name.
@@ -97,7 +98,7 @@ class HandOver:
         """
         return {
             "take over": self._take_over(warmth, handed, opening),
-            "say whether we are ready": self._say_readiness(is_ready),
+            "say whether we are ready": self._say_readiness(readiness),
             "serve the probes": self._probe(probes),
         }
 
@@ -141,13 +142,13 @@ class HandOver:
                     with contextlib.suppress(OSError):
                         each.shutdown(socket.SHUT_RDWR)
 
-    async def _say_readiness(self, is_ready: Callable[[], bool]) -> None:
-        """Keep the file there while *is_ready*.
+    async def _say_readiness(self, readiness: Callable[[], Readiness]) -> None:
+        """Keep the file there while we are ready.
 
         The kubelet cannot ask by a port: the other agent has the same address, and might answer.
         """
         while True:
-            if is_ready():
+            if readiness().ready:
                 self._ready.touch()
             else:
                 self._ready.unlink(missing_ok=True)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection, Iterable
 
 from rolecall_agent.cache import Cache
-from rolecall_agent.container import ContainerDoor
 from rolecall_agent.door import Door
 from rolecall_agent.witness.watch import Witness
 from rolecall_common.clock import Clock
@@ -11,37 +10,33 @@ from rolecall_common.version import VERSION
 from rolecall_proto.values import Address, Hello, SnapshotEnd, Update
 
 
-def _ignore(addresses: Iterable[Address]) -> None: ...
-
-
 class Node:
     """Listens to the stream on behalf of the doors.
 
-    *on_update* is called after each update has been taken in.
+    Args:
+        cache: What this node holds.
+        clock: Wall-clock time.
+        door: The metadata door, which is woken by each change.
+        doubt: Called with addresses of which the server is to be asked again.
+        on_update: Called after each update has been taken in.
+        witness: The kernel, where it is asked.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what it is made of
         self,
         cache: Cache,
         clock: Clock,
+        door: Door,
+        doubt: Callable[[Iterable[Address]], None],
         on_update: Callable[[Update], None],
         witness: Witness | None = None,
     ) -> None:
         self._cache = cache
-        self._witness = witness
-        self._doubt: Callable[[Iterable[Address]], None] = _ignore
         self._clock = clock
-        self._on_update = on_update
-        self._door: Door | None = None
-        self._container: ContainerDoor | None = None
-
-    def wakes(self, door: Door) -> None:
-        """Have *door* woken from now on. The door, too, wants to know whom to ask."""
         self._door = door
-
-    def tells(self, door: ContainerDoor) -> None:
-        """Have *door* told of every update from now on."""
-        self._container = door
+        self._doubt = doubt
+        self._on_update = on_update
+        self._witness = witness
 
     def hello(self) -> Hello:
         """Open with what is held: a server that knows it need not ask STS again."""
@@ -50,16 +45,11 @@ class Node:
     def begin(self) -> None:
         self._cache.begin()
 
-    def doubts(self, doubt: Callable[[Iterable[Address]], None]) -> None:
-        """Have *doubt* called with addresses of which the server is to be asked again."""
-        self._doubt = doubt
-
     def vouched(self, addresses: Collection[Address]) -> None:
         """Note that the kernel vouches for other pods than before, or for none, at *addresses*."""
         self._cache.vouched_anew()
         self._doubt(addresses)
-        if self._door is not None:
-            self._door.wake(addresses)
+        self._door.wake(addresses)
 
     def apply(self, update: Update) -> None:
         if self._witness is not None:
@@ -70,8 +60,5 @@ class Node:
             self._doubt(self._witness.claim(claims))
             if isinstance(update, SnapshotEnd):
                 self._witness.told()
-        if self._door is not None:
-            self._door.wake(changed)
-        if self._container is not None:
-            self._container.told(update)
+        self._door.wake(changed)
         self._on_update(update)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bench.ground import Ground
 from cluster.serving import AUDIENCE, SPACE
+from rolecall_agent.ask import Asker, NoDoubts
 from rolecall_agent.cache import Cache
 from rolecall_agent.channel import Access
 from rolecall_agent.follow import Follower
@@ -115,7 +116,9 @@ async def fleet(
         for node in nodes:
             member = Member(clock, found.moved)
             dice = random.Random(node)  # noqa: S311 - only jitter
-            follower = Follower(_access(ground, node, servers), trust, member, clock, dice)
+            access = _access(ground, node, servers)
+            asker = Asker(access, clock, NoDoubts())
+            follower = Follower(access, trust, member, clock, dice, asker)
             found.members.append(member)
             running.append(tasks.create_task(follower.run(), name=f"be the agent of {node}"))
         yield found

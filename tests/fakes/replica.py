@@ -12,7 +12,7 @@ from pathlib import Path
 import grpc
 import trustme
 
-from rolecall_agent.ask import Doubts
+from rolecall_agent.ask import Asker, Doubts, NoDoubts
 from rolecall_agent.cache import Cache, Granted, Standing
 from rolecall_agent.channel import Access
 from rolecall_agent.endings import Ending
@@ -220,7 +220,8 @@ async def following(
     access = Access(servers, token, SERVER_NAME)
     trust = Trust(certificates.bundle, node.clock.now)
     dice = random.Random(1)  # noqa: S311 - jitter
-    follower = Follower(access, trust, node, node.clock, dice, doubts)
+    asker = Asker(access, node.clock, doubts or NoDoubts())
+    follower = Follower(access, trust, node, node.clock, dice, asker)
     task = asyncio.create_task(follower.run(), name="follower")
     try:
         yield follower

@@ -72,7 +72,7 @@ class Agent:
     witness: Witness
     cache: Cache
     node: Node
-    door: Door | None = None
+    door: Door
     # What a live read of a pod says; who is not here cannot be read.
     truth: dict[PodUid, tuple[Address, ...]] = field(default_factory=dict)
 
@@ -128,10 +128,10 @@ async def agent(
     clock = SystemClock()
     with witnessing(record, clock, accept=accept, settling=settling) as witness:
         cache = Cache(witness.holders)
-        node = Node(cache, clock, lambda _: None, witness)
-        at = Agent(network, witness, cache, node)
-        door = at.door = Door(cache, clock, DoorRules(hold=HOLD), on_unknown=at.asks)
-        node.wakes(door)
+        rules = DoorRules(hold=HOLD)
+        door = Door(cache, clock, rules, on_unknown=lambda each: at.asks(each))  # noqa: PLW0108 - `at` comes last
+        node = Node(cache, clock, door, lambda _: None, lambda _: None, witness)
+        at = Agent(network, witness, cache, node, door)
         witness.changed, witness.moved = node.vouched, door.cut
         door.watches(witness.glance, lambda: witness.needs_each)
         node.begin()

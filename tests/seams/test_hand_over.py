@@ -15,6 +15,7 @@ from rolecall_agent.handed import Handed
 from rolecall_agent.handover import HandOver, Warmth
 from rolecall_agent.listening import CONTAINER, METADATA
 from rolecall_common import door_file
+from rolecall_common.probes import Readiness
 from rolecall_proto.values import SnapshotEnd
 
 
@@ -42,7 +43,7 @@ class Worker:
     async def run(self) -> None:
         hand_over = HandOver(self.file, self.clock)
         loops = hand_over.loops(
-            self.warmth, self.handed, self._opening(), lambda: True, self._probes
+            self.warmth, self.handed, self._opening(), lambda: Readiness(ready=True), self._probes
         )
         await hand_over.run({**loops, "meet a bug": self._meet_bug()}, self._finished)
 

@@ -45,7 +45,7 @@ async def test_a_doubted_pod_is_confirmed_by_the_server(tmp_path: Path) -> None:
     ):
         await node.synced()
         assert doubts.bindings.holders[HERE] == "suspended"
-        follower.resolve(HERE)
+        follower.asker.want(HERE)
         await doubts.answered.wait()
 
     assert doubts.bindings.holders[HERE] == "web"
@@ -62,7 +62,7 @@ async def test_a_pod_that_has_gone_is_not_confirmed(tmp_path: Path) -> None:
         asyncio.timeout(10),
     ):
         await node.synced()
-        follower.resolve(HERE)
+        follower.asker.want(HERE)
         await doubts.answered.wait()
 
     assert doubts.bindings.holders[HERE] == "suspended"

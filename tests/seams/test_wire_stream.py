@@ -244,7 +244,7 @@ async def test_a_question_reaches_the_server_once(
     async with following(node, certificates, replica.address) as follower:
         await node.synced()
         for _ in range(50):
-            follower.resolve(WEB.addresses[0])
+            follower.asker.want(WEB.addresses[0])
         async with asyncio.timeout(5):
             await replica.broker.was_asked.wait()
 
