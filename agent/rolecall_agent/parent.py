@@ -1,6 +1,6 @@
 """Holds the listening sockets of the doors while workers come and go, and does nothing else.
 
-`rolecall agent` binds the sockets and becomes this program, in the same process (`sockets.py`). It
+`rolecall agent` binds the sockets and becomes this program, in the same process (`handed.py`). It
 is run as a file, without the agent's packages and without site-packages: what it needs is the
 interpreter. A connection that comes while no worker is there waits in the sockets' backlog.
 
