@@ -54,7 +54,7 @@ def metrics_page() -> str:
         + "They are computed once a second at the most, however often they are scraped.\n"
         + "Names are stable: a rename is a breaking change and stands in the CHANGELOG.\n"
         + "No label is ever a pod, a role, a namespace or an address.\n\n"
-        + "Both also export what the kernel says of them (`process_…`).\n\n"
+        + "Both also export the kernel's `process_…` metrics of Prometheus' client.\n\n"
         + table("Both", rolecall_common.process.METRICS)
         + "\n"
         + table("Server", rolecall_server.metrics.METRICS)

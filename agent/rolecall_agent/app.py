@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from prometheus_client import CollectorRegistry
+
 from rolecall_agent.ask import Asker, NoDoubts
 from rolecall_agent.audit import Recorder
 from rolecall_agent.cache import Cache
@@ -41,7 +43,6 @@ from rolecall_common.audit import auditing
 from rolecall_common.clock import Clock, SystemClock
 from rolecall_common.forms import HostPort
 from rolecall_common.lifecycle import StartError, refusing
-from rolecall_common.metrics import Registry
 from rolecall_common.probes import Readiness, probing
 from rolecall_common.process import Process
 from rolecall_common.pulse import Vital, feel
@@ -156,8 +157,8 @@ def _have_watched(witness: Witness, node: Node, *doors: Hall) -> None:
         door.watches(witness.glance, lambda: witness.needs_each)
 
 
-def _registry(parts: _Parts) -> Registry:
-    registry = Registry()
+def _registry(parts: _Parts) -> CollectorRegistry:
+    registry = CollectorRegistry()
     parts.process.register(registry)
     registry.register(
         AgentCollector(

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
+from prometheus_client.metrics_core import Metric as Family
+
 from rolecall_agent.cache import NEAR_ENDS, Cache, Statistics
 from rolecall_agent.container import NAME as CONTAINER
 from rolecall_agent.door import NAME, Door
@@ -19,11 +21,11 @@ from rolecall_agent.witness.watch import Report, Witness
 from rolecall_common.metrics import (
     UNKNOWN,
     Distribution,
-    Family,
     Kind,
     Label,
     Metric,
-    family,
+    counter_family,
+    gauge_family,
     histogram_family,
 )
 from rolecall_proto.values import Reason, State
@@ -192,7 +194,7 @@ METRICS = (
 
 
 class AgentCollector:
-    """What is asked at a scrape: reads the agent's parts as they are then."""
+    """What `prometheus_client` asks at a scrape: reads the agent's parts as they are then."""
 
     def __init__(  # noqa: PLR0913 - all that is read
         self,
@@ -222,8 +224,8 @@ class AgentCollector:
         yield from _of_stream(self._stream())
         yield from _of_witness(self._witness)
         end = self._trust.bundle.not_after
-        yield family(CA_END, {(): end.timestamp() if end else UNKNOWN})
-        yield family(CA_UNUSABLE, {(): self._trust.problem is not None})
+        yield gauge_family(CA_END, {(): end.timestamp() if end else UNKNOWN})
+        yield gauge_family(CA_UNUSABLE, {(): self._trust.problem is not None})
 
 
 def _of_doors(doors: Sequence[Hall]) -> Iterator[Family]:
@@ -235,10 +237,10 @@ def _of_doors(doors: Sequence[Hall]) -> Iterator[Family]:
     durations: dict[tuple[str, ...], Distribution] = {
         (door.name, route): each for door in doors for route, each in door.tally.durations.items()
     }
-    yield family(REQUESTS, requests)
+    yield counter_family(REQUESTS, requests)
     yield histogram_family(REQUEST_DURATION, durations)
-    yield family(CONNECTIONS, {(door.name,): door.open_connections for door in doors})
-    yield family(HELD, {(door.name,): door.held_requests for door in doors})
+    yield gauge_family(CONNECTIONS, {(door.name,): door.open_connections for door in doors})
+    yield gauge_family(HELD, {(door.name,): door.held_requests for door in doors})
 
 
 def _of_all_doors(door: Door) -> Iterator[Family]:
@@ -248,7 +250,7 @@ def _of_all_doors(door: Door) -> Iterator[Family]:
         HOLD_DURATION, {(missing,): each for missing, each in tally.holds.items()}
     )
     yield histogram_family(REMAINING_LIFE, {(): tally.remaining})
-    yield family(ITEMS_ASKED, {(r,): n for r, n in door.stores.shelf.results.items()})
+    yield counter_family(ITEMS_ASKED, {(r,): n for r, n in door.stores.shelf.results.items()})
 
 
 def _of_cache(statistics: Statistics, now: datetime) -> Iterator[Family]:
@@ -257,21 +259,23 @@ def _of_cache(statistics: Statistics, now: datetime) -> Iterator[Family]:
     }
     ending = dict(zip(_WITHIN.values, (statistics.ending[near] for near in NEAR_ENDS), strict=True))
     age = None if statistics.snapshot_at is None else now - statistics.snapshot_at
-    yield family(PODS, pods)
-    yield family(SESSIONS, {(): statistics.sessions})
-    yield family(SESSIONS_MISSING, {(): statistics.missing})
-    yield family(SESSIONS_EXPIRING, {(within,): n for within, n in ending.items()})
-    yield family(LEAST_REMAINING, {(): _seconds(statistics.least_remaining)})
-    yield family(SNAPSHOT_AGE, {(): _seconds(age)})
+    yield gauge_family(PODS, pods)
+    yield gauge_family(SESSIONS, {(): statistics.sessions})
+    yield gauge_family(SESSIONS_MISSING, {(): statistics.missing})
+    yield gauge_family(SESSIONS_EXPIRING, {(within,): n for within, n in ending.items()})
+    yield gauge_family(LEAST_REMAINING, {(): _seconds(statistics.least_remaining)})
+    yield gauge_family(SNAPSHOT_AGE, {(): _seconds(age)})
 
 
 def _of_stream(stream: StreamStatistics) -> Iterator[Family]:
     heard = stream.last_message_at
-    yield family(STREAM_CONNECTED, {(): stream.connected})
-    yield family(STREAM_LAST_MESSAGE, {(): heard.timestamp() if heard else UNKNOWN})
-    yield family(STREAM_RECONNECTS, {(ending,): stream.endings.get(ending, 0) for ending in Ending})
-    yield family(UPDATES_SKIPPED, {(): stream.skipped})
-    yield family(CLOCK_SKEW, {(): _seconds(stream.server_clock_ahead)})
+    yield gauge_family(STREAM_CONNECTED, {(): stream.connected})
+    yield gauge_family(STREAM_LAST_MESSAGE, {(): heard.timestamp() if heard else UNKNOWN})
+    yield counter_family(
+        STREAM_RECONNECTS, {(ending,): stream.endings.get(ending, 0) for ending in Ending}
+    )
+    yield counter_family(UPDATES_SKIPPED, {(): stream.skipped})
+    yield gauge_family(CLOCK_SKEW, {(): _seconds(stream.server_clock_ahead)})
 
 
 def _of_witness(witness: Witness | None) -> Iterator[Family]:
@@ -282,10 +286,10 @@ def _of_witness(witness: Witness | None) -> Iterator[Family]:
         ("suspended",): bindings.suspended,
         ("unwitnessed",): bindings.unwitnessed,
     }
-    yield family(ADDRESSES, addresses)
-    yield family(SUSPENSIONS, {(): bindings.suspensions})
-    yield family(OVERRUNS, {(): report.overruns})
-    yield family(NETWORK, {(each,): each is report.network for each in Network})
+    yield gauge_family(ADDRESSES, addresses)
+    yield counter_family(SUSPENSIONS, {(): bindings.suspensions})
+    yield counter_family(OVERRUNS, {(): report.overruns})
+    yield gauge_family(NETWORK, {(each,): each is report.network for each in Network})
 
 
 def _seconds(duration: timedelta | None) -> float:

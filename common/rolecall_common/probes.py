@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import cast
 
-from rolecall_common import exposition
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.openmetrics import exposition
+
 from rolecall_common.forms import HostPort
-from rolecall_common.metrics import Registry
 from rolecall_common.visitors import Visitors
 
 _LONGEST_HEAD = 8 * 1024
@@ -25,6 +26,7 @@ _PATIENCE = timedelta(seconds=5)
 # Seconds. Scrapers come every some of them; a scrape costs as much as fifty answers to pods.
 _KEPT = 1.0
 _OPEN_METRICS = "application/openmetrics-text"
+_PLAIN_METRICS = "text/plain; version=0.0.4; charset=utf-8"
 _TEXT = "text/plain; charset=utf-8"
 
 
@@ -49,7 +51,10 @@ class Pages:
     """The answers, as of now; but for metrics, which are computed once a second of *time*."""
 
     def __init__(
-        self, readiness: Callable[[], Readiness], registry: Registry, time: Callable[[], float]
+        self,
+        readiness: Callable[[], Readiness],
+        registry: CollectorRegistry,
+        time: Callable[[], float],
     ) -> None:
         self._readiness = readiness
         self._registry = registry
@@ -80,10 +85,11 @@ class Pages:
         return page
 
     def _rendered(self, *, is_open: bool) -> Page:
-        families = self._registry.collect()
+        # The client library's own choice raises on a version that is none, and repeats it else.
         if is_open:
-            return Page(exposition.open_metrics(families), content_type=exposition.OPEN_TYPE)
-        return Page(exposition.plain(families), content_type=exposition.PLAIN_TYPE)
+            body = exposition.generate_latest(self._registry)  # type: ignore[no-untyped-call]  # it has no types
+            return Page(body, content_type=exposition.CONTENT_TYPE_LATEST)
+        return Page(generate_latest(self._registry), content_type=_PLAIN_METRICS)
 
     def _readyz(self) -> Page:
         now = self._readiness()
@@ -153,7 +159,7 @@ def _field(fields: list[str], name: str) -> str:
 async def probing(
     listen: HostPort,
     readiness: Callable[[], Readiness],
-    registry: Registry,
+    registry: CollectorRegistry,
     patience: timedelta = _PATIENCE,
 ) -> AsyncGenerator[int]:
     """Serve /healthz, /readyz and /metrics while the block runs; yield the port.

@@ -5,16 +5,17 @@ import platform
 from collections.abc import Iterator
 from typing import NoReturn
 
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.metrics_core import Metric as Family
+
 from rolecall_common.audit import AuditLog
-from rolecall_common.kernel_account import account
 from rolecall_common.metrics import (
-    Family,
     Histogram,
     Kind,
     Label,
     Metric,
-    Registry,
-    family,
+    counter_family,
+    gauge_family,
     register,
 )
 from rolecall_common.version import VERSION
@@ -48,15 +49,15 @@ class Process:
         self._audit = audit
         self._lag = Histogram(LOOP_LAG)
 
-    def register(self, registry: Registry) -> None:
+    def register(self, registry: CollectorRegistry) -> None:
         """Add what is known of the process, and what the kernel says of it (`process_…`)."""
         registry.register(self)
         register(registry, [self._lag])
+        ProcessCollector(registry=registry)
 
     def collect(self) -> Iterator[Family]:
-        yield family(BUILD, {(VERSION, platform.python_version()): 1})
-        yield family(AUDIT_LOST, {(): self._audit.lost})
-        yield from account()
+        yield gauge_family(BUILD, {(VERSION, platform.python_version()): 1})
+        yield counter_family(AUDIT_LOST, {(): self._audit.lost})
 
     async def watch_loop(self) -> NoReturn:
         """Measure the loop until cancelled."""

@@ -7,9 +7,11 @@ from contextlib import AsyncExitStack, aclosing
 from datetime import timedelta
 from typing import NoReturn
 
+from prometheus_client import CollectorRegistry
+
 from rolecall_common.audit import auditing
 from rolecall_common.clock import Clock, SystemClock
-from rolecall_common.metrics import Registry, register
+from rolecall_common.metrics import register
 from rolecall_common.probes import probing
 from rolecall_common.process import Process
 from rolecall_common.version import VERSION
@@ -56,7 +58,7 @@ async def run(settings: Settings) -> None:
             surroundings = await _surroundings(settings, stack, clock, dice, metrics)
             issuer = connect(configured.sts_options(settings), clock, observe)
             sts = await stack.enter_async_context(issuer)
-            registry, health = Registry(), Health(certificate)
+            registry, health = CollectorRegistry(), Health(certificate)
             register(registry, metrics.recorders())
             process = Process(audit)
             process.register(registry)

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
-from rolecall_common.metrics import UNKNOWN, Family, family
+from prometheus_client.metrics_core import Metric as Family
+
+from rolecall_common.metrics import UNKNOWN, counter_family, gauge_family
 from rolecall_server import metrics
 from rolecall_server.broker import Broker
 from rolecall_server.service import Service
@@ -12,7 +14,7 @@ from rolecall_server.tls import ServerCertificate
 
 
 class LevelCollector:
-    """Asks the parts, when a scrape asks it."""
+    """Asks the parts, when `prometheus_client` asks it."""
 
     def __init__(
         self,
@@ -32,21 +34,21 @@ class LevelCollector:
         yield from self._of_broker()
         yield from self._of_sources()
         refused = self._service.refused
-        yield family(
+        yield counter_family(
             metrics.AGENTS_REFUSED, {(code.name,): count for code, count in refused.items()}
         )
         end, reloads = self._certificate.not_after, self._certificate.reloads
-        yield family(metrics.CERTIFICATE_END, {(): end.timestamp()})
-        yield family(
+        yield gauge_family(metrics.CERTIFICATE_END, {(): end.timestamp()})
+        yield counter_family(
             metrics.CERTIFICATE_RELOADS, {("ok",): reloads[True], ("unusable",): reloads[False]}
         )
 
     def _of_sources(self) -> Iterator[Family]:
         levels = self._sources()
-        yield family(metrics.MANIFEST_PROBLEMS, {(): levels.manifest_problems})
-        yield family(metrics.WATCH_LISTINGS, levels.listings)
-        yield family(metrics.WATCH_INTERRUPTIONS, levels.interruptions)
-        yield family(metrics.NODE_GUARD, {(): levels.node_guard})
+        yield gauge_family(metrics.MANIFEST_PROBLEMS, {(): levels.manifest_problems})
+        yield counter_family(metrics.WATCH_LISTINGS, levels.listings)
+        yield counter_family(metrics.WATCH_INTERRUPTIONS, levels.interruptions)
+        yield gauge_family(metrics.NODE_GUARD, {(): levels.node_guard})
 
     def _of_broker(self) -> Iterator[Family]:
         now = self._now()
@@ -54,9 +56,9 @@ class LevelCollector:
         pods: dict[tuple[str, ...], float] = {
             (state, reason or "none"): count for (state, reason), count in stands.assigned.items()
         }
-        yield family(metrics.PODS, pods)
-        yield family(metrics.NODES, {(version,): n for version, n in stands.nodes.items()})
-        yield family(metrics.CLAIMS, {(): stands.claims_restored})
+        yield gauge_family(metrics.PODS, pods)
+        yield gauge_family(metrics.NODES, {(version,): n for version, n in stands.nodes.items()})
+        yield counter_family(metrics.CLAIMS, {(): stands.claims_restored})
         first_end = stands.first_end
         left = UNKNOWN if first_end is None else (first_end - now).total_seconds()
         levels = {
@@ -73,4 +75,4 @@ class LevelCollector:
             metrics.BUDGET: stands.calls_per_second,
         }
         for metric, level in levels.items():
-            yield family(metric, {(): level})
+            yield gauge_family(metric, {(): level})

@@ -1,29 +1,20 @@
 """Metrics are plain numbers under a declaration that cannot be left."""
 
 import math
-import time
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
-from prometheus_client.parser import text_string_to_metric_families as plain
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
 
-from rolecall_common import exposition
-from rolecall_common.kernel_account import account
 from rolecall_common.metric_tables import table
 from rolecall_common.metrics import (
     UNKNOWN,
     Counter,
-    Distribution,
     Gauge,
     Histogram,
     Kind,
     Label,
     Metric,
-    Registry,
-    family,
-    histogram_family,
     register,
 )
 
@@ -34,13 +25,13 @@ TOOK = Metric("rolecall_took_seconds", Kind.HISTOGRAM, "How long.", buckets=(0.1
 
 
 def scrape(*recorders: Counter | Gauge | Histogram) -> dict[tuple[str, tuple[str, ...]], float]:
-    registry = Registry()
+    registry = CollectorRegistry()
     register(registry, recorders)
-    text = exposition.plain(registry.collect()).decode()
+    text = generate_latest(registry).decode()
     return {
         (sample.name, tuple(sample.labels.values())): sample.value
-        for each in plain(text)
-        for sample in each.samples
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
     }
 
 
@@ -97,47 +88,6 @@ def test_a_histogram_counts_up_to_and_including_each_edge() -> None:
     }
 
 
-@given(st.text(), st.floats())
-def test_both_formats_say_the_same(version: str, number: float) -> None:
-    """Whatever number there is, and whatever a label's value."""
-    families = [
-        family(NODES, {(version,): number}),
-        family(CALLS, {("ok",): 1}),
-        histogram_family(TOOK, {(): Distribution(TOOK.buckets, [1, 0, 2], 3.5)}),
-    ]
-    first, second = (
-        [(each.type, each.documentation, each.samples) for each in parsed]
-        for parsed in (
-            plain(exposition.plain(families).decode()),
-            open_metrics(exposition.open_metrics(families).decode()),
-        )
-    )
-
-    assert repr(first) == repr(second)  # NaN is no equal of itself.
-    declared = [(each.metric.kind, each.metric.meaning) for each in families]
-    assert [each[:2] for each in first] == declared
-    assert first[0][2][0].labels == {"version": version}
-    assert repr(first[0][2][0].value) == repr(number)
-
-
-def test_what_the_kernel_says_of_us_is_by_the_names_that_everybody_knows() -> None:
-    """Dashboards of other programs fit."""
-    told = {each.metric.name: each.samples[0].value for each in account()}
-
-    assert set(told) == {
-        "process_cpu_seconds_total",
-        "process_max_fds",
-        "process_open_fds",
-        "process_resident_memory_bytes",
-        "process_start_time_seconds",
-        "process_virtual_memory_bytes",
-    }
-    assert 0 < told["process_resident_memory_bytes"] < told["process_virtual_memory_bytes"]
-    assert 0 < told["process_open_fds"] < told["process_max_fds"]
-    assert told["process_start_time_seconds"] < time.time()
-    assert told["process_cpu_seconds_total"] > 0
-
-
 @pytest.mark.parametrize(
     ("name", "kind", "buckets"),
     [
@@ -154,12 +104,6 @@ def test_a_declaration_keeps_prometheus_conventions(
     """A name that lies about its kind does not get into a table."""
     with pytest.raises(ValueError, match=name):
         Metric(name, kind, "Something.", buckets=buckets)
-
-
-def test_a_meaning_is_written_in_one_way() -> None:
-    """In HELP lines, quotes and backslashes are escaped in one format and not in the other."""
-    with pytest.raises(ValueError, match="rolecall_nodes"):
-        Metric("rolecall_nodes", Kind.GAUGE, 'The "nodes".')
 
 
 def test_the_page_says_what_the_declaration_says() -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics_core import Metric as Family
 
 import rolecall_agent.metrics
 import rolecall_common.process
@@ -17,7 +19,7 @@ from rolecall_agent.follow import Statistics
 from rolecall_agent.metrics import AgentCollector
 from rolecall_agent.trust import Trust
 from rolecall_common.audit import AuditLog
-from rolecall_common.metrics import Family, Metric, Registry, register
+from rolecall_common.metrics import Kind, Metric, register
 from rolecall_common.process import Process
 from rolecall_server.levels import LevelCollector
 from rolecall_server.surroundings import SourceLevels
@@ -34,9 +36,9 @@ ALONE = Statistics(
 ALL = [metric for module in TABLES for metric in module.METRICS]
 
 
-def server(folder: Path) -> Registry:
+def server(folder: Path) -> CollectorRegistry:
     """Return what a server registers, made of its real parts, with nothing told to it yet."""
-    registry, clock = Registry(), FakeClock()
+    registry, clock = CollectorRegistry(), FakeClock()
     replica = Replica(clock, Certificates(folder))
     register(registry, rolecall_server.metrics.Metrics().recorders())
     registry.register(
@@ -47,9 +49,9 @@ def server(folder: Path) -> Registry:
     return registry
 
 
-def agent(folder: Path) -> Registry:
+def agent(folder: Path) -> CollectorRegistry:
     """Return what an agent registers."""
-    registry, clock, cache = Registry(), FakeClock(), Cache()
+    registry, clock, cache = CollectorRegistry(), FakeClock(), Cache()
     door = Door(
         cache,
         clock,
@@ -62,8 +64,8 @@ def agent(folder: Path) -> Registry:
     return registry
 
 
-def both(_: Path) -> Registry:
-    registry = Registry()
+def both(_: Path) -> CollectorRegistry:
+    registry = CollectorRegistry()
     Process(AuditLog(None)).register(registry)
     return registry
 
@@ -75,29 +77,34 @@ SIDES = [
 ]
 
 
-def ours(registry: Registry) -> dict[str, Family]:
+def named(family: Family) -> str:
+    return family.name + ("_total" if family.type == Kind.COUNTER else "")
+
+
+def ours(registry: CollectorRegistry) -> dict[str, Family]:
     return {
-        family.metric.name: family
+        named(family): family
         for family in registry.collect()
-        if family.metric.name.startswith("rolecall_")
+        if family.name.startswith("rolecall_")
     }
 
 
 @pytest.mark.parametrize(("side", "table"), SIDES, ids=["both", "server", "agent"])
 async def test_a_process_that_was_told_nothing_yet_exports_its_whole_table(
-    side: Callable[[Path], Registry], table: Iterable[Metric], tmp_path: Path
+    side: Callable[[Path], CollectorRegistry], table: Iterable[Metric], tmp_path: Path
 ) -> None:
     """A dashboard and an alert find their series from the first scrape on, and no other ones."""
     exported = ours(side(tmp_path))
 
     assert set(exported) == {metric.name for metric in table}
     for metric in table:
-        assert exported[metric.name].metric == metric
+        assert exported[metric.name].type == metric.kind
+        assert exported[metric.name].documentation == metric.meaning
 
 
 @pytest.mark.parametrize(("side", "table"), SIDES, ids=["both", "server", "agent"])
 async def test_every_label_value_is_a_declared_one(
-    side: Callable[[Path], Registry], table: Iterable[Metric], tmp_path: Path
+    side: Callable[[Path], CollectorRegistry], table: Iterable[Metric], tmp_path: Path
 ) -> None:
     """No series has a label that its table does not name, or a value outside its list."""
     exported = ours(side(tmp_path))

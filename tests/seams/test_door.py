@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from fakes.door_rig import (
@@ -33,8 +34,6 @@ from rolecall_agent.routes import Route
 from rolecall_agent.trust import Trust
 from rolecall_agent.turns import MOST_AT_ONCE, MOST_IN_LINE, Turns
 from rolecall_agent.verdicts import Missing, Outcome
-from rolecall_common import exposition
-from rolecall_common.metrics import Registry
 from rolecall_proto.values import (
     AssignmentUpserted,
     DoorKeys,
@@ -683,7 +682,7 @@ async def test_a_scrape_shows_every_declared_metric(rig: Rig, tmp_path: Path) ->
     """It is parsed as Prometheus parses it, and no label has a value that is not declared."""
     await rig.ask(DOCUMENT)
     await rig.ask(LIST, "127.0.0.99")
-    registry = Registry()
+    registry = CollectorRegistry()
     stream = StreamStatistics(
         connected=True,
         server="a:1",
@@ -694,8 +693,10 @@ async def test_a_scrape_shows_every_declared_metric(rig: Rig, tmp_path: Path) ->
     )
     trust = Trust(Certificates(tmp_path).bundle, rig.clock.now)
     registry.register(AgentCollector(rig.door, rig.cache, lambda: stream, trust, rig.clock.now))
-    text = exposition.plain(registry.collect()).decode()
-    families = {family.name: family for family in text_string_to_metric_families(text)}
+    families = {
+        family.name: family
+        for family in text_string_to_metric_families(generate_latest(registry).decode())
+    }
 
     for metric in METRICS:
         allowed = {label.name: {*label.values} for label in metric.labels}
@@ -704,12 +705,7 @@ async def test_a_scrape_shows_every_declared_metric(rig: Rig, tmp_path: Path) ->
             assert labels.keys() == allowed.keys()
             assert all(value in allowed[name] for name, value in labels.items()), sample
     served = {"door": "metadata", "route": "role_document", "code": "200", "outcome": "served"}
-    samples = {
-        (sample.name, frozenset(sample.labels.items())): sample.value
-        for family in families.values()
-        for sample in family.samples
-    }
-    assert samples["rolecall_agent_requests_total", frozenset(served.items())] == 1
+    assert registry.get_sample_value("rolecall_agent_requests_total", served) == 1
     bucket = "rolecall_served_credential_remaining_seconds_bucket"
-    assert samples[bucket, frozenset({("le", "2700.0")})] == 0
-    assert samples[bucket, frozenset({("le", "3600.0")})] == 1
+    assert registry.get_sample_value(bucket, {"le": "2700.0"}) == 0
+    assert registry.get_sample_value(bucket, {"le": "3600.0"}) == 1

@@ -10,11 +10,12 @@ import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain
 
 from rolecall_common.forms import HostPort
-from rolecall_common.metrics import Gauge, Kind, Metric, Registry, register
+from rolecall_common.metrics import Gauge, Kind, Metric, register
 from rolecall_common.probes import Pages, Readiness, probing
 from rolecall_common.visitors import MOST_OF_ONE
 
@@ -50,7 +51,7 @@ class Process:
 
 @pytest.fixture
 async def process() -> AsyncGenerator[Process]:
-    one, registry = Process(), Registry()
+    one, registry = Process(), CollectorRegistry()
     register(registry, [Gauge(PODS, lambda: 3)])
     async with probing(ANYWHERE, lambda: one.ready, registry) as one.port:
         yield one
@@ -110,7 +111,7 @@ async def test_no_accept_header_is_too_odd(process: Process, accept: str, kind: 
 @given(st.text())
 def test_no_text_makes_the_pages_raise(text: str) -> None:
     """Whatever is sent as method, path or Accept, there is an answer."""
-    pages = Pages(lambda: Readiness(ready=True), Registry(), lambda: 0.0)
+    pages = Pages(lambda: Readiness(ready=True), CollectorRegistry(), lambda: 0.0)
 
     for page in (
         pages.page(text, "/metrics", ""),
@@ -129,7 +130,7 @@ async def test_a_page_that_breaks_takes_no_other_with_it(caplog: pytest.LogCaptu
         raise ZeroDivisionError("nobody foresaw this")
 
     process = Process()
-    async with probing(ANYWHERE, broken, Registry()) as process.port:
+    async with probing(ANYWHERE, broken, CollectorRegistry()) as process.port:
         assert await process.send(b"GET /readyz HTTP/1.1\r\n\r\n") == b""
         assert (await process.ask("GET", "/healthz"))[0] == 200
 
@@ -191,7 +192,7 @@ async def test_a_request_in_pieces_is_one_request(process: Process) -> None:
 async def test_a_client_that_is_too_slow_is_cut(start: bytes) -> None:
     """Nobody keeps a connection by saying nothing, or half of it, or no line that HTTP knows."""
     ready, patience = Readiness(ready=True), timedelta(milliseconds=20)
-    async with probing(ANYWHERE, lambda: ready, Registry(), patience) as port:
+    async with probing(ANYWHERE, lambda: ready, CollectorRegistry(), patience) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(start)
         with contextlib.suppress(ConnectionResetError):
@@ -254,7 +255,7 @@ async def test_one_address_keeps_a_few_connections(process: Process) -> None:
 async def test_metrics_are_kept_for_a_second() -> None:
     """However often they are scraped they cost the same; readiness is as it is now."""
     moment, levels, lines = 0.0, iter(range(9)), iter("ab")
-    registry = Registry()
+    registry = CollectorRegistry()
     register(registry, [Gauge(PODS, lambda: next(levels))])
     pages = Pages(lambda: Readiness(ready=True, lines=(next(lines),)), registry, lambda: moment)
 
@@ -276,7 +277,7 @@ async def test_metrics_are_kept_for_a_second() -> None:
 
 async def test_a_client_that_says_nothing_does_not_keep_the_process_from_ending() -> None:
     """Its connection ends with the block."""
-    async with probing(ANYWHERE, lambda: Readiness(ready=True), Registry()) as port:
+    async with probing(ANYWHERE, lambda: Readiness(ready=True), CollectorRegistry()) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET /healthz")
         await writer.drain()
@@ -289,7 +290,7 @@ async def test_a_client_that_says_nothing_does_not_keep_the_process_from_ending(
 async def test_a_port_that_is_taken_is_said() -> None:
     """Two processes with the same setting: the second one does not start."""
     ready = Readiness(ready=True)
-    async with probing(ANYWHERE, lambda: ready, Registry()) as port:
+    async with probing(ANYWHERE, lambda: ready, CollectorRegistry()) as port:
         with pytest.raises(OSError, match="in use"):
-            async with probing(HostPort("127.0.0.1", port), lambda: ready, Registry()):
+            async with probing(HostPort("127.0.0.1", port), lambda: ready, CollectorRegistry()):
                 pass
