@@ -11,6 +11,10 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
 _LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
+# A module as comments and docstrings name it: its file in backticks, perhaps with a folder.
+_MODULE = re.compile(r"`([\w/]+\.py)`")
+_WHEEL = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
+PACKAGES = [*(ROOT / package for package in _WHEEL["packages"]), ROOT / "tests"]
 _PIN = re.compile(r"^([a-z0-9-]+)==(\S+)( ; .+)? \\$", re.MULTILINE)
 
 
@@ -36,6 +40,19 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     targets = [link for link in _LINK.findall(page.read_text()) if "://" not in link]
 
     assert [link for link in targets if not (page.parent / link).exists()] == []
+
+
+def test_modules_that_are_named_are_there() -> None:
+    """Beside what names them, or at the root of its package: a rename takes its mentions along."""
+    lost = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for package in PACKAGES
+        for path in sorted(package.rglob("*.py"))
+        for name in _MODULE.findall(path.read_text())
+        if not (path.parent / name).exists() and not (package / name).exists()
+    ]
+
+    assert lost == []
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ class ScriptedSts:
 
     def __init__(self, arn: str, *failures: Exception) -> None:
         self.asked = 0
-        self._answer = Caller(arn, "111122223333", "aws")
+        self._answer = Caller(arn)
         self._failures = list(failures)
 
     async def caller(self) -> Caller:

@@ -27,7 +27,7 @@ class Document:
     """One document of a file, and the line it starts at."""
 
     line: int
-    value: Any  # What YAML may hold: it is given a type by `manifests.py`.
+    value: Any  # What YAML may hold: it is given a type by `contents.py`.
 
 
 class DocumentError(Exception):

@@ -28,11 +28,7 @@ _LEAF = re.compile(r"<([A-Za-z]\w{0,63})>([^<>]*)</\1>", re.ASCII)
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9.]{0,99}", re.ASCII)
 _PERCENT = re.compile(r"\d{1,6}", re.ASCII)
 _REQUEST_ID = re.compile(r"[\w-]{1,128}", re.ASCII)
-_CALLER = re.compile(
-    r"arn:(?P<partition>aws[a-z-]{0,20}):(?P<service>iam|sts)::(?P<account>\d{12}):"
-    r"(?P<resource>[\x21-\x7e]{1,2048})",
-    re.ASCII,
-)
+_CALLER = re.compile(r"arn:aws[a-z-]{0,20}:(iam|sts)::\d{12}:[\x21-\x7e]{1,2048}", re.ASCII)
 
 
 class MalformedAnswerError(Exception):
@@ -44,13 +40,6 @@ class Caller:
     """Who the server itself is, by GetCallerIdentity."""
 
     arn: str
-    account: str
-    partition: str
-
-    @property
-    def base_arn(self) -> str:
-        """The prefix of roles in the server's own account."""
-        return f"arn:{self.partition}:iam::{self.account}:role/"
 
     @property
     def is_role(self) -> bool:
@@ -88,7 +77,7 @@ def read_caller(body: bytes) -> Caller:
     found = _CALLER.fullmatch(leaves.get("Arn", ""))
     if found is None:
         raise MalformedAnswerError("no ARN of a caller")
-    return Caller(found[0], found["account"], found["partition"])
+    return Caller(found[0])
 
 
 def read_complaint(body: bytes) -> Complaint:
