@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from rolecall_proto.values import Assignment, NodeName, PodUid, Reason, Session, SessionId, State
+from rolecall_server.decisions import Denied, Entitled, Pending
 from rolecall_server.fanout import Connection
 from rolecall_server.index import Entry, Index
-from rolecall_server.policy import Denied, Entitled, Pending
 from rolecall_server.stock import Stock
 
 

@@ -21,19 +21,18 @@ from rolecall_server.assignments import Assignments
 from rolecall_server.authority import Agent
 from rolecall_server.budget import Budget, BudgetRules
 from rolecall_server.claims import Claims
+from rolecall_server.decisions import Entitled
 from rolecall_server.fanout import Connection, Opening
 from rolecall_server.identity import Identity
 from rolecall_server.index import Index
 from rolecall_server.issuer import Issued, IssueError
 from rolecall_server.journal import Journal
 from rolecall_server.pods import Pod
-from rolecall_server.policy import Entitled, Policy
+from rolecall_server.policy import Policy
 from rolecall_server.register import Register
 from rolecall_server.source import Change
 from rolecall_server.stock import Stock
 from rolecall_server.tally import Statistics, by_version, count_overdue, first_end, pods_by_state
-
-__all__ = ["Broker", "BrokerRules", "Connection", "Statistics"]
 
 
 @dataclass(frozen=True, slots=True)

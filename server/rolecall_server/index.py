@@ -7,8 +7,8 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from rolecall_proto.values import Address, NodeName, PodUid, Reason
+from rolecall_server.decisions import Decision, Entitled
 from rolecall_server.pods import Namespace, Pod
-from rolecall_server.policy import Decision, Entitled
 
 Key = TypeVar("Key")
 

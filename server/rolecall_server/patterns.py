@@ -13,8 +13,6 @@ from rolecall_server.permitted import Permitted, PermittedDialect, parse_permitt
 from rolecall_server.pods import Namespace
 from rolecall_server.roles import BaseArn, RoleArn
 
-__all__ = ["AllowedDialect", "NamespaceRules", "PermittedDialect", "Verdict"]
-
 # Each text is compiled once; with more rules than this in a cluster, some are compiled again.
 _REMEMBERED = 512
 # A role that nobody can have meant: what permits it permits everything.

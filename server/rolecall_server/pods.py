@@ -11,8 +11,6 @@ from rolecall_server import objects
 from rolecall_server.annotations import AnnotationKeys, Wish, first_filled, read_wish
 from rolecall_server.wording import quoted
 
-__all__ = ["AnnotationKeys", "Namespace", "ObjectUnusable", "Pod", "Wish"]
-
 # What Kubernetes allows in names, which are DNS subdomains, and in uids.
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
 _UID = re.compile(r"[-.\w]{1,128}", re.ASCII)

@@ -5,27 +5,15 @@ from collections.abc import Iterator
 from typing import Final
 
 from rolecall_proto.values import Reason
-from rolecall_server.decisions import GONE, Decision, Denied, Entitled, Gone, Pending, Remark
+from rolecall_server.allowed import AllowedDialect
+from rolecall_server.decisions import Decision, Denied, Entitled, Gone, Pending, Remark
 from rolecall_server.identities import identity_of
-from rolecall_server.patterns import AllowedDialect, NamespaceRules, Verdict
+from rolecall_server.patterns import NamespaceRules, Verdict
 from rolecall_server.pods import Namespace, Pod
 from rolecall_server.policy_settings import NamespaceMode, PolicySettings
 from rolecall_server.roles import Malformed, RoleArn, resolve, shown
 from rolecall_server.tags import Tags, fault_of_values
 from rolecall_server.wording import quoted
-
-__all__ = [
-    "GONE",
-    "Decision",
-    "Denied",
-    "Entitled",
-    "Gone",
-    "NamespaceMode",
-    "Pending",
-    "Policy",
-    "PolicySettings",
-    "Remark",
-]
 
 _EXTERNAL_ID = re.compile(r"[A-Za-z0-9_+=,.@:/-]{2,1224}")  # STS's alphabet and limits.
 _KUBE2IAM = frozenset({AllowedDialect.KUBE2IAM, AllowedDialect.KUBE2IAM_REGEXP})

@@ -8,9 +8,10 @@ from datetime import timedelta
 
 import msgspec
 
+from rolecall_server.allowed import AllowedDialect
+from rolecall_server.annotations import AnnotationKeys
 from rolecall_server.naming import OF_EACH_POD, Field, Template
-from rolecall_server.patterns import AllowedDialect, PermittedDialect
-from rolecall_server.pods import AnnotationKeys
+from rolecall_server.permitted import PermittedDialect
 from rolecall_server.roles import BaseArn, Malformed, resolve
 from rolecall_server.tags import TagTemplate, faults_of_keys
 from rolecall_server.wording import quoted

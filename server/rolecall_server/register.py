@@ -7,17 +7,17 @@ from functools import partial
 from typing import assert_never
 
 from rolecall_proto.values import NodeName, PodUid, Reason, SessionId
+from rolecall_server.decisions import GONE, Decision, Denied, Entitled, Pending
 from rolecall_server.fanout import Connection
 from rolecall_server.index import Entry, Index
 from rolecall_server.journal import Journal
-from rolecall_server.pods import Namespace, Pod
-from rolecall_server.policy import GONE, Decision, Denied, Entitled, Pending, Policy
+from rolecall_server.pods import Namespace, ObjectUnusable, Pod
+from rolecall_server.policy import Policy
 from rolecall_server.source import (
     Change,
     NamespaceChanged,
     NamespaceGone,
     NamespacesListed,
-    ObjectUnusable,
     PodChanged,
     PodGone,
     PodsListed,

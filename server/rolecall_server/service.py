@@ -26,7 +26,8 @@ from rolecall_proto.v1 import broker_pb2_grpc
 from rolecall_proto.values import Address, Heartbeat, Hello, NodeName, PodUid, Resolution
 from rolecall_server.authority import Agent, Authority, AuthorityError
 from rolecall_server.bearer import bearer_token
-from rolecall_server.broker import Broker, Connection
+from rolecall_server.broker import Broker
+from rolecall_server.fanout import Connection
 from rolecall_server.judging import judge_again
 from rolecall_server.refusals import (
     BY_AUTHORITY,

@@ -7,19 +7,6 @@ from typing import Protocol
 from rolecall_proto.values import PodUid
 from rolecall_server.pods import Namespace, ObjectUnusable, Pod
 
-__all__ = [
-    "Change",
-    "NamespaceChanged",
-    "NamespaceGone",
-    "NamespacesListed",
-    "ObjectUnusable",
-    "PodChanged",
-    "PodGone",
-    "PodsListed",
-    "Source",
-    "WatchState",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class PodsListed:

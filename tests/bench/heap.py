@@ -16,10 +16,12 @@ import msgspec
 
 from rolecall_proto.values import Hello, NodeName
 from rolecall_server import objects
+from rolecall_server.annotations import AnnotationKeys
 from rolecall_server.authority import Agent
 from rolecall_server.broker import Broker, BrokerRules
-from rolecall_server.pods import AnnotationKeys, Namespace, Pod
-from rolecall_server.policy import Policy, PolicySettings
+from rolecall_server.pods import Namespace, Pod
+from rolecall_server.policy import Policy
+from rolecall_server.policy_settings import PolicySettings
 from rolecall_server.source import NamespacesListed, PodsListed
 
 PODS, NODES, NAMESPACES = 10_000, 100, 50

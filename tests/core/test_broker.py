@@ -27,14 +27,14 @@ from rolecall_proto.values import (
     SnapshotEnd,
     State,
 )
+from rolecall_server.decisions import Decision, Denied, Gone
 from rolecall_server.issuer import RefusedError, UnavailableError
-from rolecall_server.pods import Namespace, Pod
-from rolecall_server.policy import Decision, Denied, Gone, Policy
+from rolecall_server.pods import Namespace, ObjectUnusable, Pod
+from rolecall_server.policy import Policy
 from rolecall_server.source import (
     NamespaceChanged,
     NamespaceGone,
     NamespacesListed,
-    ObjectUnusable,
     PodChanged,
     PodGone,
     PodsListed,

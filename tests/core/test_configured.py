@@ -10,8 +10,9 @@ from rolecall_common.forms import Raw
 from rolecall_common.reading import read_settings
 from rolecall_common.settings import declared
 from rolecall_server import configured
+from rolecall_server.allowed import AllowedDialect
 from rolecall_server.budget import BudgetRules
-from rolecall_server.patterns import AllowedDialect, PermittedDialect
+from rolecall_server.permitted import PermittedDialect
 from rolecall_server.policy_settings import NamespaceMode
 from rolecall_server.roles import BaseArn
 from rolecall_server.settings import Settings

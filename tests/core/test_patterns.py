@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import hostile
-from rolecall_server.patterns import AllowedDialect, NamespaceRules, PermittedDialect
+from rolecall_server.allowed import AllowedDialect
+from rolecall_server.patterns import NamespaceRules
+from rolecall_server.permitted import PermittedDialect
 from rolecall_server.pods import Namespace
 from rolecall_server.roles import BaseArn, RoleArn
 

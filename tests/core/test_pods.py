@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from core import hostile
 from rolecall_server import objects
-from rolecall_server.pods import AnnotationKeys, Namespace, ObjectUnusable, Pod, Wish
+from rolecall_server.annotations import AnnotationKeys, Wish
+from rolecall_server.pods import Namespace, ObjectUnusable, Pod
 
 KEYS = AnnotationKeys()
 ROLE = "iam.amazonaws.com/role"

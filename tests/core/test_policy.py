@@ -11,20 +11,15 @@ from hypothesis import strategies as st
 from core import hostile
 from rolecall_proto.values import NodeName, PodUid, Reason
 from rolecall_server import objects
+from rolecall_server.allowed import AllowedDialect
+from rolecall_server.annotations import AnnotationKeys, Wish
+from rolecall_server.decisions import GONE, Decision, Denied, Entitled, Pending
 from rolecall_server.identity import Identity
 from rolecall_server.naming import Template
-from rolecall_server.patterns import AllowedDialect, PermittedDialect
-from rolecall_server.pods import AnnotationKeys, Namespace, Pod, Wish
-from rolecall_server.policy import (
-    GONE,
-    Decision,
-    Denied,
-    Entitled,
-    NamespaceMode,
-    Pending,
-    Policy,
-    PolicySettings,
-)
+from rolecall_server.permitted import PermittedDialect
+from rolecall_server.pods import Namespace, Pod
+from rolecall_server.policy import Policy
+from rolecall_server.policy_settings import NamespaceMode, PolicySettings
 from rolecall_server.roles import BaseArn
 from rolecall_server.tags import TagTemplate
 

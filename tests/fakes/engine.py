@@ -23,14 +23,17 @@ from rolecall_proto.values import (
     SessionRenewed,
     Update,
 )
+from rolecall_server.annotations import Wish
 from rolecall_server.authority import Agent
-from rolecall_server.broker import Broker, BrokerRules, Connection
+from rolecall_server.broker import Broker, BrokerRules
 from rolecall_server.budget import BudgetRules
+from rolecall_server.fanout import Connection
 from rolecall_server.identity import Identity
 from rolecall_server.issuer import Issued, IssueError
 from rolecall_server.journal import Journal, Journals, Why
-from rolecall_server.pods import Namespace, Pod, Wish
-from rolecall_server.policy import Policy, PolicySettings
+from rolecall_server.pods import Namespace, Pod
+from rolecall_server.policy import Policy
+from rolecall_server.policy_settings import PolicySettings
 from rolecall_server.roles import BaseArn
 from rolecall_server.source import Change, NamespacesListed, PodsListed
 

@@ -32,12 +32,13 @@ from rolecall_proto.values import (
     SnapshotEnd,
     Update,
 )
+from rolecall_server.annotations import Wish
 from rolecall_server.authority import Authority, LoopbackAuthority
 from rolecall_server.broker import Broker, BrokerRules
 from rolecall_server.issuer import Issued
 from rolecall_server.journal import Journal
 from rolecall_server.listen import listening
-from rolecall_server.pods import Namespace, Pod, Wish
+from rolecall_server.pods import Namespace, Pod
 from rolecall_server.policy import Policy
 from rolecall_server.policy_settings import NamespaceMode, PolicySettings
 from rolecall_server.roles import BaseArn

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from rolecall_proto.values import Address, NodeName, PodUid
-from rolecall_server.pods import Pod, Wish
+from rolecall_server.annotations import Wish
+from rolecall_server.pods import Pod
 from simulation import scenery
 from simulation.agent import Agent
 from simulation.cluster import Api

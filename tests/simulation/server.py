@@ -8,12 +8,14 @@ from datetime import datetime, timedelta
 from fakes.engine import BASE, Notebook
 from rolecall_proto.values import Held, Hello, NodeName, PodUid, Update
 from rolecall_server.authority import Agent
-from rolecall_server.broker import Broker, BrokerRules, Connection
+from rolecall_server.broker import Broker, BrokerRules
 from rolecall_server.budget import BudgetRules
+from rolecall_server.fanout import Connection
 from rolecall_server.identity import Identity
 from rolecall_server.issuer import Issued, IssueError
 from rolecall_server.pods import Namespace, Pod
-from rolecall_server.policy import Policy, PolicySettings
+from rolecall_server.policy import Policy
+from rolecall_server.policy_settings import PolicySettings
 from rolecall_server.source import (
     Change,
     NamespaceChanged,

@@ -5,7 +5,8 @@ from enum import StrEnum
 
 from rolecall_common import forms
 from rolecall_common.settings import setting
-from rolecall_server.patterns import AllowedDialect, PermittedDialect
+from rolecall_server.allowed import AllowedDialect
+from rolecall_server.permitted import PermittedDialect
 from rolecall_server.policy_settings import NamespaceMode
 
 
