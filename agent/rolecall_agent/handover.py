@@ -31,6 +31,10 @@ LINGER = timedelta(seconds=5)
 _AGAIN = timedelta(seconds=1)
 _PATIENCE = timedelta(seconds=30)  # A server has asked STS for all of a node's roles long before.
 
+# What pods wait for that another agent may hold already.
+_AWAITED = tuple(
+    (State.PENDING, reason) for reason in (Reason.CREDENTIALS_PENDING, Reason.STS_UNREACHABLE)
+)
 
 Served = AbstractAsyncContextManager[object]
 
@@ -53,8 +57,7 @@ class Warmth:
             return
         self._synced.set()
         statistics = self._cache.statistics(self._clock.now())
-        awaited = (State.PENDING, Reason.CREDENTIALS_PENDING)
-        if not statistics.missing and not statistics.pods.get(awaited):
+        if not statistics.missing and not any(map(statistics.pods.get, _AWAITED)):
             self._reached.set()
 
     async def reached(self) -> None:

@@ -4,19 +4,22 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncGenerator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from fakes.clock import FakeClock
-from fakes.door_rig import LIMIT
+from fakes.clock import START, FakeClock
+from fakes.door_rig import LIMIT, pod
 from rolecall_agent.cache import Cache
 from rolecall_agent.handed import Handed
 from rolecall_agent.handover import HandOver, Warmth
 from rolecall_agent.listening import CONTAINER, METADATA
 from rolecall_common import door_file
 from rolecall_common.probes import Readiness
-from rolecall_proto.values import SnapshotEnd
+from rolecall_proto.values import Assignment, AssignmentUpserted, Reason, SnapshotEnd, State
+
+HALF_A_MINUTE = timedelta(seconds=30)
 
 
 class BugError(Exception):
@@ -47,11 +50,12 @@ class Worker:
         )
         await hand_over.run({**loops, "meet a bug": self._meet_bug()}, self._finished)
 
-    def sync(self) -> None:
-        """Take in a snapshot without a pod."""
+    def sync(self, *known: Assignment) -> None:
+        """Take in a snapshot with the pods that are *known*."""
         self.cache.begin()
-        self.cache.apply(SnapshotEnd(), self.clock.now())
-        self.warmth.look()
+        for update in (*map(AssignmentUpserted, known), SnapshotEnd()):
+            self.cache.apply(update, self.clock.now())
+            self.warmth.look()
 
     def is_refused(self) -> bool:
         """Whether the kernel refuses who asks at the container door."""
@@ -103,6 +107,21 @@ async def test_a_cold_agent_opens_once_it_is_warm(worker: Worker) -> None:
 
     assert not early
     assert door_file.told(worker.file) == worker.ports[0]
+
+
+@pytest.mark.parametrize("reason", [Reason.CREDENTIALS_PENDING, Reason.STS_UNREACHABLE])
+async def test_credentials_that_do_not_come_hold_it_up_for_half_a_minute(
+    worker: Worker, reason: Reason
+) -> None:
+    """The other agent may have them still; it cannot be waited for longer."""
+    worker.sync(pod("10.0.0.1", State.PENDING, reason))
+    async with asyncio.timeout(LIMIT), running(worker):
+        await worker.clock.asleep_until(START + HALF_A_MINUTE)
+        early = worker.opened.is_set()
+        worker.clock.advance(HALF_A_MINUTE)
+        await worker.opened.wait()
+
+    assert not early
 
 
 async def test_an_agent_that_pods_are_led_to_opens_at_once(worker: Worker) -> None:
