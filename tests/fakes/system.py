@@ -71,7 +71,8 @@ class System:
     def port(self, name: str) -> int:
         """Return the port that goes by *name*, chosen once and free then."""
         if name not in self.ports:
-            [self.ports[name]] = free_ports(1)
+            # An agent that finds another one at its door takes one of the ports after it.
+            [self.ports[name]] = free_ports(1, room=7 if name == "door" else 0)
         return self.ports[name]
 
     def running(self, name: str) -> Running:

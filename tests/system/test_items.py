@@ -19,7 +19,9 @@ async def test_pods_learn_their_region_and_nothing_else_of_the_node(tmp_path: Pa
         await node.start_sts()
         await node.start_server()
         service = f"127.0.0.1:{imds.port}"
-        await node.start_agent("--metadata-service", service, "--metadata-items", REGION[8:])
+        await node.start_agent(
+            "--metadata-service", service, "--metadata-items", REGION[8:], "--hold", "8s"
+        )
         await node.until_served(READER, "reader")
         crowd = await asyncio.gather(*(node.get(REGION, READER) for _ in range(50)))
         answers = [await node.get(path, READER) for path in WANTED]

@@ -8,20 +8,33 @@ from itertools import cycle
 # server that is stopped for a moment.
 _RANGE = range(20_000, 32_000)
 
-# Each is given once before any is given again: what was given may not be listened on yet.
 _next = cycle(random.sample(_RANGE, k=len(_RANGE)))
+# None is given again before half of them were: what was given may not be listened on yet.
+_given: set[int] = set()
 
 
-def free_ports(count: int) -> list[int]:
-    """Return *count* ports of loopback that nobody listens on now, and nobody else was given."""
+def free_ports(count: int, room: int = 0) -> list[int]:
+    """Return *count* ports of loopback that nobody listens on now, and nobody else was given.
+
+    So are the *room* ports after each of them.
+    """
+    if len(_given) > len(_RANGE) // 2:
+        _given.clear()
     found: list[int] = []
     for port, _ in zip(_next, _RANGE, strict=False):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        found.append(port)
+        ports = range(port, port + 1 + room)
+        if _given.isdisjoint(ports) and all(map(_is_free, ports)):
+            _given.update(ports)
+            found.append(port)
         if len(found) == count:
             break
     return found
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
