@@ -31,7 +31,7 @@ _WHO_AM_I = Backoff(timedelta(seconds=0.5), timedelta(seconds=15))
 _SHORTEST_SECRET = 32  # bytes: what the derivation of keys can make use of
 _LONGEST_SECRET = 64 * 1024  # bytes
 # Stands for the server's own account until STS has told it: any base is as good for a short name.
-_SOME_BASE = "arn:aws:iam::000000000000:role/"
+_SOME_BASE = BaseArn.parse("arn:aws:iam::000000000000:role/")
 _LARGE_CLUSTER = 100_000  # pods: what the sum about session names is made for
 
 
@@ -68,14 +68,14 @@ async def base_and_duration(
     """
     base, duration = settings.aws.base_arn, settings.session_duration
     if base is not None and duration <= CHAINED_LIMIT:
-        return BaseArn.parse(base), duration
+        return base, duration
     caller = await _caller(sts, clock, dice)
     if caller.is_role and duration > CHAINED_LIMIT:
         log.warning("sessions are capped at an hour: the server is itself a role")
         duration = CHAINED_LIMIT
         if reason := settings.sessions.broken_by(CHAINED_LIMIT):
             raise StartError(f"reportedEarly: {caller.arn} is itself a role: {reason}")
-    found = BaseArn.parse(base) if base is not None else BaseArn.of_caller(caller.arn)
+    found = base or BaseArn.of_caller(caller.arn)
     log.info("the server is known to STS", extra={"arn": caller.arn, "base_arn": found.prefix})
     return found, duration
 
@@ -119,7 +119,7 @@ def policy(settings: Settings, base: BaseArn, duration: timedelta, region: str) 
 
 def say_cautions(settings: Settings) -> None:
     """Log what works and should still be known. Raises ValueError, a line per problem."""
-    base = BaseArn.parse(settings.aws.base_arn or _SOME_BASE)
+    base = settings.aws.base_arn or _SOME_BASE
     rules = configured.policy_settings(settings, base, settings.session_duration, "")
     rate = settings.aws.sts_calls_per_second
     cautions = list(settings.cautions())

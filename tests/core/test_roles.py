@@ -125,9 +125,9 @@ def test_short_names_continue_a_prefix() -> None:
         P + "é",
     ],
 )
-def test_a_base_that_is_none_is_refused_with_what_is_accepted(text: str) -> None:
-    """It is a setting: its fault ends the start, with an example."""
-    with pytest.raises(ValueError, match="accepted is for instance arn:aws:iam::"):
+def test_a_base_that_is_none_is_refused(text: str) -> None:
+    """It is a setting: its fault ends the start, and its form has an example."""
+    with pytest.raises(ValueError, match="no role's ARN begins so"):
         BaseArn.parse(text)
 
 

@@ -326,6 +326,31 @@ def test_settings_that_contradict_each_other_are_refused(flags: dict[str, Raw], 
     assert problem.startswith(f"{name}: ")
 
 
+@pytest.mark.parametrize(
+    ("flags", "name"),
+    [
+        ({"base_arn": "arn:aws:iam::111122223333:role/../"}, "baseArn"),
+        ({"base_arn": "arn:aws-moon:iam::111122223333:role/"}, "baseArn"),
+        ({"assume_role_arn": "arn:aws:iam::111122223333:role/a//b"}, "assumeRoleArn"),
+        ({"region": "eu-west-1a"}, "region"),
+        ({"policy_arns": "arn:aws:iam::aws:policy/" + "x" * 129}, "policyArns"),
+    ],
+)
+def test_what_aws_does_not_know_is_refused_as_it_is_read(flags: dict[str, Raw], name: str) -> None:
+    """By the rule that the part goes by which has it in the end; there is no second one."""
+    [problem] = problems(flags)
+
+    assert problem.startswith(f"{name}: ")
+    assert problem.count("accepted is ") == 1
+
+
+def test_what_iam_takes_in_a_policys_arn_is_taken() -> None:
+    """A path of 512 characters, slashes included, and a name of 128."""
+    arn = f"arn:aws:iam::111122223333:policy/{'!' * 510}/{'x' * 128}"
+
+    assert read({"policy_arns": arn}).sessions.policy_arns == (arn,)
+
+
 def test_without_manifests_the_api_server_says_who_an_agent_is() -> None:
     """Whoever runs on a cluster need not name the authority; what is named holds."""
     assert read().authority is AuthorityKind.LOOPBACK

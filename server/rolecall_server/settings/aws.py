@@ -5,21 +5,27 @@ from dataclasses import dataclass
 
 from rolecall_common import forms
 from rolecall_common.settings import Conflict, setting
+from rolecall_server.roles import BaseArn, Malformed, RoleArn
+from rolecall_server.sts.region import REGION
 
-REGION = forms.matching(
-    r"[a-z]{2,8}(-[a-z0-9]{1,16}){1,4}", "a region, such as eu-west-1", "REGION"
+
+def _read_role(text: str) -> str:
+    role = RoleArn.parse(text)
+    if isinstance(role, Malformed):
+        raise ValueError  # noqa: TRY004 - the input is wrong, not the caller
+    return role.text
+
+
+_ROLE_ARN = forms.of_text(
+    _read_role, "the ARN of a role, such as arn:aws:iam::111122223333:role/rolecall", "ARN"
 )
-ROLE_ARN = forms.matching(
-    r"arn:aws[-a-z]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,576}",
-    "the ARN of a role, such as arn:aws:iam::111122223333:role/rolecall",
-    "ARN",
-)
-BASE_ARN = forms.matching(
-    r"arn:aws[-a-z]*:iam::[0-9]{12}:role(/[\w+=,.@/-]{0,512})?",
+_BASE_ARN = forms.of_text(
+    BaseArn.parse,
     "the beginning of a role's ARN, such as arn:aws:iam::111122223333:role/",
     "ARN",
+    write=lambda base: base.prefix,
 )
-URL = forms.matching(
+_URL = forms.matching(
     r"https?://[A-Za-z0-9.\[\]:_-]{1,253}/?", "a URL without a path: https://host[:port]", "URL"
 )
 
@@ -34,17 +40,17 @@ class AwsSettings:
         "instance's metadata say it.",
         default=None,
     )
-    base_arn: str | None = setting(
-        forms.optional(BASE_ARN),
+    base_arn: BaseArn | None = setting(
+        forms.optional(_BASE_ARN),
         "What short role names are completed with. Else the server's own account says it.",
         default=None,
     )
     sts_endpoint: str | None = setting(
-        forms.optional(URL), "Another endpoint of STS than the region's own.", default=None
+        forms.optional(_URL), "Another endpoint of STS than the region's own.", default=None
     )
     fips: bool = setting(forms.SWITCH, "Use the region's FIPS endpoint.", default=False)
     assume_role_arn: str | None = setting(
-        forms.optional(ROLE_ARN),
+        forms.optional(_ROLE_ARN),
         "A role that the server itself assumes first, and assumes every other role from. "
         "STS then limits sessions to one hour.",
         default=None,

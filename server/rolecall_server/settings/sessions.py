@@ -26,8 +26,11 @@ _TAG_VALUE = forms.matching(
     "TEMPLATE",
 )
 _CLUSTER = forms.matching(r"[\w+=,.@-]{1,64}", "letters, digits and any of + = , . @ _ -", "NAME")
+# IAM's limits: 512 characters of a path, both slashes included, and 128 of a name.
 _POLICY_ARN = forms.matching(
-    r"arn:aws[-a-z]*:iam::([0-9]{12}|aws):policy/[\w+=,.@/-]{1,576}", "a policy's ARN", "ARN"
+    r"arn:aws[-a-z]*:iam::([0-9]{12}|aws):policy/([!-~]{1,510}/)?[\w+=,.@-]{1,128}",
+    "a policy's ARN",
+    "ARN",
 )
 _MOST_POLICY_ARNS = 10  # STS's limit.
 

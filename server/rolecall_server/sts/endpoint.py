@@ -1,6 +1,5 @@
 """Where STS is: the region, the endpoint by botocore's rules, and how to get there."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,7 +11,7 @@ from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]  #
 from botocore.session import Session  # type: ignore[import-untyped]  # it ships no types
 from botocore.utils import InstanceMetadataRegionFetcher, get_environ_proxies  # type: ignore[import-untyped]  # it ships no types
 
-_REGION = re.compile(r"[a-z]{2,8}(-[a-z]{2,12}){1,3}-\d{1,2}", re.ASCII)
+from rolecall_server.sts.region import REGION
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +87,10 @@ def find_region(session: Session, options: Options, environ: Mapping[str, str]) 
             "no AWS region: set `region` (or AWS_REGION), for example to eu-west-1; STS is asked "
             "at the endpoint of that region"
         )
-    if not _REGION.fullmatch(region):
-        raise ValueError(f"{region!r} is not an AWS region such as eu-west-1")
-    return str(region)
+    try:
+        return REGION.read(region)
+    except ValueError:
+        raise ValueError(f"{region!r} is not an AWS region such as eu-west-1") from None
 
 
 def _region_of_instance(session: Session, environ: Mapping[str, str]) -> str | None:
