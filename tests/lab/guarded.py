@@ -30,6 +30,8 @@ ADDRESSES = {
     "second": {4: "10.77.1.3", 6: "fd77::1:3"},
 }
 CAP = 6
+# Seconds, for what is not to be answered; and for what is to come about.
+SHORT, PATIENCE = 0.7, 60.0
 
 # Says its name to whoever speaks to it, and writes down whom it has seen.
 LISTENER = """
@@ -76,14 +78,14 @@ def opened(to, port, source, wait, kind=socket.SOCK_STREAM):
 def talk(one):
     one.sendall(b"hello")
     return one.recv(65536).decode() or "closed"
-def ask(to, port=80, source="", wait=0.7, kind="tcp"):
+def ask(to, port=80, source="", wait=5, kind="tcp"):
     kinds = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
     try:
         with opened(to, port, source, wait, kinds[kind]) as one:
             return talk(one)
     except OSError as error:
         return type(error).__name__
-def hold(to, count, port=80, wait=0.7):
+def hold(to, count, port=80, wait=5):
     got = 0
     for _ in range(count):
         try:
@@ -92,7 +94,7 @@ def hold(to, count, port=80, wait=0.7):
         except OSError:
             pass
     return got
-def use(wait=0.7):
+def use(wait=5):
     said = []
     for one in held:
         one.settimeout(wait)
@@ -125,9 +127,9 @@ class Client:
         """Open *count* connections and keep them; return how many have come about."""
         return int(await self._call("hold", to=to, count=count, **more))
 
-    async def use(self) -> list[str]:
+    async def use(self, **more: object) -> list[str]:
         """Say something on each connection that is kept; return the answers."""
-        answers: list[str] = await self._call("use")
+        answers: list[str] = await self._call("use", **more)
         return answers
 
     async def drop(self) -> None:
@@ -136,7 +138,7 @@ class Client:
     async def _call(self, name: str, **arguments: object) -> Any:  # noqa: ANN401 -- JSON
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        async with self._turn, asyncio.timeout(30):
+        async with self._turn, asyncio.timeout(PATIENCE):
             self._process.stdin.write(json.dumps([name, arguments]).encode() + b"\n")
             return json.loads(await self._process.stdout.readline())
 
@@ -154,7 +156,7 @@ class Warden:
 
     async def until(self, *, well: bool) -> Vital:
         """Wait until it is well, or not; others have no event that could be waited for."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE):
             while (vital := self.vital()).well is not well:
                 assert self.process.returncode is None, self.log.read_text()
                 await asyncio.sleep(0.02)
@@ -166,7 +168,7 @@ class Warden:
         return beat.repairs if beat else 0
 
     async def until_repaired(self, before: int) -> None:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE):
             while self.repairs() <= before:  # noqa: ASYNC110 -- as above
                 await asyncio.sleep(0.02)
 

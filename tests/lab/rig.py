@@ -25,7 +25,7 @@ RAW = """
 import json, socket, sys, time
 def ask(method, path, *headers):
     start = time.monotonic()
-    with socket.create_connection(("169.254.169.254", 80), timeout=3) as door:
+    with socket.create_connection(("169.254.169.254", 80), timeout=20) as door:
         lines = ["Host: 169.254.169.254", "Connection: close", *headers, "", ""]
         door.sendall("\\r\\n".join([f"{method} {path} HTTP/1.1", *lines]).encode())
         answer = b""
@@ -36,6 +36,7 @@ def ask(method, path, *headers):
     return {"status": int(head.split()[1]), "body": body.decode(), "seconds": took}
 print(json.dumps([ask(*each) for each in json.loads(sys.argv[1])]))
 """
+PATIENCE = 60.0  # seconds, for a slow machine
 ROLES = "/latest/meta-data/iam/security-credentials/"
 
 
@@ -62,7 +63,7 @@ class Program:
     async def heard(self) -> Any:  # noqa: ANN401 -- JSON
         assert self._process.stdout is not None
         assert self._process.stderr is not None
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             line = await self._process.stdout.readline()
             assert line, (await self._process.stderr.read()).decode()
         return json.loads(line)
@@ -112,7 +113,7 @@ class Rig:
             stdout=PIPE,
             stderr=PIPE,
         )
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             said, errors = await process.communicate()
         assert process.returncode is not None
         return process.returncode, said.decode(), errors.decode()
@@ -183,7 +184,7 @@ class Rig:
 
     async def until(self, pod: str, role: str | None) -> None:
         """Wait until *pod* is served *role*."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while await self._listed_role(pod) != role:  # noqa: ASYNC110 -- others have no event
                 await asyncio.sleep(0.02)
 

@@ -22,7 +22,7 @@ _KEYS = ("--access-key-id", "AKIADEMODEMODEMODEMO", "--secret-access-key", "demo
 _FAIR = {"latency": 0.0, "longest": 43200.0}
 _PUT = """
 import sys, urllib.request as web
-web.urlopen(web.Request(sys.argv[1], sys.argv[2].encode(), method="PUT"), timeout=3)
+web.urlopen(web.Request(sys.argv[1], sys.argv[2].encode(), method="PUT"), timeout=20)
 """
 
 

@@ -10,7 +10,18 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from lab.guarded import ADDRESSES, CAP, DOOR, METADATA, PORT, Guarded, guarded, rolecall
+from lab.guarded import (
+    ADDRESSES,
+    CAP,
+    DOOR,
+    METADATA,
+    PATIENCE,
+    PORT,
+    SHORT,
+    Guarded,
+    guarded,
+    rolecall,
+)
 from rolecall_cli.lab import Kind, LabError
 from rolecall_cli.lab.places import OUTSIDE
 
@@ -62,14 +73,14 @@ async def node(bare: Guarded) -> AsyncIterator[Guarded]:
     assert bare.leaked() == []
 
 
-async def served(node: Guarded, family: int = 4, pod: str = "first") -> bool:
-    return await node[pod].ask(METADATA[family]) == f"agent {ADDRESSES[pod][family]}"
+async def served(node: Guarded, family: int = 4, pod: str = "first", **more: float) -> bool:
+    return await node[pod].ask(METADATA[family], **more) == f"agent {ADDRESSES[pod][family]}"
 
 
 async def until_served(node: Guarded, family: int) -> None:
     """Ask until the door answers; what is done to the rules has no event of its own here."""
-    async with asyncio.timeout(15):
-        while not await served(node, family):  # noqa: ASYNC110 -- as above
+    async with asyncio.timeout(PATIENCE):
+        while not await served(node, family, wait=SHORT):  # noqa: ASYNC110 -- as above
             await asyncio.sleep(0.05)
 
 
@@ -101,7 +112,7 @@ async def test_no_other_port_or_protocol_gets_out(
     node: Guarded, family: int, kind: str, port: int
 ) -> None:
     """Whatever listens at the metadata address is not for pods."""
-    answer = await node["first"].ask(METADATA[family], port=port, kind=kind)
+    answer = await node["first"].ask(METADATA[family], port=port, kind=kind, wait=SHORT)
 
     assert not answer.startswith(("real", "agent"))
 
@@ -118,9 +129,9 @@ async def test_a_pod_that_tries_is_counted(node: Guarded, family: int) -> None:
     before = await counted()
     assert await served(node, family)
     after_sdk = await counted()
-    await node["first"].ask(METADATA[family], port=8080)
+    await node["first"].ask(METADATA[family], port=8080, wait=SHORT)
     after_port = await counted()
-    await node["first"].ask(METADATA[family], kind="udp")
+    await node["first"].ask(METADATA[family], kind="udp", wait=SHORT)
 
     assert after_sdk == before
     assert before < after_port < await counted()
@@ -161,7 +172,7 @@ async def test_what_is_done_to_the_rules_lets_nothing_out_and_is_repaired(
         while asking:
             await node[pod].ask(METADATA[family], wait=0.2)
 
-    async with asyncio.TaskGroup() as tasks, asyncio.timeout(10):
+    async with asyncio.TaskGroup() as tasks, asyncio.timeout(PATIENCE):
         tasks.create_task(ask_on("first", 4), name="first asks on")
         tasks.create_task(ask_on("second", 6), name="second asks on")
         before = node.wardens[-1].repairs()
@@ -178,7 +189,7 @@ async def test_what_is_done_to_the_rules_lets_nothing_out_and_is_repaired(
 
 async def rules_stand(node: Guarded) -> bool:
     """Wait until all three routing rules of both families and the table are as they should be."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while True:
             both = [await node.run("ip", family, "rule", "show") for family in ("-4", "-6")]
             table = await node.tried("nft", "list", "table", "inet", "rolecall")
@@ -192,11 +203,11 @@ async def test_either_guard_is_enough(node: Guarded, family: int) -> None:
     """With nobody to repair them, one guard after the other is taken away alone."""
     await node.wardens[-1].end(signal.SIGKILL)
     await node.run("nft", "flush", "ruleset")
-    by_routing = await node["first"].ask(METADATA[family])
+    by_routing = await node["first"].ask(METADATA[family], wait=SHORT)
     await node.run(*rolecall("--once"))
     await node.run("sh", "-c", "ip rule del pref 6; ip -6 rule del pref 6")
     await node.run("nft", "flush", "chain", "inet", "rolecall", "to_door")
-    by_packets = await node["first"].ask(METADATA[family])
+    by_packets = await node["first"].ask(METADATA[family], wait=SHORT)
 
     assert not by_routing.startswith(("real", "agent"))
     assert by_packets == "TimeoutError"
@@ -221,7 +232,7 @@ async def test_an_old_connection_is_cut_by_the_rules(bare: Guarded) -> None:
     before = await bare["first"].use()
     bare.leaked()
     await bare.warden()
-    after = await bare["first"].use()
+    after = await bare["first"].use(wait=SHORT)
     await bare["first"].drop()
 
     assert before == [f"real {ADDRESSES['first'][family]}" for family in FAMILIES]
@@ -244,7 +255,7 @@ async def test_a_service_that_leads_to_the_real_address_is_closed(
     chain = "chain {0} {{ type nat hook {0} priority -100; {1}; }};"
     chains = " ".join(chain.format(hook, rule) for hook in ("prerouting", "output"))
     await node.run("nft", f"table inet proxy {{ {chains} }}")
-    answers = [await node[name].ask(cluster) for name in ("first", "node")]
+    answers = [await node[name].ask(cluster, wait=SHORT) for name in ("first", "node")]
     await node.run("nft", "delete", "table", "inet", "proxy")
 
     assert not [each for each in answers if each.startswith(("real", "agent"))]
@@ -277,7 +288,8 @@ async def test_a_forged_source_is_dropped_where_pods_are_routed(node: Guarded, f
     node.served()
     async with disguised(node, "first", family) as address:
         await node.run("ip", "neigh", "flush", "dev", "eth0", pod="first")
-        answer = await node["first"].ask(METADATA[family], source=address)
+        wait = SHORT if node.kind is Kind.ROUTED else 5
+        answer = await node["first"].ask(METADATA[family], source=address, wait=wait)
     seen = node.served()
 
     if node.kind is Kind.ROUTED:
@@ -290,11 +302,12 @@ async def test_a_forged_source_is_dropped_where_pods_are_routed(node: Guarded, f
 @pytest.mark.parametrize("family", FAMILIES)
 async def test_one_address_has_so_many_connections_and_no_more(node: Guarded, family: int) -> None:
     """What is over the limit is dropped; other pods are served; what is closed counts no more."""
-    held = await node["first"].hold(METADATA[family], CAP + 3, wait=0.3)
+    held = await node["first"].hold(METADATA[family], CAP)
+    more = await node["first"].hold(METADATA[family], 3, wait=SHORT)
     others = await served(node, family, "second")
     await node["first"].drop()
 
-    assert held == CAP
+    assert (held, more) == (CAP, 0)
     assert others
     await until_served(node, family)
 
@@ -409,7 +422,7 @@ async def test_an_uninstallation_that_fails_leaves_the_guards(
     broken.chmod(0o755)
     path = f"{tmp_path}:/usr/local/bin:/usr/bin:/bin:/usr/sbin"
     status, said = await node.tried(*rolecall("--uninstall"), PATH=path)
-    answers = [await node["first"].ask(METADATA[family]) for family in FAMILIES]
+    answers = [await node["first"].ask(METADATA[family], wait=SHORT) for family in FAMILIES]
 
     assert status == 2
     assert "removed: the redirect" in said

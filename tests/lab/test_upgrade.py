@@ -53,7 +53,7 @@ def request(door):
     return outcome
 def client():
     while not stop.is_set():
-        door = http.client.HTTPConnection("169.254.169.254", 80, timeout=3)
+        door = http.client.HTTPConnection("169.254.169.254", 80, timeout=20)
         try:
             for _ in range(3):
                 outcomes[request(door)] += 1
