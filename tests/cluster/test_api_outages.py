@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Callable
 
 import pytest
 
@@ -24,10 +25,15 @@ async def listings(at: Serving) -> float:
     return sum((await measured(at, "rolecall_watch_listings_total")).values())
 
 
-async def until_fresh(at: Serving, fresh: float) -> None:
-    async with asyncio.timeout(40):
-        while (await measured(at, "rolecall_watch_fresh"))[""] != fresh:  # noqa: ASYNC110 - a scrape is all there is
+async def until_measured(at: Serving, name: str, holds: Callable[[float], bool]) -> None:
+    """Return once the server's metric *name*, computed once a second, *holds*."""
+    async with asyncio.timeout(60):  # Far more than it takes, also of a busy machine.
+        while not holds((await measured(at, name))[""]):  # noqa: ASYNC110 - a scrape is all there is
             await asyncio.sleep(0.05)
+
+
+async def until_fresh(at: Serving, fresh: float) -> None:
+    await until_measured(at, "rolecall_watch_fresh", lambda value: value == fresh)
 
 
 @pytest.mark.every_kubernetes
@@ -51,8 +57,9 @@ async def test_an_agent_that_restarts_meanwhile_is_let_in_by_the_clusters_keys(
         again = await at.run(NODE, "-m", "rolecall_cli", "agent", *at.agent_flags(name=NODE))
         await again.wait_line("following a server")
         assert await at.until_given(NODE, address, "reader") == held
-        accepted = await measured(at, "rolecall_tokens_accepted_unreviewed_total")
-        assert accepted[""] >= 1
+        await until_measured(
+            at, "rolecall_tokens_accepted_unreviewed_total", lambda count: count >= 1
+        )
 
     await until_fresh(at, 1.0)
     await at.admin.create(bare_pod(apps, "new", "writer"))

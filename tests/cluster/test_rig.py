@@ -154,6 +154,30 @@ async def test_an_outage_keeps_what_there_was(bare_cluster: Cluster) -> None:
         await admin.delete("Namespace", name)
 
 
+async def test_pods_run_right_after_an_outage(
+    cluster: Cluster, admin: Client, namespace: str
+) -> None:
+    """What acts on the API server does so at once; by itself it might ask again a minute later."""
+
+    def all_run(pods: Mapping[str, Manifest]) -> bool:
+        return len(pods) == 3 and all(map(is_running, pods.values()))
+
+    before = {each.name: each for each in cluster.control_plane.processes}
+    former = await running_pod(admin, namespace)
+    async with cluster.outage():
+        pass
+    after = {each.name: each for each in cluster.control_plane.processes}
+    await admin.create(deployment(namespace, replicas=2))
+    pods = await admin.until("Pod", all_run, namespace)
+
+    assert after.keys() == before.keys()
+    # Another kwok would wait for the end of this one's leases.
+    assert {name for name in before if after[name] == before[name]} == {"etcd", "kwok"}
+    addresses = [pod["status"]["podIP"] for pod in pods.values()]
+    assert former["status"]["podIP"] in addresses
+    assert len(set(addresses)) == len(addresses)
+
+
 def test_nothing_is_left(binaries: Binaries) -> None:
     """Neither a process nor a file of a cluster is there after its end."""
     with running(binaries, BARE) as cluster:

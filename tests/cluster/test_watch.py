@@ -216,7 +216,7 @@ async def test_a_listing_does_not_wait_for_one_that_is_away(
         async with bare_cluster.outage():
             await watch.until("fresh", "False")
         await owner.create(pod(space, "late"))
-        async with asyncio.timeout(40), watch.grown:
+        async with asyncio.timeout(60), watch.grown:
             await watch.grown.wait_for(
                 lambda: ("changed", "late") in watch.told or ("listed", "late web") in watch.told
             )

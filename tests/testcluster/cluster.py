@@ -72,7 +72,10 @@ class Cluster:
 
     @contextlib.asynccontextmanager
     async def outage(self) -> AsyncGenerator[None]:
-        """Have no API server; afterwards it is back on the same port, with the same data."""
+        """Have no API server; afterwards it is back on the same port, with the same data.
+
+        What acts on it does so again by then; real nodes try by themselves.
+        """
         await asyncio.to_thread(self.control_plane.stop_api_server)
         try:
             yield

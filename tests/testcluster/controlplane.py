@@ -16,7 +16,7 @@ from testcluster.machines.cgroups import group_of, remove_group
 from testcluster.machines.fleet import Fleet
 from testcluster.nodes import node
 from testcluster.ports import free_ports
-from testcluster.processes import Process, check, record, recorded, start, stop
+from testcluster.processes import Process, check, pause, record, recorded, resume, start, stop
 from testcluster.startup import Startup
 
 _PARTS: Final[dict[str, Callable[[Layout], Command]]] = {
@@ -126,14 +126,25 @@ class ControlPlane:
         self._record()
 
     def stop_api_server(self) -> None:
-        """End the API server alone. Everything else stays and tries to reach it."""
+        """End the API server. What acts on it tries to reach it, but kwok, which stands still."""
         stop([self._processes.pop("kube-apiserver")])
         self._record()
+        for process in self._running("kwok"):
+            pause(process)
 
     def start_api_server(self) -> None:
-        """Start the API server that was stopped: the same port, the same data."""
+        """Start the API server that was stopped: the same port, the same data.
+
+        What acts on it would ask again a minute later, perhaps: it is started anew. Another kwok
+        would play no node before the leases of this one have ended: it goes on instead.
+        """
         self._start("kube-apiserver")
         self.wait_ready()
+        for process in self._running("kube-controller-manager", "kube-scheduler"):
+            stop([process])
+            self._start(process.name)
+        for process in self._running("kwok"):
+            resume(process)
 
     def wait_ready(self) -> None:
         """Return once the API server is ready."""
@@ -168,6 +179,9 @@ class ControlPlane:
         command = [*self._layout.inside, *_PARTS[part](self._layout)]
         self._processes[part] = start(part, command, self.log(part))
         self._record()
+
+    def _running(self, *parts: str) -> list[Process]:
+        return [self._processes[part] for part in parts if part in self._processes]
 
     def _wait(self, path: str) -> None:
         self._startup.wait(path, self._check)

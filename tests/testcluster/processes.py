@@ -66,6 +66,16 @@ def stop(processes: Iterable[Process]) -> None:
             _drop_ended(opened)
 
 
+def pause(process: Process) -> None:
+    """Let *process* stand still until `resume`, as if no time went by."""
+    _signal(process, signal.SIGSTOP)
+
+
+def resume(process: Process) -> None:
+    """Let *process* go on."""
+    _signal(process, signal.SIGCONT)
+
+
 def check(process: Process, log: Path) -> None:
     """Raise StartError, with the end of its *log*, if *process* has ended already."""
     if not process.is_running:
@@ -97,6 +107,12 @@ def _open(process: Process) -> int | None:
         return handle
     os.close(handle)
     return None
+
+
+def _signal(process: Process, number: signal.Signals) -> None:
+    if (handle := _open(process)) is not None:
+        _send(handle, number)
+        os.close(handle)
 
 
 def _send(handle: int, number: signal.Signals) -> None:
