@@ -114,6 +114,17 @@ def test_a_strange_object_is_left_out(value: object) -> None:
     assert [pod.name for pod in directory.pods] == ["good"]
 
 
+@pytest.mark.parametrize("is_json", [True, False])
+def test_what_is_nested_deeper_than_any_object_is_left_out(is_json: bool) -> None:  # noqa: FBT001
+    """Whoever reads it next may call itself for each level, as a copy does."""
+    deepest = documents.DEEPEST * "[" + documents.DEEPEST * "]"
+    assert len(documents.read(deepest, is_json=is_json)) == 1
+
+    for levels in (documents.DEEPEST, 600, 100_000):
+        with pytest.raises(documents.DocumentError, match=r"deep|depth"):
+            documents.read(levels * '{"a":' + "[]" + levels * "}", is_json=is_json)
+
+
 def test_yaml_is_read_as_kubernetes_reads_it() -> None:
     """No dates, no base 60; `yes` is true; a key may be merged."""
     text = "{d: 2020-01-01, t: 22:22, y: yes, n: ~, o: 017, m: {<<: {a: 1}, b: !!str 2}}"

@@ -147,6 +147,8 @@ def test_any_policy_is_a_guard_or_none(policy: bytes, binding: bytes) -> None:
 
 
 @given(changed(KUBECONFIG) | st.binary())
+@example(KUBECONFIG + b"preferences: " + b"[" * 600 + b"]" * 600)
+@example(KUBECONFIG + b"preferences: " + b"9" * 5_000)
 @settings(deadline=None)  # A disk may be slow.
 def test_any_kubeconfig_is_read_or_refused(content: bytes) -> None:
     """And a refusal does not quote it: it may hold a secret."""

@@ -22,6 +22,12 @@ _load_kubeconfig: Any = kube_config.load_kube_config
 
 Configure = Callable[[], Awaitable[Configuration]]
 
+# What the loader meets where a file is none.
+_NO_KUBECONFIG = (
+    *(yaml.YAMLError, RecursionError),
+    *(ValueError, TypeError, KeyError, AttributeError),
+)
+
 # Beside the token that the kubelet puts into every pod.
 _OWN_NAMESPACE = Path(SERVICE_TOKEN_FILENAME).with_name("namespace")
 
@@ -55,8 +61,8 @@ class Access:
             raise AccessError(f"{self._where()}: {error}") from error
         except OSError as error:
             raise AccessError(f"{self._where()}: {error.strerror or error}") from error
-        except (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError) as error:
-            # What the loader meets where the file is no kubeconfig; its text may hold a secret.
+        except _NO_KUBECONFIG as error:
+            # The text may hold a secret.
             raise AccessError(
                 f"{self._where()} is no kubeconfig ({type(error).__name__})"
             ) from error

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import yaml
@@ -56,7 +57,19 @@ def _read_json(text: str) -> list[Document]:
         raise DocumentError(error.lineno, error.msg) from error
     except (ValueError, RecursionError) as error:
         raise DocumentError(1, _one_line(error)) from error
+    if _is_deep(value):
+        raise DocumentError(1, f"nested deeper than {DEEPEST}")
     return [] if value is None else [Document(1, value)]
+
+
+def _is_deep(value: object) -> bool:
+    """Whether something could not be copied, say, that could be read."""
+    level = [value]
+    for _ in range(DEEPEST):
+        lists = [each for each in level if isinstance(each, list)]
+        mappings = [each.values() for each in level if isinstance(each, dict)]
+        level = list(chain(*lists, *mappings))
+    return any(isinstance(each, list | dict) for each in level)
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
