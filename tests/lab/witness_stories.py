@@ -379,7 +379,7 @@ async def a_pod_takes_the_hardware_of_another(ground: Ground) -> None:
                     assert await request(made, patience=0.5) in {HELD, NO_ANSWER}
         assert connected  # Else nothing was tried.
         await ground.remove("clone")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while await ask("cloned") != Answer(200, "cloned"):
                 await announce("cloned", victim)
 
@@ -406,7 +406,7 @@ async def main():
         print(witness.holders[address], flush=True)
         moved = asyncio.Event()
         witness.moved = lambda addresses: moved.set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await moved.wait()
         print(witness.holders[address], flush=True)
 asyncio.run(main())

@@ -54,7 +54,7 @@ async def taken(sock: socket.socket) -> tuple[int, bool]:
     """Read what there is; return the number of whole answers, and whether they ended in peace."""
     read, loop = b"", asyncio.get_running_loop()
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while data := await loop.sock_recv(sock, 65536):
                 read += data
     except ConnectionResetError:

@@ -63,7 +63,7 @@ class EventStore:
         return ANSWERED
 
     async def until_called(self, times: int) -> None:
-        async with asyncio.timeout(5), self._called:
+        async with asyncio.timeout(30), self._called:
             await self._called.wait_for(lambda: len(self.calls) >= times)
         await settled()
 

@@ -39,7 +39,7 @@ class ScriptedSts:
         return await answer
 
     async def wait_asked(self, *roles: str) -> None:
-        async with asyncio.timeout(5), self.changed:
+        async with asyncio.timeout(30), self.changed:
             await self.changed.wait_for(lambda: self.asked == list(roles))
 
     def give(self, role: str, number: int = 1) -> None:

@@ -215,7 +215,8 @@ async def test_what_may_pass_is_no_refusal(
     """One call, the right error, counted by its class; and the next call succeeds."""
     rig = Rig()
     rig.fake.script(fault)
-    async with rig.connected(patience=timedelta(milliseconds=200)) as sts:
+    patience = timedelta(seconds=1 if fault is SILENT else 10)
+    async with rig.connected(patience=patience) as sts:
         with pytest.raises(error):
             await sts.issue(READER)
         assert len(rig.fake.calls) == 1
