@@ -196,7 +196,7 @@ class System:
         async with asyncio.timeout(PATIENCE):
             while True:
                 _, metrics = await self.probe(name, "/metrics")
-                if line in metrics.splitlines():
+                if _sample(line) in map(_sample, metrics.splitlines()):
                     return
                 await asyncio.sleep(0.02)
 
@@ -223,6 +223,13 @@ class System:
         headers = f"Content-Length: {len(body.encode())}\r\n"
         status, _ = await ask(self.port("sts"), path, "127.0.0.1", headers, "PUT", body)
         assert status == 200
+
+
+def _sample(line: str) -> tuple[str, frozenset[str], str]:
+    """Take a line of metrics apart: its labels are in any order."""
+    head, _, value = line.rpartition(" ")
+    name, _, labels = head.removesuffix("}").partition("{")
+    return name, frozenset(labels.split(",")), value
 
 
 async def ask(  # noqa: PLR0913, PLR0917 - what a request consists of

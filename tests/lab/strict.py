@@ -1,6 +1,7 @@
 """The node in the lab with the strict STS, which can be told how slow it is and what it gives."""
 
 import asyncio
+import contextlib
 import json
 import sys
 from collections.abc import AsyncGenerator, Mapping
@@ -45,6 +46,15 @@ class StrictRig(Rig):
             *self.node.command(sys.executable, "-I", "-S", "-c", _PUT, *words)
         )
         assert await process.wait() == 0
+
+    async def has_held(self, more_than: int) -> bool:
+        """Whether the agent has held more requests than that so far."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(3):  # Its metrics are up to a second old.
+                while await self.holds() <= more_than:  # noqa: ASYNC110 - nothing tells
+                    await asyncio.sleep(0.1)
+                return True
+        return False
 
     async def holds(self) -> int:
         """Return how many requests the agent has held so far, and does not hold any more."""

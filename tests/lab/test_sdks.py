@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from lab import programs
-from lab.rig import ROLES
+from lab.rig import ROLES, Told
 from lab.strict import StrictRig, strict_rig
 from rolecall_cli.lab import LabError
 
@@ -26,9 +26,12 @@ metadata:
   name: strict
   annotations: {iam.amazonaws.com/permitted: '.*', iam.amazonaws.com/imdsv2: required}
 """
-LATE = 0.5  # seconds: longer than Go's SDK waits for an answer, which then asks again
+# Seconds that STS takes. Go's SDK waits for less, and then asks again; the others ask once.
+LATE, SOON = {"go": 0.5}, 0.2
+# On a busy machine a program may be slower than its credentials, or they than the hold.
+ATTEMPTS = 5
 SHORT = 5.0  # seconds
-LIMIT = 20.0  # seconds; a test that waits longer has lost
+LIMIT = 60.0  # seconds; a test that waits longer has lost
 
 
 def manifest(name: str, namespace: str = "shop") -> str:
@@ -66,19 +69,28 @@ def client(request: pytest.FixtureRequest) -> str:
 
 async def test_credentials_that_come_late_are_waited_for(node: StrictRig, client: str) -> None:
     """A program that asks before its pod is known, and its role with STS, has them all the same."""
-    name = f"late-{client}"
-    address = f"10.77.200.{programs.PROGRAMS.index(client) + 1}"
-    await node.add_other(name, address)
-    async with node.weather(latency=LATE), node.program(client, name) as program:
+    for attempt in range(ATTEMPTS):
+        name = f"late-{client}-{attempt}"
+        address = f"10.77.{200 + attempt}.{programs.PROGRAMS.index(client) + 1}"
+        await node.add_other(name, address)
         before = await node.holds()
+        async with node.weather(latency=LATE.get(client, SOON)):
+            told = await asked_early(node, client, name, address)
+        held = await node.has_held(before)
+        if told.role and held:
+            break
+
+    assert told.role == f"shop-{name}"
+    assert held
+
+
+async def asked_early(node: StrictRig, client: str, name: str, address: str) -> Told:
+    """Let a program ask in a pod, and write the pod's manifest then."""
+    async with node.program(client, name) as program:
         asking = asyncio.create_task(program.ask(), name="ask")
         await asyncio.sleep(0)  # The task has told the program by then.
         node.write(name, manifest(name) + f"status: {{podIP: {address}}}\n")
-        told = await asking
-        held = await node.holds() - before
-
-    assert told.role == f"shop-{name}"
-    assert held > 0
+        return await asking
 
 
 # boto3 keeps what has less than a quarter of an hour left for some minutes more, whatever is new.
