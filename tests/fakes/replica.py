@@ -188,7 +188,7 @@ class Node:
         waiter = asyncio.get_running_loop().create_future()
         self._waiting[waiter] = condition
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 await waiter
         finally:
             del self._waiting[waiter]
@@ -234,14 +234,14 @@ async def following(
 
 async def until_connected(replica: Replica, agents: int) -> None:
     """Return once so many agents are connected."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while replica.broker.nodes() != agents:  # noqa: ASYNC110 - nothing tells it
             await asyncio.sleep(0)
 
 
 async def ended(follower: Follower) -> Mapping[Ending, int]:
     """Return the endings, once there is one."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not (endings := follower.statistics().endings):  # noqa: ASYNC110 - nothing tells it
             await asyncio.sleep(0)
     return endings

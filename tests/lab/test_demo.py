@@ -92,7 +92,7 @@ async def test_it_can_be_ended_at_any_time(kind: str, how: signal.Signals, tmp_p
 
 
 async def _until_quiet(root: Path) -> list[str]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len(left := left_behind(root)) > 1:  # noqa: ASYNC110 -- others have no event
             await asyncio.sleep(0.02)
     return left

@@ -19,7 +19,7 @@ from rolecall_cli.lab import LabError
 from rolecall_common import door_file
 from rolecall_common.pulse import feel
 
-PATIENCE = 30
+PATIENCE = 60
 # A hundred times the rules change hands, here in two ways. TEST_UPGRADES=100 has all of them be
 # whole upgrades, which takes some minutes.
 UPGRADES = int(os.environ.get("TEST_UPGRADES", "20"))

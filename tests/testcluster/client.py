@@ -23,7 +23,7 @@ JSON_PATCH = "application/json-patch+json"
 APPLY = "application/apply-patch+yaml"
 
 # What is waited for takes a second; a slow machine under load takes longer.
-PATIENCE = 30.0
+PATIENCE = 60.0
 # An object may be a megabyte, and a watch gives one by line.
 _LONGEST_LINE = 2 * 1024 * 1024
 
