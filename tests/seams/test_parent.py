@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fakes.running import Running, python
+from fakes.running import PATIENCE, Running, python
 from rolecall_agent import parent
 from rolecall_agent.handed import Handed
 
@@ -93,12 +93,24 @@ async def test_connections_wait_for_the_next_worker(program: str) -> None:
         for deaths in range(5):
             await running.wait_line(f"up {deaths}")
             worker = running.worker
-            os.kill(worker, signal.SIGSTOP)
+            await stand_still(worker)
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             os.kill(worker, signal.SIGKILL)
             assert await reader.read() == f"worker {deaths + 1}".encode()
             writer.close()
         assert await running.stop() == 0
+
+
+async def stand_still(worker: int) -> None:
+    """Stop a worker, and return once it really does nothing any more."""
+    os.kill(worker, signal.SIGSTOP)
+    async with asyncio.timeout(PATIENCE):
+        while not is_stopped(worker):  # noqa: ASYNC110 -- others have no event
+            await asyncio.sleep(0.001)
+
+
+def is_stopped(worker: int) -> bool:
+    return "State:\tT" in Path(f"/proc/{worker}/status").read_text()
 
 
 async def test_no_worker_outlives_its_parent(program: str) -> None:
