@@ -7,11 +7,9 @@ redirected, the agent's kernel knows no such connection, and the client begins a
 import re
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 
-from rolecall_warden.settings import METADATA_IPV4, METADATA_IPV6
-
-Address = IPv4Address | IPv6Address
+from rolecall_warden.settings import METADATA_IPV4, METADATA_IPV6, Address
 
 _PROTOCOL = re.compile(r"\s*(?:ipv[46]\s+\d+\s+)?([a-z0-9]+)\s+(\d{1,3})\s")
 _FIELD = re.compile(r"\b(src|dst|sport|dport)=([0-9a-fA-F.:]+)")

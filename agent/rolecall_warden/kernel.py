@@ -7,18 +7,16 @@ import os
 import socket
 import struct
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from rolecall_warden import flows, foreign, rules
 from rolecall_warden.routing import Family, Found, UnreadableError, parse_addresses, parse_rules
 from rolecall_warden.rules import Ruleset
-from rolecall_warden.settings import METADATA_IPV4, METADATA_IPV6
+from rolecall_warden.settings import METADATA_IPV4, METADATA_IPV6, Address
 from rolecall_warden.tools import AbsentError, RefusedError, Tools
 
 log = logging.getLogger(__name__)
 
-Address = IPv4Address | IPv6Address
 
 _TABLE = (rules.FAMILY, rules.TABLE)
 _LEGACY_TABLES = Path("/proc/net/ip_tables_names")

@@ -7,9 +7,9 @@ import contextlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 
-Address = IPv4Address | IPv6Address
+from rolecall_warden.settings import Address
 
 _MARK = re.compile(r'"rolecall generation=([0-9]{1,12}) digest=([0-9a-f]{16})"')
 _HOLDER = re.compile(r'"holder ([0-9a-f]{16})"')

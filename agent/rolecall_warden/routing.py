@@ -9,10 +9,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 from typing import Any
 
-from rolecall_warden.settings import METADATA_IPV4, METADATA_IPV6, Settings
+from rolecall_warden.settings import METADATA_IPV4, METADATA_IPV6, Address, Settings
 
 # Of the numbers for routing protocols that nobody has registered. It marks a rule as ours.
 PROTOCOL = 183
@@ -118,7 +118,7 @@ def parse_rules(text: str) -> list[Found]:
     return found
 
 
-def parse_addresses(text: str) -> frozenset[IPv4Address | IPv6Address]:
+def parse_addresses(text: str) -> frozenset[Address]:
     """Read `ip -json address show`: every address. Raises UnreadableError."""
     addresses = set()
     for entry in _entries(text):
@@ -132,11 +132,11 @@ def parse_addresses(text: str) -> frozenset[IPv4Address | IPv6Address]:
     return frozenset(addresses)
 
 
-def family_of(address: IPv4Address | IPv6Address) -> Family:
+def family_of(address: Address) -> Family:
     return Family(str(address.version))
 
 
-def address_line(address: IPv4Address | IPv6Address, verb: str = "add") -> str:
+def address_line(address: Address, verb: str = "add") -> str:
     """Return the line for `ip -batch` that adds the door's *address*, or deletes it (`del`).
 
     It is never chosen as the source of what the host sends: it is of the host's own scope, and of

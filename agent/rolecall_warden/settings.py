@@ -12,6 +12,8 @@ from rolecall_common.output import LogSettings
 from rolecall_common.settings import Conflict, group, setting
 
 # Where every SDK asks, and where the node's own credentials are. Nobody can move them.
+Address = IPv4Address | IPv6Address
+
 METADATA_IPV4 = IPv4Address("169.254.169.254")
 METADATA_IPV6 = IPv6Address("fd00:ec2::254")
 METADATA_PORT = 80
@@ -64,7 +66,7 @@ class RedirectSettings:
         "over from the warden of an older pod, and follows it; the port set above does not count.",
         default=None,
     )
-    more_addresses: tuple[IPv4Address | IPv6Address, ...] = setting(
+    more_addresses: tuple[Address, ...] = setting(
         forms.several(forms.of_text(ip_address, "an address of this node's own", "ADDRESS")),
         "Addresses that the warden makes on the loopback link, where the node does not have them: "
         "those of the container door, such as 169.254.170.23 and fd00:ec2::23.",
@@ -97,7 +99,7 @@ class RedirectSettings:
             yield Conflict("door_ipv6", "it is not in fd00::/8, or is one of EC2's own")
 
     @property
-    def addresses(self) -> tuple[IPv4Address | IPv6Address, ...]:
+    def addresses(self) -> tuple[Address, ...]:
         """All that the warden makes."""
         return (self.door_ipv4, self.door_ipv6, *self.more_addresses)
 

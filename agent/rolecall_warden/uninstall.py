@@ -4,9 +4,9 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from rolecall_warden import record, routing, rules
-from rolecall_warden.kernel import Address, Kernel
+from rolecall_warden.kernel import Kernel
 from rolecall_warden.routing import Family
-from rolecall_warden.settings import METADATA_IPV4, METADATA_IPV6, Settings
+from rolecall_warden.settings import METADATA_IPV4, METADATA_IPV6, Address, Settings
 
 
 def meaning(left: Collection[Address]) -> str:

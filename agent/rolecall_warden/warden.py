@@ -18,11 +18,11 @@ from rolecall_warden import record, routing, rules
 from rolecall_warden.aim import WAITING, Aim
 from rolecall_warden.finding import Finding, judge
 from rolecall_warden.keeper import Absence
-from rolecall_warden.kernel import Address, Kernel
+from rolecall_warden.kernel import Kernel
 from rolecall_warden.record import Mark
 from rolecall_warden.routing import Family
 from rolecall_warden.rules import Ruleset
-from rolecall_warden.settings import Settings
+from rolecall_warden.settings import Address, Settings
 from rolecall_warden.tools import RefusedError
 
 log = logging.getLogger(__name__)
