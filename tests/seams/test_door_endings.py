@@ -62,6 +62,15 @@ async def taken(sock: socket.socket) -> tuple[int, bool]:
     return read.count(b"}"), True
 
 
+async def taken_of_dropped(rig: Rig, sent: bytes) -> tuple[int, bool]:
+    """Read nothing until the connection is dropped; return what was `taken` then."""
+    rig.snapshot(*known(pod(OWN), pod(NEIGHBOUR)))
+    with slow_client(rig, sent) as sock:
+        await rig.until(lambda: rig.door.open_connections == 1)
+        await rig.until(lambda: rig.door.open_connections == 0)
+        return await taken(sock)
+
+
 WAYS = pytest.mark.parametrize(
     ("sent", "ends"),
     [(KEPT, False), (CLOSE, False), (KEPT + OLD, False), (KEPT, True)],
@@ -107,11 +116,7 @@ async def test_who_does_not_read_is_not_waited_for(monkeypatch: pytest.MonkeyPat
     """Some looks, each later than the last; then what is left is dropped."""
     monkeypatch.setattr(leaving, "FIRST_LOOK", 0.001)
     async with door_rig() as rig:
-        rig.snapshot(*known(pod(OWN), pod(NEIGHBOUR)))
-        with slow_client(rig, CLOSE) as sock:
-            await rig.until(lambda: rig.door.open_connections == 1)
-            await rig.until(lambda: rig.door.open_connections == 0)
-            count, in_peace = await taken(sock)
+        count, in_peace = await taken_of_dropped(rig, CLOSE)
 
     assert count < COUNT
     assert not in_peace
@@ -137,11 +142,7 @@ async def test_who_is_dropped_late_is_sent_nothing_more(monkeypatch: pytest.Monk
     """A deadline ends what the kernel has, too."""
     monkeypatch.setattr(hall, "PATIENCE", replace(hall.PATIENCE, idle=0.05))
     async with door_rig() as rig:
-        rig.snapshot(*known(pod(OWN)))
-        with slow_client(rig, KEPT) as sock:
-            await rig.until(lambda: rig.door.open_connections == 1)
-            await rig.until(lambda: rig.door.open_connections == 0)
-            count, in_peace = await taken(sock)
+        count, in_peace = await taken_of_dropped(rig, KEPT)
 
     assert count < COUNT
     assert not in_peace
