@@ -18,7 +18,7 @@ import yaml
 import rolecall_agent.settings
 import rolecall_server.settings
 import rolecall_warden.settings
-from rolecall_common.settings import Setting, declared
+from rolecall_common.settings.declare import Setting, declared
 
 CHART = Path(__file__).parent / "rolecall"
 BEGIN, END = "<!-- values: written by charts/generate.py -->\n", "<!-- end of values -->"

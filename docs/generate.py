@@ -10,12 +10,12 @@ from pathlib import Path
 
 import rolecall_agent.metrics
 import rolecall_agent.settings
-import rolecall_common.process
-import rolecall_server.metrics
+import rolecall_common.process_metrics
 import rolecall_server.settings
+import rolecall_server.telemetry.metrics
 import rolecall_warden.settings
 from rolecall_common.metric_tables import table
-from rolecall_common.settings import Setting, declared
+from rolecall_common.settings.declare import Setting, declared
 from rolecall_proto.reasons import MEANINGS
 from rolecall_proto.values import Reason, State
 
@@ -55,9 +55,9 @@ def metrics_page() -> str:
         + "Names are stable: a rename is a breaking change and stands in the CHANGELOG.\n"
         + "No label is ever a pod, a role, a namespace or an address.\n\n"
         + "Both also export the kernel's `process_…` metrics of Prometheus' client.\n\n"
-        + table("Both", rolecall_common.process.METRICS)
+        + table("Both", rolecall_common.process_metrics.METRICS)
         + "\n"
-        + table("Server", rolecall_server.metrics.METRICS)
+        + table("Server", rolecall_server.telemetry.metrics.METRICS)
         + "\n"
         + table("Agent", rolecall_agent.metrics.METRICS)
     )

@@ -12,21 +12,19 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from rolecall_agent.ask import Asker, NoDoubts
 from rolecall_agent.audit import Recorder
-from rolecall_agent.cache import Cache
-from rolecall_agent.channel import Access
-from rolecall_agent.container import ContainerDoor, need_library
-from rolecall_agent.descriptors import room_for
-from rolecall_agent.door import Door, DoorRules
-from rolecall_agent.follow import Follower
-from rolecall_agent.hall import Hall
-from rolecall_agent.handed import Handed
-from rolecall_agent.handover import HandOver, Warmth, together
-from rolecall_agent.imds import Imds
-from rolecall_agent.listening import CONTAINER, METADATA
+from rolecall_agent.container.endpoint import ContainerDoor, need_library
+from rolecall_agent.http.connection_limits import MOST_IN_ALL
+from rolecall_agent.http.server import Hall
+from rolecall_agent.metadata.endpoint import Door, DoorRules
+from rolecall_agent.metadata.imds_client import Imds
+from rolecall_agent.metadata.item_cache import Shelf
+from rolecall_agent.metadata.item_fetcher import Upstream
 from rolecall_agent.metrics import AgentCollector
-from rolecall_agent.node import Node
+from rolecall_agent.process.file_limit import room_for
+from rolecall_agent.process.inherited import Handed
+from rolecall_agent.process.sockets import CONTAINER, METADATA
+from rolecall_agent.process.takeover import HandOver, Warmth, together
 from rolecall_agent.settings import (
     DoorSettings,
     ServerSettings,
@@ -34,18 +32,20 @@ from rolecall_agent.settings import (
     Unwitnessed,
     WitnessSettings,
 )
-from rolecall_agent.shelf import Shelf
-from rolecall_agent.trust import Trust, TrustError
-from rolecall_agent.turns import MOST_IN_ALL
-from rolecall_agent.upstream import Upstream
-from rolecall_agent.witness.watch import Witness, witnessing
+from rolecall_agent.store.cache import Cache
+from rolecall_agent.sync.ca_bundle import Trust, TrustError
+from rolecall_agent.sync.channel import Access
+from rolecall_agent.sync.resolver import Asker, NoDoubts
+from rolecall_agent.sync.stream import Follower
+from rolecall_agent.sync.updates import Node
+from rolecall_agent.witness.service import Witness, witnessing
+from rolecall_common.admin_http import Readiness, probing
 from rolecall_common.audit import auditing
 from rolecall_common.clock import Clock, SystemClock
-from rolecall_common.forms import HostPort
+from rolecall_common.heartbeat_file import Vital, feel
 from rolecall_common.lifecycle import StartError, refusing
-from rolecall_common.probes import Readiness, probing
-from rolecall_common.process import Process
-from rolecall_common.pulse import Vital, feel
+from rolecall_common.process_metrics import Process
+from rolecall_common.settings.types import HostPort
 from rolecall_common.version import VERSION
 from rolecall_proto.values import Address, SnapshotEnd, Update
 

@@ -1,6 +1,6 @@
 """The agent's audit records: which pod was given which session, at its first serve."""
 
-from rolecall_agent.cache import Cache
+from rolecall_agent.store.cache import Cache
 from rolecall_common.audit import AuditLog, stamp
 from rolecall_common.clock import Clock
 from rolecall_proto.values import Assignment, Session

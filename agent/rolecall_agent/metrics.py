@@ -5,19 +5,19 @@ from datetime import datetime, timedelta
 
 from prometheus_client.metrics_core import Metric as Family
 
-from rolecall_agent.cache import NEAR_ENDS, Cache, Statistics
-from rolecall_agent.container import NAME as CONTAINER
-from rolecall_agent.door import NAME, Door
-from rolecall_agent.endings import Ending
-from rolecall_agent.follow import Statistics as StreamStatistics
-from rolecall_agent.hall import Hall
-from rolecall_agent.routes import Route
-from rolecall_agent.shelf import Result
-from rolecall_agent.tally import DURATIONS, REMAINING
-from rolecall_agent.trust import Trust
-from rolecall_agent.verdicts import Missing, Outcome
-from rolecall_agent.witness.network import Network
-from rolecall_agent.witness.watch import Report, Witness
+from rolecall_agent.container.endpoint import NAME as CONTAINER
+from rolecall_agent.http.counters import DURATIONS, REMAINING
+from rolecall_agent.http.server import Hall
+from rolecall_agent.metadata.decide import Missing, Outcome
+from rolecall_agent.metadata.endpoint import NAME, Door
+from rolecall_agent.metadata.item_cache import Result
+from rolecall_agent.metadata.routes import Route
+from rolecall_agent.store.cache import NEAR_ENDS, Cache, Statistics
+from rolecall_agent.sync.ca_bundle import Trust
+from rolecall_agent.sync.stream import Statistics as StreamStatistics
+from rolecall_agent.sync.stream_end import Ending
+from rolecall_agent.witness.cni import Network
+from rolecall_agent.witness.service import Report, Witness
 from rolecall_common.metrics import (
     UNKNOWN,
     Distribution,

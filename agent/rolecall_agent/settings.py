@@ -6,16 +6,16 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from rolecall_agent.items import COMMON_ITEMS, Item
-from rolecall_common import forms
-from rolecall_common.forms import HostPort, duration_text
+from rolecall_agent.metadata.items import COMMON_ITEMS, Item
 from rolecall_common.output import ADMIN_LISTEN_HELP, OutputSettings
-from rolecall_common.settings import group, setting
+from rolecall_common.settings import types
+from rolecall_common.settings.declare import group, setting
+from rolecall_common.settings.types import HostPort, duration_text
 
 # botocore, the least patient SDK, gives up after one second; the answer has to travel too.
 PATIENCE = timedelta(milliseconds=950)
 
-_HOST = forms.matching(
+_HOST = types.matching(
     r"[A-Za-z0-9.\[\]:_-]{1,260}", "a host as in a Host header, such as metadata:8080", "HOST"
 )
 
@@ -25,18 +25,18 @@ class ServerSettings:
     """Where the servers are, and how agent and server know each other."""
 
     servers: tuple[HostPort, ...] = setting(
-        forms.several(forms.HOST_PORT, least=1), "The servers to connect to; one at a time is used."
+        types.several(types.HOST_PORT, least=1), "The servers to connect to; one at a time is used."
     )
     server_name: str | None = setting(
-        forms.optional(forms.matching(r"[A-Za-z0-9.:-]{1,253}", "a name", "NAME")),
+        types.optional(types.matching(r"[A-Za-z0-9.:-]{1,253}", "a name", "NAME")),
         "The name that the server's certificate must have. Else it is the host of the address.",
         default=None,
     )
     ca_file: Path = setting(
-        forms.PATH, "The authorities that may vouch for servers, in PEM. Read again on change."
+        types.PATH, "The authorities that may vouch for servers, in PEM. Read again on change."
     )
     token_file: Path = setting(
-        forms.PATH, "The token that proves which node this is. Read again at each connection."
+        types.PATH, "The token that proves which node this is. Read again at each connection."
     )
 
 
@@ -45,28 +45,28 @@ class DoorSettings:
     """Where pods ask for credentials."""
 
     listen: tuple[HostPort, ...] = setting(
-        forms.several(forms.HOST_PORT, least=1),
+        types.several(types.HOST_PORT, least=1),
         "Where the metadata door listens.",
         default=(HostPort("169.254.169.254", 80),),
     )
     allowed_hosts: tuple[str, ...] = setting(
-        forms.several(_HOST),
+        types.several(_HOST),
         "Hosts that requests may name, besides the metadata addresses and the door's own.",
         default=(),
     )
     hold: timedelta = setting(
-        forms.duration(timedelta(0), timedelta(seconds=10)),
+        types.duration(timedelta(0), timedelta(seconds=10)),
         "How long a request is held whose pod or credentials are not known yet.",
         default=timedelta(milliseconds=900),
     )
     metadata_service: HostPort | None = setting(
-        forms.optional(forms.HOST_PORT),
+        types.optional(types.HOST_PORT),
         "The node's own metadata service, of which single items are passed on. Without it, or "
         "where the door itself listens there, none is.",
         default=HostPort("169.254.169.254", 80),
     )
     metadata_items: tuple[Item, ...] = setting(
-        forms.several(forms.choice(Item)),
+        types.several(types.choice(Item)),
         "What is passed on, to every pod; nothing else ever is. The identity document names the "
         "node's account, and is passed on only where it stands here.",
         default=COMMON_ITEMS,
@@ -83,7 +83,7 @@ class ContainerSettings:
     """Where pods ask for credentials by a token."""
 
     container_listen: tuple[HostPort, ...] = setting(
-        forms.several(forms.HOST_PORT),
+        types.several(types.HOST_PORT),
         "Where the container door listens, such as 169.254.170.23:9804 or [fd00:ec2::23]:9804: "
         "over plain HTTP SDKs accept these addresses and loopback. The machine may come to have "
         "them later. Without any there is no such door.",
@@ -103,13 +103,13 @@ class WitnessSettings:
     """How the kernel vouches for who has an address."""
 
     unwitnessed: Unwitnessed = setting(
-        forms.choice(Unwitnessed),
+        types.choice(Unwitnessed),
         "What the metadata door does for a pod whose address has no link of its own on this node, "
         "so that nothing shows when another pod gets it. serve believes the API alone.",
         default=Unwitnessed.REFUSE,
     )
     record_file: Path | None = setting(
-        forms.optional(forms.PATH),
+        types.optional(types.PATH),
         "Where the agent keeps which pod had which link, for the next one to trust. Nothing is "
         "secret in it. It should outlive the container, and not the pod. Without it a restarted "
         "agent has each pod confirmed anew, or waits for ten seconds.",
@@ -122,14 +122,14 @@ class HandOverSettings:
     """How one agent of a node takes the place of another."""
 
     door_file: Path | None = setting(
-        forms.optional(forms.PATH),
+        types.optional(types.PATH),
         "Where the warden of this pod is told the door's port, once the agent is warm. With it the "
         "agent takes a port of its own, from the one that is set upwards, so that two can share a "
         "node. Beside it is a file that ends with .ready, as long as the agent is.",
         default=None,
     )
     warden_file: Path | None = setting(
-        forms.optional(forms.PATH),
+        types.optional(types.PATH),
         "Where the warden of this pod says that it lives. The agent is ready only while the rules "
         "are in place and are that warden's.",
         default=None,
@@ -141,7 +141,7 @@ class AgentOutputSettings(OutputSettings):
     """As the server's, on a port beside it, so that both can run on one machine."""
 
     admin_listen: HostPort = setting(
-        forms.HOST_PORT, ADMIN_LISTEN_HELP, default=HostPort("127.0.0.1", 9802)
+        types.HOST_PORT, ADMIN_LISTEN_HELP, default=HostPort("127.0.0.1", 9802)
     )
 
 

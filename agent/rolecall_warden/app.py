@@ -7,14 +7,14 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import timedelta
 
+from rolecall_common.heartbeat_file import Condition, PulseTakenError, beating
 from rolecall_common.lifecycle import StartError, refusing
-from rolecall_common.pulse import Condition, PulseTakenError, beating
 from rolecall_common.version import VERSION
-from rolecall_warden import record, routing, rules
+from rolecall_warden import routing, rules, table_comments
 from rolecall_warden.changes import Changes
 from rolecall_warden.file_changes import watching
-from rolecall_warden.keeper import held_name, is_held
 from rolecall_warden.kernel import Kernel, has_ipv6
+from rolecall_warden.liveness import held_name, is_held
 from rolecall_warden.routing import Family
 from rolecall_warden.settings import ForeignRules, Settings
 from rolecall_warden.tools import RefusedError, SystemTools
@@ -67,7 +67,7 @@ async def remove(settings: Settings, say: Callable[[str], None]) -> None:
     """Remove what a warden has made. Raises StartError where that fails, or where it comes back."""
     kernel = Kernel(SystemTools())
     with refusing("", RefusedError, OSError), Changes.opened() as changes:
-        there = record.mark_of(await kernel.table() or "")
+        there = table_comments.mark_of(await kernel.table() or "")
         if there and there.is_of_another(settings.keeping.installation) and is_held(there.holder):
             raise StartError(f"the rules are those of the installation {there.installation}")
         left = await uninstall(settings, kernel, say, ipv6=has_ipv6())

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterable
 from pathlib import Path
 
-from rolecall_warden import flows, foreign, rules
+from rolecall_warden import incumbents, rules, stale_connections
 from rolecall_warden.routing import Family, Found, UnreadableError, parse_addresses, parse_rules
 from rolecall_warden.rules import Ruleset
 from rolecall_warden.settings import METADATA_IPV4, METADATA_IPV6, Address
@@ -82,7 +82,7 @@ class Kernel:
         count = 0
         for family, metadata in (("ipv4", METADATA_IPV4), ("ipv6", METADATA_IPV6)):
             listed = await self._tools.run("conntrack", "-L", "-f", family, "-d", str(metadata))
-            for flow in flows.stale(listed, doors, hosts):
+            for flow in stale_connections.stale(listed, doors, hosts):
                 try:
                     await self._tools.run("conntrack", "-D", "-f", family, *flow.words)
                 except RefusedError:
@@ -105,7 +105,7 @@ class Kernel:
         except OSError as error:
             reason = f"the older iptables' rules cannot be read: {error.strerror}"
             raise RefusedError(reason) from error
-        return (*foreign.in_nftables(listing), *foreign.in_legacy(entries))
+        return (*incumbents.in_nftables(listing), *incumbents.in_legacy(entries))
 
 
 def has_ipv6() -> bool:

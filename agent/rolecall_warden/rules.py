@@ -9,9 +9,9 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rolecall_warden import record
-from rolecall_warden.record import Mark
+from rolecall_warden import table_comments
 from rolecall_warden.settings import METADATA_IPV4, METADATA_IPV6, METADATA_PORT, Settings
+from rolecall_warden.table_comments import Mark
 
 FAMILY, TABLE = "inet", "rolecall"
 # As many as pods have addresses on any node, and some to spare. A full set caps nobody else.
@@ -47,7 +47,7 @@ def render(settings: Settings, *, redirect: bool = True, holder: str = "") -> Ru
     chains = "\n".join(_chains(settings, redirect=redirect))
     digest = hashlib.sha256(chains.encode()).hexdigest()[:16]
     mark = Mark(settings.keeping.generation, digest, holder, settings.keeping.installation)
-    about = record.lines(mark, settings.redirecting.addresses)
+    about = table_comments.lines(mark, settings.redirecting.addresses)
     return Ruleset(
         mark, f"{removal()}table {FAMILY} {TABLE} {{\n{_chain('about', *about)}\n{chains}}}\n"
     )

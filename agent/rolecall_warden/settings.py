@@ -7,9 +7,9 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
 
-from rolecall_common import forms
 from rolecall_common.output import LogSettings
-from rolecall_common.settings import Conflict, group, setting
+from rolecall_common.settings import types
+from rolecall_common.settings.declare import Conflict, group, setting
 
 # Where every SDK asks, and where the node's own credentials are. Nobody can move them.
 Address = IPv4Address | IPv6Address
@@ -48,38 +48,38 @@ class RedirectSettings:
     """Where requests of pods go, and how many at once."""
 
     door_ipv4: IPv4Address = setting(
-        forms.of_text(IPv4Address, "a link-local IPv4 address that nobody uses", "ADDRESS"),
+        types.of_text(IPv4Address, "a link-local IPv4 address that nobody uses", "ADDRESS"),
         "Where the agent listens for pods. The warden makes this address, on the loopback link.",
         default=IPv4Address("169.254.170.169"),
     )
     door_ipv6: IPv6Address = setting(
-        forms.of_text(IPv6Address, "a unique local IPv6 address that nobody uses", "ADDRESS"),
+        types.of_text(IPv6Address, "a unique local IPv6 address that nobody uses", "ADDRESS"),
         "The same in IPv6.",
         default=IPv6Address("fd72:6f6c:6563:616c::1"),
     )
     door_port: int = setting(
-        forms.whole(1, 65_535), "The TCP port on which the agent listens there.", default=9803
+        types.whole(1, 65_535), "The TCP port on which the agent listens there.", default=9803
     )
     door_file: Path | None = setting(
-        forms.optional(forms.PATH),
+        types.optional(types.PATH),
         "Where the agent of the same pod tells its port. The redirect waits for it, is then taken "
         "over from the warden of an older pod, and follows it; the port set above does not count.",
         default=None,
     )
     more_addresses: tuple[Address, ...] = setting(
-        forms.several(forms.of_text(ip_address, "an address of this node's own", "ADDRESS")),
+        types.several(types.of_text(ip_address, "an address of this node's own", "ADDRESS")),
         "Addresses that the warden makes on the loopback link, where the node does not have them: "
         "those of the container door, such as 169.254.170.23 and fd00:ec2::23.",
         default=(),
     )
     redirect: Redirected = setting(
-        forms.choice(Redirected),
+        types.choice(Redirected),
         "Which metadata addresses lead to the agent; pods cannot reach the others at all. In a "
         "cluster of IPv6 pods, ipv6: their IPv4 addresses are in no pod's status.",
         default=Redirected.BOTH,
     )
     connections_per_source: int = setting(
-        forms.whole(1, 65_535),
+        types.whole(1, 65_535),
         "How many connections one address may have to the agent; more are dropped.",
         default=1024,
     )
@@ -117,37 +117,37 @@ class KeepingSettings:
     """How the rules are kept in place."""
 
     generation: int = setting(
-        forms.whole(0, 999_999_999),
+        types.whole(0, 999_999_999),
         "The number of this installation. Rules of a higher one are left alone, those of a lower "
         "or the same one are taken over. With a door's file it is chosen, above any that is there, "
         "and kept beside the health file as long as the pod lives.",
         default=0,
     )
     installation: str = setting(
-        forms.matching(r"[A-Za-z0-9._/-]{0,117}", "a name, or nothing", "NAME"),
+        types.matching(r"[A-Za-z0-9._/-]{0,117}", "a name, or nothing", "NAME"),
         "Whose rules these are, such as namespace/release. Those of another installation are left "
         "alone whatever their generation, as long as its warden lives. Without a name the "
         "generation alone decides.",
         default="",
     )
     routing_priority: int = setting(
-        forms.whole(1, 32_000),
+        types.whole(1, 32_000),
         "The first of three priorities of routing rules that the second guard takes.",
         # Below 9 and 10, where Cilium and the AWS VPC CNI have rules that decide for themselves.
         default=5,
     )
     check_period: timedelta = setting(
-        forms.duration(timedelta(seconds=1), timedelta(minutes=5)),
+        types.duration(timedelta(seconds=1), timedelta(minutes=5)),
         "How often the rules are looked at, besides whenever the kernel tells of a change.",
         default=timedelta(seconds=10),
     )
     health_file: Path = setting(
-        forms.PATH,
+        types.PATH,
         "The file whose lock tells the agent that the warden lives; a stamp is kept beside it.",
         default=Path("/run/rolecall/warden"),
     )
     foreign_rules: ForeignRules = setting(
-        forms.choice(ForeignRules),
+        types.choice(ForeignRules),
         "What happens where rules of kiam or kube2iam are found. adopt leaves them where they are "
         "and comes before them.",
         default=ForeignRules.REFUSE,

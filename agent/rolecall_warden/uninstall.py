@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
-from rolecall_warden import record, routing, rules
+from rolecall_warden import routing, rules, table_comments
 from rolecall_warden.kernel import Kernel
 from rolecall_warden.routing import Family
 from rolecall_warden.settings import METADATA_IPV4, METADATA_IPV6, Address, Settings
@@ -32,7 +32,7 @@ async def uninstall(
     warden's and are left, because nothing says so.
     """
     listing = await kernel.table()
-    recorded = record.addresses_of(listing or "")
+    recorded = table_comments.addresses_of(listing or "")
     if listing is not None:
         # With the record, for whoever has to do it again.
         more = sorted(recorded.union(settings.redirecting.more_addresses), key=str)

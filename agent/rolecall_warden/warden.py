@@ -13,16 +13,16 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import NoReturn
 
-from rolecall_common.pulse import Beat, Condition, Pulse
-from rolecall_warden import record, routing, rules
-from rolecall_warden.aim import WAITING, Aim
-from rolecall_warden.finding import Finding, judge
-from rolecall_warden.keeper import Absence
+from rolecall_common.heartbeat_file import Beat, Condition, Pulse
+from rolecall_warden import routing, rules, table_comments
+from rolecall_warden.desired_rules import WAITING, Aim
 from rolecall_warden.kernel import Kernel
-from rolecall_warden.record import Mark
+from rolecall_warden.liveness import Absence
+from rolecall_warden.ownership import Finding, judge
 from rolecall_warden.routing import Family
 from rolecall_warden.rules import Ruleset
 from rolecall_warden.settings import Address, Settings
+from rolecall_warden.table_comments import Mark
 from rolecall_warden.tools import RefusedError
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ class Warden:
 
     def _decide(self, listing: str | None) -> tuple[Condition, Ruleset | None]:
         """Return whose turn it is, and the packet rules that are to be put there, if any."""
-        there = record.mark_of(listing or "")
+        there = table_comments.mark_of(listing or "")
         gone = self._absence.lasts(there.holder if there else "")
         if there is not None and self._aim.leaves_alone(listing):
             self.reason = WAITING
@@ -96,7 +96,7 @@ class Warden:
 
     def _as_first_seen(self, listing: str | None, there: Mark, *, gone: bool) -> Ruleset | None:
         """Keep another's rules for it while it is *gone*: its agent may be answering by them."""
-        if self._first_seen is None or record.mark_of(self._first_seen) != there:
+        if self._first_seen is None or table_comments.mark_of(self._first_seen) != there:
             self._first_seen = listing
         damaged = self._first_seen is not None and listing != self._first_seen
         return rules.again(there, self._first_seen or "") if gone and damaged else None

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from rolecall_common.forms import Raw
-from rolecall_common.reading import read_settings
-from rolecall_common.settings import Setting, SettingsError, declared
+from rolecall_common.settings.declare import Setting, SettingsError, declared
+from rolecall_common.settings.loader import read_settings
+from rolecall_common.settings.types import Raw
 
 T = TypeVar("T")
 

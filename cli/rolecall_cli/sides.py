@@ -11,7 +11,7 @@ from rolecall_common import logs
 from rolecall_common.lifecycle import Exit, StartError, run
 
 if TYPE_CHECKING:
-    from rolecall_agent.handed import Handed
+    from rolecall_agent.process.inherited import Handed
     from rolecall_agent.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -44,10 +44,10 @@ def run_server(arguments: argparse.Namespace) -> Exit:
 def run_agent(arguments: argparse.Namespace) -> Exit:
     """Become the parent of a worker, or be that worker where there is a parent."""
     _silence_grpc()
-    from rolecall_agent import handed  # noqa: PLC0415 - each side loads itself only
+    from rolecall_agent.process import inherited  # noqa: PLC0415 - each side loads itself only
     from rolecall_agent.settings import Settings  # noqa: PLC0415
 
-    given = handed.take(os.environ)
+    given = inherited.take(os.environ)
     settings = settings_of(Settings, arguments, os.environ)
     logs.configure(settings.output.log_format, settings.output.log_level)
     if given is None:
@@ -56,10 +56,10 @@ def run_agent(arguments: argparse.Namespace) -> Exit:
 
 
 def _become_parent(settings: "Settings") -> NoReturn:
-    from rolecall_agent import handed, listening  # noqa: PLC0415 - each side loads itself only
+    from rolecall_agent.process import inherited, sockets  # noqa: PLC0415 - each side loads itself only
 
     try:
-        handed.become_parent(listening.bind(settings))
+        inherited.become_parent(sockets.bind(settings))
     except StartError as error:
         raise UsageError(str(error)) from error
 

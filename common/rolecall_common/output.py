@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from rolecall_common import forms
-from rolecall_common.forms import HostPort
-from rolecall_common.settings import setting
+from rolecall_common.settings import types
+from rolecall_common.settings.declare import setting
+from rolecall_common.settings.types import HostPort
 
 ADMIN_LISTEN_HELP = (
     "Where /healthz, /readyz and /metrics are served, in plain HTTP. Nothing secret is there."
@@ -31,12 +31,12 @@ class LogSettings:
     """The log, which every process has."""
 
     log_format: LogFormat = setting(
-        forms.choice(LogFormat),
+        types.choice(LogFormat),
         "How the log is written, on stderr. auto is text on a terminal and JSON elsewhere.",
         default=LogFormat.AUTO,
     )
     log_level: LogLevel = setting(
-        forms.choice(LogLevel),
+        types.choice(LogLevel),
         "The least severity that is logged. Libraries log warnings only, whatever this says.",
         default=LogLevel.INFO,
     )
@@ -47,12 +47,12 @@ class OutputSettings(LogSettings):
     """Log, audit records, health and metrics."""
 
     audit_file: Path | None = setting(
-        forms.optional(forms.PATH),
+        types.optional(types.PATH),
         "Where audit records go, one JSON object a line; - is stdout, nothing writes none.",
         default=Path("-"),
     )
     admin_listen: HostPort = setting(
-        forms.HOST_PORT,
+        types.HOST_PORT,
         ADMIN_LISTEN_HELP,
         default=HostPort("127.0.0.1", 9801),
     )

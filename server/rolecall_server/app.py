@@ -9,28 +9,28 @@ from typing import NoReturn
 
 from prometheus_client import CollectorRegistry
 
+from rolecall_common.admin_http import probing
 from rolecall_common.audit import auditing
 from rolecall_common.clock import Clock, SystemClock
 from rolecall_common.metrics import register
-from rolecall_common.probes import probing
-from rolecall_common.process import Process
+from rolecall_common.process_metrics import Process
 from rolecall_common.version import VERSION
-from rolecall_server import configured, start
-from rolecall_server.broker import Broker
-from rolecall_server.journal import Journals
-from rolecall_server.levels import LevelCollector
-from rolecall_server.listen import listening
-from rolecall_server.metrics import Metrics
-from rolecall_server.observer import Observer
-from rolecall_server.readiness import Health
-from rolecall_server.refresher import Refresher
-from rolecall_server.service import GATHER, Service
+from rolecall_server.admin.collector import LevelCollector
+from rolecall_server.admin.readiness import Health
+from rolecall_server.engine.broker import Broker
+from rolecall_server.engine.issue_loop import Refresher
+from rolecall_server.model.source import Source
+from rolecall_server.rpc.certificate import ServerCertificate
+from rolecall_server.rpc.server import listening
+from rolecall_server.rpc.service import GATHER, Service
 from rolecall_server.settings import Settings
-from rolecall_server.source import Source
-from rolecall_server.sts.connect import connect
-from rolecall_server.sts.verdicts import Outcome
-from rolecall_server.surroundings import Cluster, Manifests, Surroundings
-from rolecall_server.tls import ServerCertificate
+from rolecall_server.startup import from_settings, prechecks
+from rolecall_server.startup.backends import Cluster, Manifests, Surroundings
+from rolecall_server.sts.error_codes import Outcome
+from rolecall_server.sts.factory import connect
+from rolecall_server.telemetry.audit_and_log import Observer
+from rolecall_server.telemetry.journal import Journals
+from rolecall_server.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -47,36 +47,38 @@ async def run(settings: Settings) -> None:
         metrics.sts_duration.observe(took.total_seconds(), outcome)
 
     async with AsyncExitStack() as stack:
-        with start.refusing():
-            start.say_cautions(settings)
-            with start.refusing("auditFile"):
+        with prechecks.refusing():
+            prechecks.say_cautions(settings)
+            with prechecks.refusing("auditFile"):
                 audit = stack.enter_context(auditing(output.audit_file))
-            with start.refusing("tlsCertificate, tlsKey"):
+            with prechecks.refusing("tlsCertificate, tlsKey"):
                 certificate = ServerCertificate(listen.tls_certificate, listen.tls_key, clock)
-            with start.refusing("tokenSecretFile"):
-                secret = start.token_secret(listen.token_secret_file)
+            with prechecks.refusing("tokenSecretFile"):
+                secret = prechecks.token_secret(listen.token_secret_file)
             surroundings = await _surroundings(settings, stack, clock, dice, metrics)
-            issuer = connect(configured.sts_options(settings), clock, observe)
+            issuer = connect(from_settings.sts_options(settings), clock, observe)
             sts = await stack.enter_async_context(issuer)
             registry, health = CollectorRegistry(), Health(certificate)
             register(registry, metrics.recorders())
             process = Process(audit)
             process.register(registry)
             probes = probing(output.admin_listen, health.readiness, registry)
-            with start.refusing("adminListen"):
+            with prechecks.refusing("adminListen"):
                 await stack.enter_async_context(probes)
-        base, duration = await start.base_and_duration(settings, sts, clock, dice)
-        with start.refusing():
-            policy = start.policy(settings, base, duration, sts.endpoint.region)
+        base, duration = await prechecks.base_and_duration(settings, sts, clock, dice)
+        with prechecks.refusing():
+            policy = prechecks.policy(settings, base, duration, sts.endpoint.region)
             journal = Journals((Observer(metrics, audit, clock.now), *surroundings.journals))
-            broker = Broker(policy, configured.broker_rules(settings, base, secret), dice, journal)
+            broker = Broker(
+                policy, from_settings.broker_rules(settings, base, secret), dice, journal
+            )
             attached = surroundings.attach(broker)
             service = Service(broker, attached.authority, clock, gather=GATHER, look=attached.look)
             registry.register(
                 LevelCollector(broker, service, certificate, surroundings.levels, clock.now)
             )
             agents = listening(service, str(listen.listen), certificate.credentials())
-            with start.refusing("listen"):
+            with prechecks.refusing("listen"):
                 await stack.enter_async_context(agents)
         health.watch(broker, surroundings.levels)
         log.info("serving agents", extra={"listen": str(listen.listen), "version": VERSION})
@@ -105,7 +107,7 @@ async def _surroundings(
 ) -> Surroundings:
     if settings.sources.manifests is not None:
         return Manifests(settings, clock)
-    api, namespace = await start.api_and_namespace(settings, stack)
+    api, namespace = await prechecks.api_and_namespace(settings, stack)
     return Cluster(settings, namespace, api, clock, dice, metrics)
 
 

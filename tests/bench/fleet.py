@@ -13,11 +13,11 @@ from pathlib import Path
 
 from bench.ground import Ground
 from cluster.serving import AUDIENCE, SPACE
-from rolecall_agent.ask import Asker, NoDoubts
-from rolecall_agent.cache import Cache
-from rolecall_agent.channel import Access
-from rolecall_agent.follow import Follower
-from rolecall_agent.trust import Trust
+from rolecall_agent.store.cache import Cache
+from rolecall_agent.sync.ca_bundle import Trust
+from rolecall_agent.sync.channel import Access
+from rolecall_agent.sync.resolver import Asker, NoDoubts
+from rolecall_agent.sync.stream import Follower
 from rolecall_common.clock import Clock, SystemClock
 from rolecall_common.version import VERSION
 from rolecall_proto.values import (

@@ -15,14 +15,14 @@ from ipaddress import IPv4Address
 import msgspec
 
 from rolecall_proto.values import Hello, NodeName
-from rolecall_server import objects
-from rolecall_server.annotations import AnnotationKeys
-from rolecall_server.authority import Agent
-from rolecall_server.broker import Broker, BrokerRules
-from rolecall_server.pods import Namespace, Pod
-from rolecall_server.policy import Policy
-from rolecall_server.policy_settings import PolicySettings
-from rolecall_server.source import NamespacesListed, PodsListed
+from rolecall_server.engine.broker import Broker, BrokerRules
+from rolecall_server.model import kube_objects
+from rolecall_server.model.annotations import AnnotationKeys
+from rolecall_server.model.authenticator import Agent
+from rolecall_server.model.pods import Namespace, Pod
+from rolecall_server.model.source import NamespacesListed, PodsListed
+from rolecall_server.policy.policy import Policy
+from rolecall_server.policy.rules import PolicySettings
 
 PODS, NODES, NAMESPACES = 10_000, 100, 50
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -65,7 +65,7 @@ def _broker() -> Broker:
 def _parsed(texts: list[bytes]) -> Iterator[Pod]:
     keys = AnnotationKeys()
     for text in texts:
-        pod = Pod.parse(msgspec.json.decode(text, type=objects.Pod), keys)
+        pod = Pod.parse(msgspec.json.decode(text, type=kube_objects.Pod), keys)
         assert isinstance(pod, Pod)
         yield pod
 

@@ -20,13 +20,13 @@ from typing import Any, Literal
 import aiohttp
 
 from rolecall_common.clock import SystemClock
-from rolecall_server.annotations import AnnotationKeys
 from rolecall_server.kube.access import Access
 from rolecall_server.kube.api import NO_QUERY, Query, RejectedError
+from rolecall_server.kube.informer import resources
+from rolecall_server.kube.informer.reflector import Reflector
 from rolecall_server.kube.transport import Transport
-from rolecall_server.kube.watch import kinds
-from rolecall_server.kube.watch.reflector import Reflector
-from rolecall_server.source import PodsListed
+from rolecall_server.model.annotations import AnnotationKeys
+from rolecall_server.model.source import PodsListed
 
 _PATH = "/api/v1/pods"
 _UNFINISHED = {"fieldSelector": "status.phase!=Succeeded,status.phase!=Failed"}
@@ -99,7 +99,7 @@ async def _ours(kubeconfig: Path, *, pages: bool) -> Read:
     async with Transport(Access(kubeconfig)) as transport:
         await transport.get("/api/v1/pods", {"limit": "1"})  # Connected before the clock starts.
         api = _TimedApi(transport, stopwatch, pages=pages)
-        reflector = Reflector(kinds.pods(AnnotationKeys()), api, SystemClock(), dice)
+        reflector = Reflector(resources.pods(AnnotationKeys()), api, SystemClock(), dice)
         async with contextlib.aclosing(reflector.changes()) as changes:
             async for change in changes:
                 if isinstance(change, PodsListed):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rolecall_cli.__main__ import main
 from rolecall_server.manifests.source import ManifestSource
-from rolecall_server.source import Change, PodChanged
+from rolecall_server.model.source import Change, PodChanged
 
 _changes = ManifestSource.changes
 

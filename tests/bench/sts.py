@@ -95,10 +95,10 @@ def _run(client: str, url: str, calls: int, core: int) -> Run:
 
 async def _ours(url: str, calls: int) -> Run:
     from rolecall_common.clock import SystemClock  # noqa: PLC0415 (boto3's run does without)
-    from rolecall_server.identity import Identity  # noqa: PLC0415
+    from rolecall_server.model.identity import Identity  # noqa: PLC0415
     from rolecall_server.sts.client import Sts  # noqa: PLC0415
-    from rolecall_server.sts.connect import connect  # noqa: PLC0415
     from rolecall_server.sts.endpoint import Options  # noqa: PLC0415
+    from rolecall_server.sts.factory import connect  # noqa: PLC0415
 
     # As in the server, identities are there before they are due.
     identities = [Identity(f"{_ROLE}{n}", "shop.cart", timedelta(hours=1)) for n in range(calls)]

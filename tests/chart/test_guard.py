@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from chart.rendering import Helm, Object, Rendering
-from rolecall_common.reading import read_settings
-from rolecall_server import configured
+from rolecall_common.settings.loader import read_settings
 from rolecall_server.kube.guard import Finding, GuardState, judge
 from rolecall_server.settings import Settings
+from rolecall_server.startup import from_settings
 
 
 def guard(rendering: Rendering) -> Object:
@@ -91,7 +91,7 @@ def test_the_servers_find_that_it_guards_what_they_read(helm: Helm, tmp_path: Pa
         for kind in ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
     )
 
-    keys = configured.annotation_keys(settings)
+    keys = from_settings.annotation_keys(settings)
     assert judge(policy, binding, name, keys) == Finding(GuardState.IN_PLACE)
     assert keys.labels == ("team",)
 

@@ -11,8 +11,8 @@ from cryptography import x509
 
 from chart.rendering import CHART, Helm, Rendering, settled
 from chart.sets import SETS
-from rolecall_server.start import token_secret
-from rolecall_server.tls import read_pair
+from rolecall_server.rpc.certificate import read_pair
+from rolecall_server.startup.prechecks import token_secret
 
 GOLDEN = Path(__file__).parent / "golden" / "default.yaml"
 

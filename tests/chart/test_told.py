@@ -9,8 +9,8 @@ import pytest
 from chart.rendering import CHART, Helm, Rendering
 from rolecall_agent.settings import Settings as AgentSettings
 from rolecall_cli.options import UsageError, add_settings, settings_of
-from rolecall_common.forms import HostPort
-from rolecall_common.settings import declared
+from rolecall_common.settings.declare import declared
+from rolecall_common.settings.types import HostPort
 from rolecall_server.settings import AuthorityKind
 from rolecall_server.settings import Settings as ServerSettings
 from rolecall_server.settings.annotations import AnnotationSettings

@@ -12,7 +12,7 @@ import yaml
 import rolecall_agent.settings
 import rolecall_server.settings
 from chart.rendering import CHART, Helm
-from rolecall_common.settings import declared
+from rolecall_common.settings.declare import declared
 from rolecall_common.version import VERSION
 
 GENERATE: dict[str, Any] = runpy.run_path(str(CHART.parent / "generate.py"))

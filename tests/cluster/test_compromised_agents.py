@@ -19,7 +19,7 @@ from fakes.system import BASE, REGION
 from rolecall_proto.codec import encode_hello
 from rolecall_proto.v1 import broker_pb2 as pb
 from rolecall_proto.values import Held, Hello, SessionId
-from rolecall_server.identity import Identity
+from rolecall_server.model.identity import Identity
 
 pytestmark = [pytest.mark.every_kubernetes, pytest.mark.asyncio(loop_scope="module")]
 

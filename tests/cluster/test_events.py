@@ -15,10 +15,10 @@ import pytest
 from rolecall_common.clock import SystemClock
 from rolecall_proto.values import PodUid, Reason
 from rolecall_server.kube.access import Access
-from rolecall_server.kube.events.journal import Events, Reporter
+from rolecall_server.kube.events.recorder import Events, Reporter
 from rolecall_server.kube.transport import Transport
-from rolecall_server.metrics import Metrics
-from rolecall_server.pods import Pod
+from rolecall_server.model.pods import Pod
+from rolecall_server.telemetry.metrics import Metrics
 from testcluster.client import PATIENCE, Client, Manifest
 from testcluster.cluster import Cluster
 from testcluster.commands import ISSUER
@@ -241,7 +241,7 @@ async def test_a_missing_right_is_named(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The line says which verb on what, in the API server's own words too."""
-    caplog.set_level(logging.WARNING, logger="rolecall_server.kube.events.journal")
+    caplog.set_level(logging.WARNING, logger="rolecall_server.kube.events.recorder")
     kubeconfig = await _account(cluster, admin, namespace, tmp_path)
     async with _reporting(kubeconfig, admin, namespace) as desk:
         desk.events.denied(await desk.pod("web"), Reason.NAMESPACE_FORBIDS, "no")

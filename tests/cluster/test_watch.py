@@ -14,13 +14,13 @@ import aiohttp
 import pytest
 
 from rolecall_common.clock import SystemClock
-from rolecall_server.annotations import AnnotationKeys
 from rolecall_server.kube.access import Access
+from rolecall_server.kube.informer.reflector import Reflector
+from rolecall_server.kube.informer.resources import pods
 from rolecall_server.kube.transport import Transport
-from rolecall_server.kube.watch.kinds import pods
-from rolecall_server.kube.watch.reflector import Reflector
-from rolecall_server.pods import Pod
-from rolecall_server.source import Change, PodChanged, PodGone, PodsListed, WatchState
+from rolecall_server.model.annotations import AnnotationKeys
+from rolecall_server.model.pods import Pod
+from rolecall_server.model.source import Change, PodChanged, PodGone, PodsListed, WatchState
 from testcluster.client import MERGE, PATIENCE, Client, Manifest
 from testcluster.cluster import Cluster
 from testcluster.resources import path_of
@@ -116,7 +116,7 @@ async def test_both_ways_to_list_tell_the_same(
     """By a watch, and by pages that are smaller than the list."""
     for number in range(7):
         await owner.create(pod(space, f"pod-{number}"))
-    monkeypatch.setattr("rolecall_server.kube.watch.reflector._PAGE", "3")
+    monkeypatch.setattr("rolecall_server.kube.informer.reflector._PAGE", "3")
     everything = " ".join(f"pod-{number}" for number in range(7))
     for streams in (True, False):
         async with watching(api, space) as watch:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolecall_server.agenda import Agenda
+from rolecall_server.credentials.heap import Agenda
 
 KEYS = st.integers(0, 9)
 

@@ -5,14 +5,9 @@ from itertools import product
 import pytest
 
 from fakes.door_rig import KEYS, ROLES, START, known, pod
-from rolecall_agent.cache import Cache
-from rolecall_agent.items import COMMON_ITEMS, Item
-from rolecall_agent.metrics import METRICS
-from rolecall_agent.requests import Request
-from rolecall_agent.routes import Route, find
-from rolecall_agent.shelf import Missed, Shelf
-from rolecall_agent.tally import Tally
-from rolecall_agent.verdicts import (
+from rolecall_agent.http.counters import Tally
+from rolecall_agent.http.request import Request
+from rolecall_agent.metadata.decide import (
     MALFORMED,
     TIMED_OUT,
     Hold,
@@ -22,7 +17,12 @@ from rolecall_agent.verdicts import (
     decide,
     ending_of,
 )
-from rolecall_agent.witness.sights import Doubt
+from rolecall_agent.metadata.item_cache import Missed, Shelf
+from rolecall_agent.metadata.items import COMMON_ITEMS, Item
+from rolecall_agent.metadata.routes import Route, find
+from rolecall_agent.metrics import METRICS
+from rolecall_agent.store.cache import Cache
+from rolecall_agent.witness.observation import Doubt
 from rolecall_proto.values import Reason, SnapshotEnd, State
 
 PATHS = ("/latest/api/token", "/1.0/api/token", "/latest/api/token/", ROLES, "/", "/x", "/%zz")

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from fakes.clock import START
 from fakes.vouching import ISSUER, RULES, claims, public, signed
 from rolecall_proto.values import NodeName, PodUid
-from rolecall_server.authority import AuthorityError, ForbiddenError, UnauthenticatedError
-from rolecall_server.kube.agents.keys import KeysUnusableError, read_keys
-from rolecall_server.kube.agents.outage import LONGEST_PAUSE, PAUSE, Outage
-from rolecall_server.kube.agents.remembered import Remembered
-from rolecall_server.kube.agents.reviews import Refused, Status, Unanswered, judge
-from rolecall_server.kube.agents.tokens import Claims, Holder, read_token
+from rolecall_server.kube.auth.circuit_breaker import LONGEST_PAUSE, PAUSE, Outage
+from rolecall_server.kube.auth.jwks import KeysUnusableError, read_keys
+from rolecall_server.kube.auth.token_claims import Claims, Holder, read_token
+from rolecall_server.kube.auth.token_review import Refused, Status, Unanswered, judge
+from rolecall_server.kube.auth.ttl_cache import Remembered
+from rolecall_server.model.authenticator import AuthorityError, ForbiddenError, UnauthenticatedError
 
 SECOND = timedelta(seconds=1)
 BOUND = claims(START)["kubernetes.io"]

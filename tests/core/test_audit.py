@@ -15,7 +15,7 @@ import pytest
 
 from fakes.clock import START, FakeClock
 from rolecall_agent.audit import Recorder
-from rolecall_agent.cache import Cache
+from rolecall_agent.store.cache import Cache
 from rolecall_common.audit import AuditLog, auditing, stamp
 from rolecall_common.secret import Secret
 from rolecall_proto.values import (
@@ -30,12 +30,12 @@ from rolecall_proto.values import (
     SnapshotEnd,
     State,
 )
-from rolecall_server.identity import Identity
-from rolecall_server.issuer import Issued
-from rolecall_server.journal import Why
-from rolecall_server.metrics import Metrics
-from rolecall_server.observer import Observer
-from rolecall_server.pods import Pod
+from rolecall_server.model.identity import Identity
+from rolecall_server.model.issuer import Issued
+from rolecall_server.model.pods import Pod
+from rolecall_server.telemetry.audit_and_log import Observer
+from rolecall_server.telemetry.journal import Why
+from rolecall_server.telemetry.metrics import Metrics
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs/audit.schema.json").read_text())
 CANARY = "canary-7Qx"

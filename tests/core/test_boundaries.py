@@ -43,8 +43,8 @@ def test_exactly_two_places_catch_any_exception() -> None:
     }
 
     assert found == {
-        "server/rolecall_server/broker.py:apply",
-        "server/rolecall_server/refresher.py:_issue",
+        "server/rolecall_server/engine/broker.py:apply",
+        "server/rolecall_server/engine/issue_loop.py:_issue",
     }
 
 

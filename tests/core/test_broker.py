@@ -27,11 +27,10 @@ from rolecall_proto.values import (
     SnapshotEnd,
     State,
 )
-from rolecall_server.decisions import Decision, Denied, Gone
-from rolecall_server.issuer import RefusedError, UnavailableError
-from rolecall_server.pods import Namespace, ObjectUnusable, Pod
-from rolecall_server.policy import Policy
-from rolecall_server.source import (
+from rolecall_server.model.decisions import Decision, Denied, Gone
+from rolecall_server.model.issuer import RefusedError, UnavailableError
+from rolecall_server.model.pods import Namespace, ObjectUnusable, Pod
+from rolecall_server.model.source import (
     NamespaceChanged,
     NamespaceGone,
     NamespacesListed,
@@ -39,6 +38,7 @@ from rolecall_server.source import (
     PodGone,
     PodsListed,
 )
+from rolecall_server.policy.policy import Policy
 
 REFUSED = RefusedError(Reason.ACCESS_DENIED, "the role does not trust us")
 DOWN = UnavailableError("no route")

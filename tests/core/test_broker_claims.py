@@ -14,8 +14,8 @@ from fakes.engine import (
     sessions,
 )
 from rolecall_proto.values import Held, NodeName, Reason, SessionId, State
-from rolecall_server.issuer import UnavailableError
-from rolecall_server.source import PodChanged
+from rolecall_server.model.issuer import UnavailableError
+from rolecall_server.model.source import PodChanged
 
 MINUTE = timedelta(minutes=1)
 

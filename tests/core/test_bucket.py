@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from fakes.clock import START
-from rolecall_common.bucket import TokenBucket
+from rolecall_common.token_bucket import TokenBucket
 
 SECOND = timedelta(seconds=1)
 

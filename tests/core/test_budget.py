@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from fakes.clock import START
-from rolecall_server.budget import Budget, BudgetRules
+from rolecall_server.credentials.rate_limiter import Budget, BudgetRules
 
 RULES = BudgetRules(calls_per_second=100, burst=300, concurrency=1000)
 

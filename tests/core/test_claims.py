@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from fakes.clock import START
 from rolecall_proto.values import Held, SessionId
-from rolecall_server.claims import Claims
-from rolecall_server.identity import Identity
+from rolecall_server.model.identity import Identity
+from rolecall_server.nodes.held_sessions import Claims
 
 HOUR = timedelta(hours=1)
 READER = Identity("arn:aws:iam::111122223333:role/reader", "team.app", HOUR)

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from rolecall_cli.__main__ import COMMANDS, main
-from rolecall_common.settings import declared
+from rolecall_common.settings.declare import declared
 from rolecall_common.version import VERSION
 from rolecall_server.settings import Settings
 

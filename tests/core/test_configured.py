@@ -6,16 +6,16 @@ from datetime import timedelta
 
 import pytest
 
-from rolecall_common.forms import Raw
-from rolecall_common.reading import read_settings
-from rolecall_common.settings import declared
-from rolecall_server import configured
-from rolecall_server.allowed import AllowedDialect
-from rolecall_server.budget import BudgetRules
-from rolecall_server.permitted import PermittedDialect
-from rolecall_server.policy_settings import NamespaceMode
-from rolecall_server.roles import BaseArn
+from rolecall_common.settings.declare import declared
+from rolecall_common.settings.loader import read_settings
+from rolecall_common.settings.types import Raw
+from rolecall_server.credentials.rate_limiter import BudgetRules
+from rolecall_server.policy.allowed_roles import AllowedDialect
+from rolecall_server.policy.permitted import PermittedDialect
+from rolecall_server.policy.role_arns import BaseArn
+from rolecall_server.policy.rules import NamespaceMode
 from rolecall_server.settings import Settings
+from rolecall_server.startup import from_settings
 
 HOUR = timedelta(hours=1)
 BASE = BaseArn.parse("arn:aws:iam::111122223333:role/")
@@ -63,7 +63,7 @@ def settings(**flags: Raw) -> Settings:
 
 def test_the_rules_of_the_cluster_are_what_was_set() -> None:
     """Each setting in its place, and the tags' labels among what is kept of pods."""
-    rules = configured.policy_settings(settings(**OTHER), BASE, 2 * HOUR, "eu-west-1")
+    rules = from_settings.policy_settings(settings(**OTHER), BASE, 2 * HOUR, "eu-west-1")
 
     assert (rules.base, rules.region, rules.session_duration) == (BASE, "eu-west-1", 2 * HOUR)
     assert rules.namespace_mode is NamespaceMode.WARN
@@ -84,7 +84,7 @@ def test_the_rules_of_the_cluster_are_what_was_set() -> None:
 
 def test_the_annotations_that_are_read_are_those_that_were_set() -> None:
     """All of them can be renamed, for clusters that come from elsewhere."""
-    keys = configured.annotation_keys(settings(**OTHER))
+    keys = from_settings.annotation_keys(settings(**OTHER))
 
     assert keys.role == ("a/role",)
     assert keys.external_id == ("a/external-id",)
@@ -100,7 +100,7 @@ def test_the_annotations_that_are_read_are_those_that_were_set() -> None:
 
 def test_the_engine_is_told_its_budget_and_what_doors_need() -> None:
     """The numbers of STS, the lead of what pods are told, and IMDSv2 for the unknown."""
-    rules = configured.broker_rules(settings(**OTHER), BASE, b"k" * 32)
+    rules = from_settings.broker_rules(settings(**OTHER), BASE, b"k" * 32)
 
     assert rules.token_secret == b"k" * 32
     assert rules.base_arn == "arn:aws:iam::111122223333:role/"
@@ -111,11 +111,11 @@ def test_the_engine_is_told_its_budget_and_what_doors_need() -> None:
 
 def test_sts_is_reached_as_it_was_set() -> None:
     """A switch that is off leaves FIPS to AWS's own configuration; it does not forbid it."""
-    options = configured.sts_options(settings(**OTHER))
+    options = from_settings.sts_options(settings(**OTHER))
 
     assert (options.region, options.fips, options.concurrency) == ("eu-west-1", True, 9)
     assert options.assume_role_arn == "arn:aws:iam::111122223333:role/rolecall"
-    assert configured.sts_options(settings()).fips is None
+    assert from_settings.sts_options(settings()).fips is None
 
 
 PARTS = ("sessions", "rules", "annotations")
@@ -143,8 +143,8 @@ def test_no_setting_of_sessions_and_rules_is_without_effect(field: str) -> None:
 
     def told(one: Settings) -> tuple[object, ...]:
         return (
-            configured.policy_settings(one, BASE, one.session_duration, ""),
-            configured.broker_rules(one, BASE, bytes(32)),
+            from_settings.policy_settings(one, BASE, one.session_duration, ""),
+            from_settings.broker_rules(one, BASE, bytes(32)),
         )
 
     assert told(before) != told(after)

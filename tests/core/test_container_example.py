@@ -8,9 +8,9 @@ import yaml
 
 import rolecall_server.settings
 from fakes.example import PAGE, container_pod, environment_of, token_of
-from rolecall_agent.container_answers import ERRORS
-from rolecall_agent.container_verdicts import CREDENTIALS, find
-from rolecall_common.settings import declared
+from rolecall_agent.container.decide import CREDENTIALS, find
+from rolecall_agent.container.responses import ERRORS
+from rolecall_common.settings.declare import declared
 
 ROOT = Path(__file__).parents[2]
 POD = container_pod()

@@ -4,7 +4,7 @@ import resource
 
 import pytest
 
-from rolecall_agent.descriptors import room_for
+from rolecall_agent.process.file_limit import room_for
 
 NO_LIMIT = resource.RLIM_INFINITY
 

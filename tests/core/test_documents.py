@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolecall_agent.documents import aws_time, http_date, role_document
+from rolecall_agent.metadata.documents import aws_time, http_date, role_document
 from rolecall_common.secret import Secret
 from rolecall_proto.values import Credentials, Session, SessionId
 

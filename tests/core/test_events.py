@@ -13,9 +13,7 @@ from core.hostile import ESCAPES, MEGABYTE
 from fakes.clock import START
 from rolecall_proto.reasons import MEANINGS
 from rolecall_proto.values import PodUid, Reason, State
-from rolecall_server.event_reasons import EVENT_REASONS, KIAM_WORDS, Dropped, EventReason
-from rolecall_server.kube.events.lanes import HOLD, MOST, MOST_IN_LANE
-from rolecall_server.kube.events.objects import (
+from rolecall_server.kube.events.event_object import (
     MOST_NOTE,
     Cause,
     Series,
@@ -23,8 +21,10 @@ from rolecall_server.kube.events.objects import (
     new_event,
     note_of,
 )
+from rolecall_server.kube.events.fair_queue import HOLD, MOST, MOST_IN_LANE
 from rolecall_server.kube.events.series import MOST_REMEMBERED, REFRESH, EventSeries, Write
 from rolecall_server.kube.events.shares import BURST, REFILL
+from rolecall_server.telemetry.event_reasons import EVENT_REASONS, KIAM_WORDS, Dropped, EventReason
 
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")

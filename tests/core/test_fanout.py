@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes.engine import NODE, Engine, Listener, assignments, at, pod
-from rolecall_agent.cache import Granted
+from rolecall_agent.store.cache import Granted
 from rolecall_proto.values import Assignment, AssignmentUpserted, PodUid, SessionRenewed, State
-from rolecall_server.source import PodChanged, PodGone
+from rolecall_server.model.source import PodChanged, PodGone
 
 ROLES = ("reader", "writer", "admin", None)
 STEP = st.one_of(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolecall_common.forms import (
+from rolecall_common.settings.types import (
     HOST_PORT,
     NETWORK,
     PATH,

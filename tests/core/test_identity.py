@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolecall_server.identity import Identity
+from rolecall_server.model.identity import Identity
 
 READER = Identity("arn:aws:iam::111122223333:role/reader", "shop.web", timedelta(hours=1))
 OTHER: dict[str, object] = {

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from fakes.engine import NODE, OTHER_NODE, TEAM, at, pod
 from rolecall_proto.values import Address, NodeName, PodUid, Reason
-from rolecall_server.decisions import Denied
-from rolecall_server.index import Entry, Index
+from rolecall_server.engine.index import Entry, Index
+from rolecall_server.model.decisions import Denied
 
 NO_ROLE = Denied(Reason.NO_ROLE, "no role")
 

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rolecall_agent.items import COMMON_ITEMS, ROOT, Item, listings
-from rolecall_agent.shelf import Missed, Result, Shelf
+from rolecall_agent.metadata.item_cache import Missed, Result, Shelf
+from rolecall_agent.metadata.items import COMMON_ITEMS, ROOT, Item, listings
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

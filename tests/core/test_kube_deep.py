@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from core.junk import documents
 from core.test_kube_messages import PODS, event, page, pod
-from rolecall_server import objects
-from rolecall_server.annotations import AnnotationKeys
 from rolecall_server.kube.api import ExpiredError
-from rolecall_server.kube.watch.messages import Gone, Told
-from rolecall_server.kube.watch.shallow import DEEPEST, shallow
-from rolecall_server.pods import ObjectUnusable, Pod
+from rolecall_server.kube.informer.decoder import Gone, Told
+from rolecall_server.kube.informer.depth_limit import DEEPEST, shallow
+from rolecall_server.model import kube_objects
+from rolecall_server.model.annotations import AnnotationKeys
+from rolecall_server.model.pods import ObjectUnusable, Pod
 
 
 def deep(levels: int) -> str:
@@ -37,7 +37,7 @@ def test_an_object_is_served_however_deep_it_is_where_it_is_not_read(levels: int
     odd = {**nested, "spec": {"nodeName": 5}}
     plain = pod("nested")
     plain["metadata"] |= {"annotations": {"iam.amazonaws.com/role": 'reader]}"'}}
-    served = Pod.parse(msgspec.convert(plain, objects.Pod), AnnotationKeys())
+    served = Pod.parse(msgspec.convert(plain, kube_objects.Pod), AnnotationKeys())
 
     changed = PODS.reader.event(deepened(event("MODIFIED", nested), levels))
     gone = PODS.reader.event(deepened(event("DELETED", odd), levels))

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolecall_server import objects
-from rolecall_server.annotations import AnnotationKeys
 from rolecall_server.kube.api import ApiError, ExpiredError, RejectedError, UnavailableError
+from rolecall_server.kube.informer.decoder import Bookmark, Gone, Told
+from rolecall_server.kube.informer.resources import namespaces, pods
 from rolecall_server.kube.lines import Lines, LineTooLongError
-from rolecall_server.kube.watch.kinds import namespaces, pods
-from rolecall_server.kube.watch.messages import Bookmark, Gone, Told
-from rolecall_server.pods import Namespace, ObjectUnusable, Pod
+from rolecall_server.model import kube_objects
+from rolecall_server.model.annotations import AnnotationKeys
+from rolecall_server.model.pods import Namespace, ObjectUnusable, Pod
 
 PODS = pods(AnnotationKeys())
 NAMESPACES = namespaces(AnnotationKeys())
@@ -204,7 +204,7 @@ def test_what_is_not_read_is_not_kept() -> None:
     secretive = pod("a", containers=[{"env": [{"name": "TOKEN", "value": "hush"}]}])
 
     assert "hush" not in repr(PODS.reader.event(event("ADDED", secretive)))
-    assert not hasattr(objects.PodSpec(), "containers")
+    assert not hasattr(kube_objects.PodSpec(), "containers")
 
 
 @given(st.lists(st.binary(max_size=9).map(lambda line: line.replace(b"\n", b"")), max_size=9))

@@ -207,7 +207,7 @@ def test_our_own_debugging_is_heard_where_it_was_asked_for() -> None:
     """The level is the setting of what we say."""
     out = io.StringIO()
     logs.configure(LogFormat.JSON, LogLevel.DEBUG, out)
-    logging.getLogger("rolecall_agent.follow").debug("hello")
+    logging.getLogger("rolecall_agent.sync.stream").debug("hello")
 
     assert json.loads(out.getvalue())["level"] == "debug"
 

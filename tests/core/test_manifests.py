@@ -2,12 +2,12 @@
 
 from ipaddress import ip_address, ip_network
 
-from rolecall_server.annotations import AnnotationKeys
 from rolecall_server.manifests.directory import Directory
 from rolecall_server.manifests.files import File
 from rolecall_server.manifests.placement import Pools
-from rolecall_server.pods import Namespace, Pod
-from rolecall_server.source import (
+from rolecall_server.model.annotations import AnnotationKeys
+from rolecall_server.model.pods import Namespace, Pod
+from rolecall_server.model.source import (
     Change,
     NamespaceChanged,
     NamespaceGone,

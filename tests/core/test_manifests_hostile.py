@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rolecall_server.annotations import AnnotationKeys
 from rolecall_server.manifests import documents
 from rolecall_server.manifests.directory import Directory
 from rolecall_server.manifests.files import File
 from rolecall_server.manifests.placement import Pools
+from rolecall_server.model.annotations import AnnotationKeys
 
 GOOD = "kind: Pod\nmetadata: {name: good}"
 LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(

@@ -9,22 +9,26 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric as Family
 
 import rolecall_agent.metrics
-import rolecall_common.process
-import rolecall_server.metrics
+import rolecall_common.process_metrics
+import rolecall_server.telemetry.metrics
 from fakes.clock import FakeClock
 from fakes.replica import Certificates, Replica
-from rolecall_agent.cache import Cache
-from rolecall_agent.door import Door, DoorRules
-from rolecall_agent.follow import Statistics
+from rolecall_agent.metadata.endpoint import Door, DoorRules
 from rolecall_agent.metrics import AgentCollector
-from rolecall_agent.trust import Trust
+from rolecall_agent.store.cache import Cache
+from rolecall_agent.sync.ca_bundle import Trust
+from rolecall_agent.sync.stream import Statistics
 from rolecall_common.audit import AuditLog
 from rolecall_common.metrics import Kind, Metric, register
-from rolecall_common.process import Process
-from rolecall_server.levels import LevelCollector
-from rolecall_server.surroundings import SourceLevels
+from rolecall_common.process_metrics import Process
+from rolecall_server.admin.collector import LevelCollector
+from rolecall_server.startup.backends import SourceLevels
 
-TABLES = (rolecall_common.process, rolecall_server.metrics, rolecall_agent.metrics)
+TABLES = (
+    rolecall_common.process_metrics,
+    rolecall_server.telemetry.metrics,
+    rolecall_agent.metrics,
+)
 ALONE = Statistics(
     connected=False,
     server="",
@@ -40,7 +44,7 @@ def server(folder: Path) -> CollectorRegistry:
     """Return what a server registers, made of its real parts, with nothing told to it yet."""
     registry, clock = CollectorRegistry(), FakeClock()
     replica = Replica(clock, Certificates(folder))
-    register(registry, rolecall_server.metrics.Metrics().recorders())
+    register(registry, rolecall_server.telemetry.metrics.Metrics().recorders())
     registry.register(
         LevelCollector(
             replica.broker, replica.service, replica.certificate, SourceLevels, clock.now
@@ -71,8 +75,8 @@ def both(_: Path) -> CollectorRegistry:
 
 
 SIDES = [
-    (both, rolecall_common.process.METRICS),
-    (server, rolecall_server.metrics.METRICS),
+    (both, rolecall_common.process_metrics.METRICS),
+    (server, rolecall_server.telemetry.metrics.METRICS),
     (agent, rolecall_agent.metrics.METRICS),
 ]
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import hostile
-from rolecall_server.naming import Field, Template, arithmetic, fitted
+from rolecall_server.policy.session_names import Field, Template, arithmetic, fitted
 
 FACTS = {
     Field.NAMESPACE: "shop",

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from rolecall_server.annotations import AnnotationKeys
 from rolecall_server.kube.guard import GuardState, judge
+from rolecall_server.model.annotations import AnnotationKeys
 
 NAME = "rolecall-node-guard"
 GUARDED = {

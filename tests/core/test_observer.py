@@ -12,11 +12,11 @@ from fakes.clock import START
 from fakes.engine import issued, pod
 from rolecall_common.audit import AuditLog
 from rolecall_proto.values import Reason
-from rolecall_server.identity import Identity
-from rolecall_server.issuer import RefusedError, ThrottledError, UnavailableError
-from rolecall_server.journal import Why
-from rolecall_server.metrics import Metrics
-from rolecall_server.observer import Observer
+from rolecall_server.model.identity import Identity
+from rolecall_server.model.issuer import RefusedError, ThrottledError, UnavailableError
+from rolecall_server.telemetry.audit_and_log import Observer
+from rolecall_server.telemetry.journal import Why
+from rolecall_server.telemetry.metrics import Metrics
 
 READER = Identity("arn:aws:iam::111122223333:role/reader", "team.app", timedelta(hours=1))
 
@@ -66,7 +66,7 @@ def test_an_issue_ties_the_identity_to_cloudtrail() -> None:
 
 def test_an_outage_is_told_once_and_so_is_its_end(caplog: pytest.LogCaptureFixture) -> None:
     """A thousand roles that STS does not answer for are one line, and its return another."""
-    caplog.set_level(logging.INFO, logger="rolecall_server.observer")
+    caplog.set_level(logging.INFO, logger="rolecall_server.telemetry.audit_and_log")
     desk = Desk()
     for _ in range(1000):
         desk.observer.failed(READER, UnavailableError("no answer"))
@@ -83,7 +83,7 @@ def test_an_outage_is_told_once_and_so_is_its_end(caplog: pytest.LogCaptureFixtu
 
 def test_an_outage_that_flickers_is_told_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     """STS that throttles every other call would else be two lines a call."""
-    caplog.set_level(logging.INFO, logger="rolecall_server.observer")
+    caplog.set_level(logging.INFO, logger="rolecall_server.telemetry.audit_and_log")
     desk = Desk()
     for second in range(120):
         desk.now = START + timedelta(seconds=second)
@@ -95,7 +95,7 @@ def test_an_outage_that_flickers_is_told_once_a_minute(caplog: pytest.LogCapture
 
 def test_every_failure_is_in_the_log_of_whoever_debugs(caplog: pytest.LogCaptureFixture) -> None:
     """With the role, the class and the reason."""
-    caplog.set_level(logging.DEBUG, logger="rolecall_server.observer")
+    caplog.set_level(logging.DEBUG, logger="rolecall_server.telemetry.audit_and_log")
     desk = Desk()
     for _ in range(3):
         desk.observer.failed(READER, UnavailableError("no answer"))
@@ -134,7 +134,7 @@ def test_an_issue_is_no_line_of_the_log_unless_somebody_debugs(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A thousand renewals are a thousand records, and no news; how late they were is a metric."""
-    caplog.set_level(logging.INFO, logger="rolecall_server.observer")
+    caplog.set_level(logging.INFO, logger="rolecall_server.telemetry.audit_and_log")
     desk = Desk()
     for number in range(1000):
         desk.observer.issued(READER, issued(number, START), Why.RENEWAL, timedelta(seconds=3))
@@ -146,7 +146,7 @@ def test_an_issue_is_no_line_of_the_log_unless_somebody_debugs(
 
 def test_a_refusal_is_told_of_the_pod_and_not_of_the_call(caplog: pytest.LogCaptureFixture) -> None:
     """Whoever owns the pod can do something; that STS was asked is not news."""
-    caplog.set_level(logging.INFO, logger="rolecall_server.observer")
+    caplog.set_level(logging.INFO, logger="rolecall_server.telemetry.audit_and_log")
     desk = Desk()
     desk.observer.failed(READER, RefusedError(Reason.ACCESS_DENIED, "no trust"))
     desk.observer.refused(pod("web", "reader"), Reason.ACCESS_DENIED, "no trust")

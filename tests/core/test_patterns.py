@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import hostile
-from rolecall_server.allowed import AllowedDialect
-from rolecall_server.patterns import NamespaceRules
-from rolecall_server.permitted import PermittedDialect
-from rolecall_server.pods import Namespace
-from rolecall_server.roles import BaseArn, RoleArn
+from rolecall_server.model.pods import Namespace
+from rolecall_server.policy.allowed_roles import AllowedDialect
+from rolecall_server.policy.namespace_rules import NamespaceRules
+from rolecall_server.policy.permitted import PermittedDialect
+from rolecall_server.policy.role_arns import BaseArn, RoleArn
 
 P = "arn:aws:iam::111122223333:role/"
 FAR = "arn:aws:iam::444455556666:role/"

@@ -14,14 +14,14 @@ from jwt import PyJWS
 from fakes.container_rig import NODE, door_keys, rules, said, token
 from fakes.door_rig import START, known, pod
 from fakes.vouching import signing_key
-from rolecall_agent import pod_tokens
-from rolecall_agent.cache import Cache
-from rolecall_agent.container_verdicts import REFUSALS, SERVED_ROUTES, decide, find
-from rolecall_agent.pod_tokens import UNDECIDED, Claims, PodTokens, read, token_of
-from rolecall_agent.requests import Request
-from rolecall_agent.signatures import Signatures
-from rolecall_agent.tally import Tally
-from rolecall_agent.verdicts import MALFORMED, TIMED_OUT, Hold, ending_of
+from rolecall_agent.container import pod_tokens
+from rolecall_agent.container.decide import REFUSALS, SERVED_ROUTES, decide, find
+from rolecall_agent.container.pod_tokens import UNDECIDED, Claims, PodTokens, read, token_of
+from rolecall_agent.container.signatures import Signatures
+from rolecall_agent.http.counters import Tally
+from rolecall_agent.http.request import Request
+from rolecall_agent.metadata.decide import MALFORMED, TIMED_OUT, Hold, ending_of
+from rolecall_agent.store.cache import Cache
 from rolecall_proto.values import NodeName, PodTokenRules, Reason, SnapshotEnd, State
 
 KEYS = door_keys()

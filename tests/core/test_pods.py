@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import hostile
-from rolecall_server import objects
-from rolecall_server.annotations import AnnotationKeys, Wish
-from rolecall_server.pods import Namespace, ObjectUnusable, Pod
+from rolecall_server.model import kube_objects
+from rolecall_server.model.annotations import AnnotationKeys, Wish
+from rolecall_server.model.pods import Namespace, ObjectUnusable, Pod
 
 KEYS = AnnotationKeys()
 ROLE = "iam.amazonaws.com/role"
@@ -35,7 +35,7 @@ def manifest(**changes: dict[str, Any]) -> dict[str, Any]:
 
 def read(keys: AnnotationKeys = KEYS, **changes: dict[str, Any]) -> Pod | ObjectUnusable:
     """Parse a pod as a manifest source does."""
-    return Pod.parse(msgspec.convert(manifest(**changes), objects.Pod), keys)
+    return Pod.parse(msgspec.convert(manifest(**changes), kube_objects.Pod), keys)
 
 
 def pod(keys: AnnotationKeys = KEYS, **changes: dict[str, Any]) -> Pod:
@@ -59,7 +59,7 @@ def namespace(**notes: str) -> Namespace:
         f"iam.amazonaws.com/{key.replace('_', '-')}": text for key, text in notes.items()
     }
     given = {"metadata": {"name": "shop", "uid": "9", "annotations": annotations}}
-    parsed = Namespace.parse(msgspec.convert(given, objects.Namespace), KEYS)
+    parsed = Namespace.parse(msgspec.convert(given, kube_objects.Namespace), KEYS)
     assert isinstance(parsed, Namespace)
     return parsed
 
@@ -67,7 +67,7 @@ def namespace(**notes: str) -> Namespace:
 def test_a_pod_is_read_from_the_bytes_of_an_api_server() -> None:
     """Only what is kept is decoded; unknown fields are skipped."""
     raw = msgspec.json.encode(manifest(metadata={"annotations": {ROLE: "reader"}}))
-    parsed = Pod.parse(msgspec.json.decode(raw, type=objects.Pod), KEYS)
+    parsed = Pod.parse(msgspec.json.decode(raw, type=kube_objects.Pod), KEYS)
 
     assert parsed == Pod(
         uid="11-22",
@@ -97,7 +97,7 @@ def test_a_pod_without_one_of_its_parts_is_read_or_refused(part: str) -> None:
     """Without metadata there is nothing to know it by; the rest may come later."""
     whole = manifest()
     del whole[part]
-    parsed = Pod.parse(msgspec.convert(whole, objects.Pod), KEYS)
+    parsed = Pod.parse(msgspec.convert(whole, kube_objects.Pod), KEYS)
 
     assert isinstance(parsed, ObjectUnusable) == (part == "metadata")
 
@@ -270,7 +270,7 @@ def test_a_namespace_on_its_way_out_is_marked() -> None:
         {"status": {"phase": "Terminating"}},
         {"metadata": {"name": "shop", "deletionTimestamp": "2026-01-01T00:00:00Z"}},
     ):
-        given = msgspec.convert({"metadata": {"name": "shop"}, **extra}, objects.Namespace)
+        given = msgspec.convert({"metadata": {"name": "shop"}, **extra}, kube_objects.Namespace)
         parsed = Namespace.parse(given, KEYS)
         assert isinstance(parsed, Namespace)
         assert parsed.terminating
@@ -278,7 +278,7 @@ def test_a_namespace_on_its_way_out_is_marked() -> None:
 
 def test_a_namespace_without_a_name_is_unusable() -> None:
     """There is nothing to know it by."""
-    assert isinstance(Namespace.parse(objects.Namespace(), KEYS), ObjectUnusable)
+    assert isinstance(Namespace.parse(kube_objects.Namespace(), KEYS), ObjectUnusable)
 
 
 def test_pods_of_one_deployment_share_their_texts() -> None:
@@ -304,7 +304,7 @@ def test_a_pod_without_a_role_is_small() -> None:
         )
         for n in range(1000)
     ]
-    pods = [Pod.parse(msgspec.json.decode(each, type=objects.Pod), KEYS) for each in raw]
+    pods = [Pod.parse(msgspec.json.decode(each, type=kube_objects.Pod), KEYS) for each in raw]
 
     assert _own_bytes(pods) / len(pods) <= 600
 
@@ -324,13 +324,13 @@ def _own_bytes(pods: list[Any]) -> int:
 @pytest.mark.parametrize("annotations", hostile.ANNOTATIONS)
 def test_hostile_annotations_are_read_without_a_fault(annotations: dict[str, str]) -> None:
     """On a pod as on a namespace, they become a value like any other."""
-    metadata = objects.Metadata(
+    metadata = kube_objects.Metadata(
         name="web-1", namespace="shop", uid="1", annotations=dict(annotations)
     )
     keys = AnnotationKeys(pod_tags=frozenset({"team"}))
 
-    assert isinstance(Pod.parse(objects.Pod(metadata=metadata), keys), Pod)
-    assert isinstance(Namespace.parse(objects.Namespace(metadata=metadata), keys), Namespace)
+    assert isinstance(Pod.parse(kube_objects.Pod(metadata=metadata), keys), Pod)
+    assert isinstance(Namespace.parse(kube_objects.Namespace(metadata=metadata), keys), Namespace)
 
 
 TEXT = st.text(max_size=20) | st.sampled_from(["web-1", "10.0.0.1", "Node", "", ROLE]) | st.none()
@@ -343,29 +343,32 @@ NOTES = st.none() | st.dictionaries(
 
 @given(
     metadata=st.builds(
-        objects.Metadata,
+        kube_objects.Metadata,
         name=TEXT,
         namespace=TEXT,
         uid=TEXT,
         annotations=NOTES,
         labels=NOTES,
-        owner_references=st.none() | st.lists(st.builds(objects.OwnerReference, TEXT), max_size=2),
+        owner_references=st.none()
+        | st.lists(st.builds(kube_objects.OwnerReference, TEXT), max_size=2),
     ),
-    spec=st.none() | st.builds(objects.PodSpec, TEXT, st.none() | st.booleans(), TEXT, TEXT),
+    spec=st.none() | st.builds(kube_objects.PodSpec, TEXT, st.none() | st.booleans(), TEXT, TEXT),
     status=st.none()
     | st.builds(
-        objects.PodStatus,
+        kube_objects.PodStatus,
         TEXT,
         TEXT,
-        st.none() | st.lists(st.builds(objects.PodIP, TEXT), max_size=3),
+        st.none() | st.lists(st.builds(kube_objects.PodIP, TEXT), max_size=3),
     ),
 )
 def test_whatever_an_object_says_parsing_returns(
-    metadata: objects.Metadata, spec: objects.PodSpec | None, status: objects.PodStatus | None
+    metadata: kube_objects.Metadata,
+    spec: kube_objects.PodSpec | None,
+    status: kube_objects.PodStatus | None,
 ) -> None:
     """A pod and a namespace are read or set aside; nothing is raised."""
-    parsed = Pod.parse(objects.Pod(metadata, spec, status), KEYS)
-    also = Namespace.parse(objects.Namespace(metadata), KEYS)
+    parsed = Pod.parse(kube_objects.Pod(metadata, spec, status), KEYS)
+    also = Namespace.parse(kube_objects.Namespace(metadata), KEYS)
 
     assert isinstance(parsed, Pod | ObjectUnusable)
     assert isinstance(also, Namespace | ObjectUnusable)

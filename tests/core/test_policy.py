@@ -10,18 +10,18 @@ from hypothesis import strategies as st
 
 from core import hostile
 from rolecall_proto.values import NodeName, PodUid, Reason
-from rolecall_server import objects
-from rolecall_server.allowed import AllowedDialect
-from rolecall_server.annotations import AnnotationKeys, Wish
-from rolecall_server.decisions import GONE, Decision, Denied, Entitled, Pending
-from rolecall_server.identity import Identity
-from rolecall_server.naming import Template
-from rolecall_server.permitted import PermittedDialect
-from rolecall_server.pods import Namespace, Pod
-from rolecall_server.policy import Policy
-from rolecall_server.policy_settings import NamespaceMode, PolicySettings
-from rolecall_server.roles import BaseArn
-from rolecall_server.tags import TagTemplate
+from rolecall_server.model import kube_objects
+from rolecall_server.model.annotations import AnnotationKeys, Wish
+from rolecall_server.model.decisions import GONE, Decision, Denied, Entitled, Pending
+from rolecall_server.model.identity import Identity
+from rolecall_server.model.pods import Namespace, Pod
+from rolecall_server.policy.allowed_roles import AllowedDialect
+from rolecall_server.policy.permitted import PermittedDialect
+from rolecall_server.policy.policy import Policy
+from rolecall_server.policy.role_arns import BaseArn
+from rolecall_server.policy.rules import NamespaceMode, PolicySettings
+from rolecall_server.policy.session_names import Template
+from rolecall_server.policy.session_tags import TagTemplate
 
 P = "arn:aws:iam::111122223333:role/"
 FAR = "arn:aws:iam::444455556666:role/far"
@@ -430,10 +430,11 @@ def test_hostile_annotations_get_a_decision(annotations: dict[str, str]) -> None
     )
     policy = Policy(settings)
     role = {"iam.amazonaws.com/role": "reader"}
-    metadata = objects.Metadata("web-1", "shop", "1", {**role, **annotations})
-    parsed = Pod.parse(objects.Pod(metadata), settings.keys)
+    metadata = kube_objects.Metadata("web-1", "shop", "1", {**role, **annotations})
+    parsed = Pod.parse(kube_objects.Pod(metadata), settings.keys)
     namespace = Namespace.parse(
-        objects.Namespace(objects.Metadata("shop", annotations=dict(annotations))), settings.keys
+        kube_objects.Namespace(kube_objects.Metadata("shop", annotations=dict(annotations))),
+        settings.keys,
     )
     assert isinstance(parsed, Pod)
     assert isinstance(namespace, Namespace)

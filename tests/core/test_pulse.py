@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 
 from core.junk import changed, documents
-from rolecall_common.pulse import (
+from rolecall_common.heartbeat_file import (
     Beat,
     Condition,
     PulseTakenError,
@@ -25,7 +25,7 @@ from rolecall_common.pulse import (
 HOLDER = """
 import sys, time
 from pathlib import Path
-from rolecall_common.pulse import Beat, Condition, beating
+from rolecall_common.heartbeat_file import Beat, Condition, beating
 with beating(Path(sys.argv[1])) as pulse:
     pulse.beat(Beat(100.0, 10.0, Condition.IN_PLACE))
     print("beating", flush=True)

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, ip_address
 
-from rolecall_agent.questions import MAX_ADDRESSES, Questions
+from rolecall_agent.sync.resolve_queue import MAX_ADDRESSES, Questions
 from rolecall_proto.codec import MAX_QUESTIONS
 
 START = datetime(2030, 1, 1, tzinfo=UTC)

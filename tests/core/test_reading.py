@@ -11,26 +11,26 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from rolecall_agent.settings import Settings as AgentSettings
-from rolecall_common import forms
-from rolecall_common.forms import Raw
-from rolecall_common.reading import read_settings
-from rolecall_common.settings import SettingsError, declared, setting
+from rolecall_common.settings import types
+from rolecall_common.settings.declare import SettingsError, declared, setting
+from rolecall_common.settings.loader import read_settings
+from rolecall_common.settings.types import Raw
 from rolecall_server.settings import Settings as ServerSettings
 
-_WORD = forms.matching(r"[a-z0-9=]{1,20}", "a word", "WORD")
+_WORD = types.matching(r"[a-z0-9=]{1,20}", "a word", "WORD")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Small:
     """One setting of each form."""
 
-    name: str | None = setting(forms.optional(_WORD), "A name.", default=None)
-    names: tuple[str, ...] = setting(forms.several(_WORD), "Names.", default=())
-    tags: tuple[tuple[str, str], ...] = setting(forms.pairs(_WORD, _WORD), "Tags.", default=())
+    name: str | None = setting(types.optional(_WORD), "A name.", default=None)
+    names: tuple[str, ...] = setting(types.several(_WORD), "Names.", default=())
+    tags: tuple[tuple[str, str], ...] = setting(types.pairs(_WORD, _WORD), "Tags.", default=())
     wait_time: timedelta = setting(
-        forms.duration(timedelta(0), timedelta(hours=1)), "A wait.", default=timedelta(minutes=1)
+        types.duration(timedelta(0), timedelta(hours=1)), "A wait.", default=timedelta(minutes=1)
     )
-    on: bool = setting(forms.SWITCH, "A switch.", default=False)
+    on: bool = setting(types.SWITCH, "A switch.", default=False)
 
 
 @pytest.fixture

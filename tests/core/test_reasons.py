@@ -4,12 +4,12 @@ import re
 
 import pytest
 
-from rolecall_common.settings import declared
+from rolecall_common.settings.declare import declared
 from rolecall_proto.reasons import MEANINGS
 from rolecall_proto.values import Reason, State
-from rolecall_server.metrics import METRICS
 from rolecall_server.settings import Settings
-from rolecall_server.sts.verdicts import REFUSALS
+from rolecall_server.sts.error_codes import REFUSALS
+from rolecall_server.telemetry.metrics import METRICS
 
 
 def test_every_reason_is_explained_in_the_order_of_the_list() -> None:

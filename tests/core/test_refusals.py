@@ -8,10 +8,10 @@ import pytest
 from fakes.clock import START
 from rolecall_common.secret import Secret
 from rolecall_proto.values import NodeName
-from rolecall_server.authority import Agent
-from rolecall_server.refusals import BAD_TOKEN, NO_TOKEN, QUIET, Refusals
-from rolecall_server.streams import CALLS_PER_NODE, Stream, Streams
-from rolecall_server.tally import MOST_VERSIONS, by_version
+from rolecall_server.engine.statistics import MOST_VERSIONS, by_version
+from rolecall_server.model.authenticator import Agent
+from rolecall_server.rpc.refusals import BAD_TOKEN, NO_TOKEN, QUIET, Refusals
+from rolecall_server.rpc.streams import CALLS_PER_NODE, Stream, Streams
 
 NODE = NodeName("node-1")
 

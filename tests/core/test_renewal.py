@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 from fakes.engine import HOUR, Engine, pod
-from rolecall_server import renewal
-from rolecall_server.naming import Template, arithmetic
+from rolecall_server.model import renewal_window
+from rolecall_server.policy.session_names import Template, arithmetic
 from rolecall_server.settings.sessions import SessionSettings
 
 
@@ -38,5 +38,5 @@ def test_the_cost_of_a_template_is_reckoned_with_the_mean_renewal() -> None:
     pods = 3600
     sentence = arithmetic(Template.parse("{pod}"), pods, 10, HOUR)
 
-    assert renewal.EARLIEST < renewal.MEAN < renewal.LATEST
-    assert f"= {1 / renewal.MEAN:.1f} calls of STS a second" in (sentence or "")
+    assert renewal_window.EARLIEST < renewal_window.MEAN < renewal_window.LATEST
+    assert f"= {1 / renewal_window.MEAN:.1f} calls of STS a second" in (sentence or "")

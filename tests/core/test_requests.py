@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolecall_agent.framing import HOPELESS, Framing
-from rolecall_agent.requests import LONGEST_HEAD, parse
+from rolecall_agent.http.framing import HOPELESS, Framing
+from rolecall_agent.http.request import LONGEST_HEAD, parse
 
 HEAD = b"GET /latest HTTP/1.1\r\nHost: 169.254.169.254\r\n\r\n"
 

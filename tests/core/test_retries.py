@@ -7,8 +7,8 @@ import pytest
 
 from fakes.clock import START
 from rolecall_proto.values import Reason
-from rolecall_server.issuer import IssueError, RefusedError, ThrottledError, UnavailableError
-from rolecall_server.retries import Setback, setback
+from rolecall_server.credentials.retry import Setback, setback
+from rolecall_server.model.issuer import IssueError, RefusedError, ThrottledError, UnavailableError
 
 REFUSED = RefusedError(Reason.ACCESS_DENIED, "the role does not trust us")
 DICE = random.Random(1)  # noqa: S311 (dice, not keys)

@@ -28,62 +28,70 @@ NAMES = "it only names the types of what others have read"
 # By module: the properties that hold for what it reads, as file::test; or why there is none.
 TABLE: dict[str, tuple[str, ...] | str] = {
     # The metadata door: what any pod may send.
-    "rolecall_agent.requests": (
+    "rolecall_agent.http.request": (
         "core/test_requests.py::test_every_head_is_read_without_an_error",
         "fuzz/test_door.py::test_whatever_is_put_together_breaks_nothing",
     ),
-    "rolecall_agent.framing": (
+    "rolecall_agent.http.framing": (
         "core/test_requests.py::test_pieces_make_the_same_heads_as_the_whole",
     ),
-    "rolecall_agent.connection": "what comes is read in framing and requests",
-    "rolecall_agent.routes": (
+    "rolecall_agent.http.connection": "what comes is read in framing and requests",
+    "rolecall_agent.metadata.routes": (
         "core/test_routes.py::test_every_path_leads_somewhere",
         "core/test_routes.py::test_whatever_is_asked_for_is_compared_without_an_error",
     ),
-    "rolecall_agent.tokens": (
+    "rolecall_agent.metadata.tokens": (
         "core/test_tokens.py::test_whatever_is_shown_is_read_without_an_error",
     ),
-    "rolecall_agent.hosts": (
+    "rolecall_agent.http.host_header": (
         "core/test_rim_agent.py::test_any_address_of_ours_has_a_name_in_ascii",
     ),
-    "rolecall_agent.leaving": "it asks the kernel for one number, and reads no bytes of others",
-    "rolecall_agent.hall": "its addresses are the kernel's, of connections that it has accepted",
-    "rolecall_agent.documents": WRITES,
+    "rolecall_agent.http.lingering_close": (
+        "it asks the kernel for one number, and reads no bytes of others"
+    ),
+    "rolecall_agent.http.server": (
+        "its addresses are the kernel's, of connections that it has accepted"
+    ),
+    "rolecall_agent.metadata.documents": WRITES,
     # The container door.
-    "rolecall_agent.container_verdicts": (
+    "rolecall_agent.container.decide": (
         "core/test_rim_agent.py::test_any_path_leads_somewhere_at_the_container_door",
     ),
-    "rolecall_agent.pod_tokens": (
+    "rolecall_agent.container.pod_tokens": (
         "core/test_rim_agent.py::test_any_token_of_a_pod_is_read_or_refused",
         "core/test_rim_agent.py::test_any_authorization_holds_a_token_or_none",
     ),
-    "rolecall_agent.signatures": (
+    "rolecall_agent.container.signatures": (
         "core/test_rim_agent.py::test_any_keys_of_a_snapshot_verify_nothing_by_an_error",
         "core/test_rim_agent.py::test_any_single_key_of_a_snapshot_is_taken_or_left_out",
     ),
-    "rolecall_agent.container_answers": WRITES,
+    "rolecall_agent.container.responses": WRITES,
     # The node.
-    "rolecall_agent.imds": (
+    "rolecall_agent.metadata.imds_client": (
         "core/test_rim_agent.py::test_whatever_the_nodes_own_metadata_says_is_a_value_or_none",
     ),
-    "rolecall_agent.trust": ("core/test_rim_agent.py::test_any_bundle_is_believed_or_refused",),
+    "rolecall_agent.sync.ca_bundle": (
+        "core/test_rim_agent.py::test_any_bundle_is_believed_or_refused",
+    ),
     "rolecall_agent.witness.reading": (
         "core/test_witness_messages.py::test_reading_survives_any_bytes",
     ),
-    "rolecall_agent.witness.record": (
+    "rolecall_agent.witness.state_file": (
         "core/test_witness_messages.py::test_reading_a_record_survives_any_bytes",
     ),
-    "rolecall_agent.witness.netlink": WRITES,
+    "rolecall_agent.witness.rtnetlink": WRITES,
     # The warden: what nft, ip, conntrack and the kernel say.
-    "rolecall_warden.flows": ("core/test_warden_flows.py::test_any_text_is_read_as_flows",),
-    "rolecall_warden.foreign": (
+    "rolecall_warden.stale_connections": (
+        "core/test_warden_flows.py::test_any_text_is_read_as_flows",
+    ),
+    "rolecall_warden.incumbents": (
         "core/test_warden_flows.py::test_any_bytes_are_read_as_a_table",
         "core/test_rim_agent.py::test_any_listing_of_nft_is_read",
     ),
     "rolecall_warden.routing": (
         "core/test_warden_routing.py::test_whatever_a_list_holds_it_is_read",
     ),
-    "rolecall_warden.record": ("core/test_rim_agent.py::test_any_listing_of_nft_is_read",),
+    "rolecall_warden.table_comments": ("core/test_rim_agent.py::test_any_listing_of_nft_is_read",),
     "rolecall_warden.rules": ("core/test_rim_agent.py::test_any_listing_of_nft_is_read",),
     "rolecall_warden.file_changes": (
         "core/test_rim_agent.py::test_any_bytes_name_files_that_changed",
@@ -104,55 +112,63 @@ TABLE: dict[str, tuple[str, ...] | str] = {
         "core/test_rim_agent.py::test_any_token_of_a_pod_is_read_or_refused",
         "core/test_agent_tokens.py::test_whatever_a_token_holds_it_is_read_or_refused",
     ),
-    "rolecall_common.forms": (
+    "rolecall_common.settings.types": (
         "core/test_settings.py::test_whatever_is_written_is_a_value_or_a_problem",
     ),
-    "rolecall_common.reading": (
+    "rolecall_common.settings.loader": (
         "core/test_reading.py::test_no_text_makes_reading_raise_anything_but_settings_error",
     ),
-    "rolecall_common.settings_file": (
+    "rolecall_common.settings.yaml_file": (
         "core/test_rim_agent.py::test_any_settings_file_is_read_or_refused",
     ),
-    "rolecall_common.settings": NAMES,
-    "rolecall_common.pulse": ("core/test_pulse.py::test_any_bytes_are_a_stamp_or_none",),
-    "rolecall_common.door_file": ("core/test_rim_agent.py::test_any_file_names_a_port_or_none",),
-    "rolecall_common.probes": ("seams/test_probes.py::test_no_text_makes_the_pages_raise",),
+    "rolecall_common.settings.declare": NAMES,
+    "rolecall_common.heartbeat_file": ("core/test_pulse.py::test_any_bytes_are_a_stamp_or_none",),
+    "rolecall_common.endpoint_file": (
+        "core/test_rim_agent.py::test_any_file_names_a_port_or_none",
+    ),
+    "rolecall_common.admin_http": ("seams/test_probes.py::test_no_text_makes_the_pages_raise",),
     "rolecall_common.audit": WRITES,
     "rolecall_common.logs": WRITES,
     # What users write: annotations, roles, rules of namespaces.
-    "rolecall_server.pods": ("core/test_pods.py::test_whatever_an_object_says_parsing_returns",),
-    "rolecall_server.objects": ("core/test_pods.py::test_whatever_an_object_says_parsing_returns",),
-    "rolecall_server.annotations": (
+    "rolecall_server.model.pods": (
+        "core/test_pods.py::test_whatever_an_object_says_parsing_returns",
+    ),
+    "rolecall_server.model.kube_objects": (
+        "core/test_pods.py::test_whatever_an_object_says_parsing_returns",
+    ),
+    "rolecall_server.model.annotations": (
         "core/test_pods.py::test_whatever_an_object_says_parsing_returns",
         "core/test_policy.py::test_whatever_is_written_gets_a_decision",
     ),
-    "rolecall_server.roles": (
+    "rolecall_server.policy.role_arns": (
         "core/test_roles.py::test_what_a_pod_is_shown_leads_back_to_its_role",
         "core/test_policy.py::test_whatever_is_written_gets_a_decision",
     ),
-    "rolecall_server.policy": ("core/test_policy.py::test_whatever_is_written_gets_a_decision",),
-    "rolecall_server.expressions": (
+    "rolecall_server.policy.policy": (
+        "core/test_policy.py::test_whatever_is_written_gets_a_decision",
+    ),
+    "rolecall_server.policy.regex": (
         "core/test_patterns.py::test_whatever_a_namespace_says_it_gets_a_verdict",
     ),
-    "rolecall_server.allowed": (
+    "rolecall_server.policy.allowed_roles": (
         "core/test_patterns.py::test_whatever_a_namespace_says_it_gets_a_verdict",
     ),
-    "rolecall_server.permitted": (
+    "rolecall_server.policy.permitted": (
         "core/test_patterns.py::test_whatever_a_namespace_says_it_gets_a_verdict",
     ),
-    "rolecall_server.naming": (
+    "rolecall_server.policy.session_names": (
         "core/test_naming.py::test_any_text_becomes_a_name_that_sts_takes",
         "core/test_naming.py::test_a_template_parses_or_says_why_not",
     ),
-    "rolecall_server.tags": (
+    "rolecall_server.policy.session_tags": (
         "core/test_rim_server.py::test_any_template_of_a_tag_is_read_or_refused",
     ),
-    "rolecall_server.policy_settings": SETTINGS,
+    "rolecall_server.policy.rules": SETTINGS,
     "rolecall_server.settings.listening": SETTINGS,
     "rolecall_server.settings.sessions": (
         "core/test_settings.py::test_whatever_is_written_is_a_value_or_a_problem",
     ),
-    "rolecall_server.tally": "it reads what the server itself has said",
+    "rolecall_server.engine.statistics": "it reads what the server itself has said",
     # Manifests.
     "rolecall_server.manifests.files": (
         "core/test_rim_server.py::test_any_file_is_text_or_has_its_problem",
@@ -168,38 +184,38 @@ TABLE: dict[str, tuple[str, ...] | str] = {
     ),
     "rolecall_server.manifests.placement": SETTINGS,
     # The API server, and who calls.
-    "rolecall_server.bearer": (
+    "rolecall_server.rpc.bearer": (
         "core/test_rim_server.py::test_any_metadata_of_a_call_has_a_token_or_none",
     ),
-    "rolecall_server.authority": (
+    "rolecall_server.model.authenticator": (
         "core/test_rim_server.py::test_any_token_is_a_node_or_nobody_on_loopback",
     ),
     "rolecall_server.kube.access": (
         "core/test_rim_server.py::test_any_kubeconfig_is_read_or_refused",
     ),
     "rolecall_server.kube.guard": ("core/test_rim_server.py::test_any_policy_is_a_guard_or_none",),
-    "rolecall_server.kube.agents.keys": (
+    "rolecall_server.kube.auth.jwks": (
         "core/test_rim_server.py::test_any_documents_of_an_issuer_are_keys_or_unusable",
         "core/test_rim_server.py::test_any_key_of_an_issuer_is_one_or_unusable",
     ),
     "rolecall_server.kube.lines": (
         "core/test_kube_messages.py::test_lines_come_out_as_they_went_in_however_they_are_cut",
     ),
-    "rolecall_server.kube.watch.messages": (
+    "rolecall_server.kube.informer.decoder": (
         "core/test_kube_messages.py::test_no_object_raises_anything",
     ),
-    "rolecall_server.kube.watch.shallow": (
+    "rolecall_server.kube.informer.depth_limit": (
         "core/test_kube_deep.py::test_any_json_is_json_still_where_what_is_too_deep_is_cut_off",
         "core/test_kube_deep.py::test_any_bytes_are_less_deep_than_a_decoder_can_go",
     ),
-    "rolecall_server.kube.agents.reviews": (
+    "rolecall_server.kube.auth.token_review": (
         "core/test_rim_server.py::test_any_review_of_a_token_is_a_verdict",
     ),
-    "rolecall_server.kube.agents.tokens": (
+    "rolecall_server.kube.auth.token_claims": (
         "core/test_agent_tokens.py::test_whatever_a_token_holds_it_is_read_or_refused",
     ),
     "rolecall_server.kube.transport": "HTTP and TLS are a library's; bodies are read in messages",
-    "rolecall_server.tls": (
+    "rolecall_server.rpc.certificate": (
         "core/test_rim_server.py::test_any_certificate_and_key_are_a_pair_or_refused",
     ),
     # STS.
@@ -210,10 +226,10 @@ TABLE: dict[str, tuple[str, ...] | str] = {
     "rolecall_server.sts.replies": (
         "core/test_rim_server.py::test_any_reply_of_sts_is_a_value_or_an_outcome",
     ),
-    "rolecall_server.sts.connect": "HTTP and TLS are a library's",
+    "rolecall_server.sts.factory": "HTTP and TLS are a library's",
     "rolecall_server.sts.transport": "HTTP and TLS are a library's; bodies are read in answers",
     "rolecall_server.sts.endpoint": SETTINGS,
-    "rolecall_server.sts.forms": WRITES,
+    "rolecall_server.sts.requests": WRITES,
 }
 PROPERTIES = sorted({each for row in TABLE.values() if isinstance(row, tuple) for each in row})
 

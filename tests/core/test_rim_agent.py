@@ -15,18 +15,18 @@ from hypothesis import strategies as st
 
 from core.junk import changed, documents, texts
 from fakes.clock import FakeClock
-from rolecall_agent import container_verdicts, pod_tokens
-from rolecall_agent.hosts import names_of
-from rolecall_agent.imds import Imds, RefusedError, UnavailableError
-from rolecall_agent.items import Item
-from rolecall_agent.signatures import Signatures
-from rolecall_agent.trust import Bundle, TrustError, read_bundle
-from rolecall_common.door_file import told
-from rolecall_common.forms import HostPort
-from rolecall_common.settings import Problem, SettingsError
-from rolecall_common.settings_file import read_file
+from rolecall_agent.container import decide, pod_tokens
+from rolecall_agent.container.signatures import Signatures
+from rolecall_agent.http.host_header import names_of
+from rolecall_agent.metadata.imds_client import Imds, RefusedError, UnavailableError
+from rolecall_agent.metadata.items import Item
+from rolecall_agent.sync.ca_bundle import Bundle, TrustError, read_bundle
+from rolecall_common.endpoint_file import told
+from rolecall_common.settings.declare import Problem, SettingsError
+from rolecall_common.settings.types import HostPort
+from rolecall_common.settings.yaml_file import read_file
 from rolecall_proto.values import PodTokenRules
-from rolecall_warden import file_changes, foreign, record, rules
+from rolecall_warden import file_changes, incumbents, rules, table_comments
 
 NOW = datetime.now(UTC)
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\neu-west-1"
@@ -135,7 +135,7 @@ def test_any_single_key_of_a_snapshot_is_taken_or_left_out(
 @given(st.binary())
 def test_any_path_leads_somewhere_at_the_container_door(path: bytes) -> None:
     """One path is its own, and everything else is another."""
-    assert container_verdicts.find(path).route
+    assert decide.find(path).route
 
 
 @given(st.ip_addresses(), st.integers(1, 65535), st.sampled_from(["", "%eth0", "%1"]))
@@ -181,10 +181,10 @@ def test_any_settings_file_is_read_or_refused(content: bytes) -> None:
 @given(st.text() | changed(b'table inet rolecall {\n comment "x"\n chain y {\n').map(_text))
 def test_any_listing_of_nft_is_read(listing: str) -> None:
     """By another version, cut off, or not nft's at all."""
-    record.mark_of(listing)
-    record.addresses_of(listing)
+    table_comments.mark_of(listing)
+    table_comments.addresses_of(listing)
     counts = rules.shape(listing)
-    found = list(foreign.in_nftables(listing))
+    found = list(incumbents.in_nftables(listing))
 
     assert all(count >= 0 for count in counts.values())
     assert all("\n" not in line for line in found)

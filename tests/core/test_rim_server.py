@@ -14,21 +14,21 @@ from hypothesis import strategies as st
 
 from core.junk import changed, documents, texts
 from rolecall_common.secret import Secret
-from rolecall_server.annotations import AnnotationKeys
-from rolecall_server.authority import Agent, LoopbackAuthority, UnauthenticatedError
-from rolecall_server.bearer import bearer_token
 from rolecall_server.kube.access import Access, AccessError
-from rolecall_server.kube.agents.keys import KeySet, KeysUnusableError, read_keys
-from rolecall_server.kube.agents.reviews import Reviews, Unanswered
-from rolecall_server.kube.agents.tokens import AgentRules
+from rolecall_server.kube.auth.jwks import KeySet, KeysUnusableError, read_keys
+from rolecall_server.kube.auth.token_claims import AgentRules
+from rolecall_server.kube.auth.token_review import Reviews, Unanswered
 from rolecall_server.kube.guard import Finding, judge
 from rolecall_server.manifests.files import read_files
-from rolecall_server.sts.own import OwnKeys
+from rolecall_server.model.annotations import AnnotationKeys
+from rolecall_server.model.authenticator import Agent, LoopbackAuthority, UnauthenticatedError
+from rolecall_server.policy.session_tags import TagTemplate, fault_of_values
+from rolecall_server.rpc.bearer import bearer_token
+from rolecall_server.rpc.certificate import CertificateError, KeyPair, read_pair
+from rolecall_server.sts.error_codes import CallError
+from rolecall_server.sts.own_credentials import OwnKeys
 from rolecall_server.sts.replies import check
 from rolecall_server.sts.transport import Reply
-from rolecall_server.sts.verdicts import CallError
-from rolecall_server.tags import TagTemplate, fault_of_values
-from rolecall_server.tls import CertificateError, KeyPair, read_pair
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 RULES = AgentRules("rolecall", "rolecall-agent", "rolecall")

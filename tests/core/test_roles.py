@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from core import hostile
-from rolecall_server.roles import BaseArn, Malformed, RoleArn, resolve, shown
+from rolecall_server.policy.role_arns import BaseArn, Malformed, RoleArn, resolve, shown
 
 P = "arn:aws:iam::111122223333:role/"
 BASE = BaseArn.parse(P)

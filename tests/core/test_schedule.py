@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from fakes.clock import START
 from rolecall_proto.values import SessionId
-from rolecall_server.schedule import Schedule, Urgency
+from rolecall_server.credentials.queue import Schedule, Urgency
 
 READER, WRITER, ADMIN = SessionId("reader"), SessionId("writer"), SessionId("admin")
 

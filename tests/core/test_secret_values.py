@@ -20,12 +20,12 @@ import rolecall_common
 import rolecall_proto
 import rolecall_server
 from fakes.clock import START
-from rolecall_agent.answers import Answer
-from rolecall_agent.cache import Granted
-from rolecall_agent.memory import Remembered
-from rolecall_agent.requests import Request
-from rolecall_agent.routes import Route
-from rolecall_agent.verdicts import GiveToken, Serve
+from rolecall_agent.http.request import Request
+from rolecall_agent.http.response_cache import Remembered
+from rolecall_agent.metadata.decide import GiveToken, Serve
+from rolecall_agent.metadata.responses import Answer
+from rolecall_agent.metadata.routes import Route
+from rolecall_agent.store.cache import Granted
 from rolecall_common.logs import JsonLines, TextLines
 from rolecall_common.secret import Secret
 from rolecall_proto.values import (
@@ -39,15 +39,15 @@ from rolecall_proto.values import (
     SessionRenewed,
     State,
 )
-from rolecall_server.authority import Agent
-from rolecall_server.broker import BrokerRules
-from rolecall_server.issuer import Issued
-from rolecall_server.kube.agents.review_line import Flight
-from rolecall_server.kube.agents.tokens import Claims, Holder
-from rolecall_server.streams import Node, Stream
-from rolecall_server.sts.own import Found, OwnKeys
+from rolecall_server.engine.broker import BrokerRules
+from rolecall_server.kube.auth.review_queue import Flight
+from rolecall_server.kube.auth.token_claims import Claims, Holder
+from rolecall_server.model.authenticator import Agent
+from rolecall_server.model.issuer import Issued
+from rolecall_server.rpc.certificate import KeyPair
+from rolecall_server.rpc.streams import Node, Stream
+from rolecall_server.sts.own_credentials import Found, OwnKeys
 from rolecall_server.sts.transport import Reply
-from rolecall_server.tls import KeyPair
 
 CANARY = "canary7Qx" * 5
 BYTES = CANARY.encode()

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rolecall_agent.settings import Settings as AgentSettings
-from rolecall_common.forms import Raw, duration_text
-from rolecall_common.reading import read_settings
-from rolecall_common.settings import SettingsError, declared
+from rolecall_common.settings.declare import SettingsError, declared
+from rolecall_common.settings.loader import read_settings
+from rolecall_common.settings.types import Raw, duration_text
 from rolecall_server.settings import Settings
 from rolecall_server.settings.listening import AuthorityKind
 
@@ -163,7 +163,7 @@ def test_what_kubernetes_injects_for_our_own_services_is_no_setting(variable: st
 
 def test_no_setting_has_a_name_that_kubernetes_may_inject() -> None:
     """Else a Service of the right name would set it."""
-    from rolecall_common.settings import SERVICE_LINK  # noqa: PLC0415 - its only use here
+    from rolecall_common.settings.declare import SERVICE_LINK  # noqa: PLC0415 - its only use here
 
     both = [*declared(Settings), *declared(AgentSettings)]
 

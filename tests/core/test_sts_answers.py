@@ -13,7 +13,7 @@ from rolecall_server.sts.answers import (
     read_complaint,
     read_session,
 )
-from rolecall_server.sts.verdicts import REFUSALS, Outcome, judge
+from rolecall_server.sts.error_codes import REFUSALS, Outcome, judge
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 CREDENTIALS = (

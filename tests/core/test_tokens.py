@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolecall_agent.tokens import NONCE_SIZE, issue, parse_ttl, valid_until
+from rolecall_agent.metadata.tokens import NONCE_SIZE, issue, parse_ttl, valid_until
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 KEY = bytes(range(32))

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from functools import partial
 from ipaddress import ip_address
 
-from rolecall_agent.deadlines import SPACING, Deadlines
-from rolecall_agent.pace import Pace
-from rolecall_agent.turns import Turns
+from rolecall_agent.http.connection_limits import Turns
+from rolecall_agent.http.fair_queue import Pace
+from rolecall_agent.http.timeouts import SPACING, Deadlines
 
 POD = ip_address("10.0.0.1")
 OTHER = ip_address("10.0.0.2")

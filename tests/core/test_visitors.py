@@ -1,6 +1,6 @@
 """Whose connection gives way where a port that everybody reaches has more than it needs."""
 
-from rolecall_common.visitors import Visitors
+from rolecall_common.connection_limits import Visitors
 
 POD, OTHER, SCRAPER, NODE = "10.0.0.1", "10.0.0.2", "10.0.9.9", "192.0.2.1"
 

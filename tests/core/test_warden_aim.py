@@ -5,10 +5,10 @@ import os
 from pathlib import Path
 
 from core.warden_rig import settings
-from rolecall_common import door_file
-from rolecall_common.forms import Raw
-from rolecall_warden import record, rules
-from rolecall_warden.aim import Aim
+from rolecall_common import endpoint_file
+from rolecall_common.settings.types import Raw
+from rolecall_warden import rules, table_comments
+from rolecall_warden.desired_rules import Aim
 from rolecall_warden.file_changes import names, watching
 
 NOW = 1_800_000_000
@@ -54,14 +54,14 @@ def test_rules_that_lead_pods_somewhere_are_left_alone_until_then(tmp_path: Path
 def test_a_warm_agent_has_the_redirect(tmp_path: Path) -> None:
     """At its port, and with the time as generation."""
     warm = aim(tmp_path)
-    door_file.tell(tmp_path / "door", 9805)
+    endpoint_file.tell(tmp_path / "door", 9805)
     turned = warm.turn(None)
 
     assert turned
     assert not warm.waits
     assert "dnat ip to 169.254.170.169:9805" in warm.ruleset.text
     assert warm.ruleset.mark.generation == NOW
-    assert record.mark_of(warm.ruleset.text) == warm.ruleset.mark
+    assert table_comments.mark_of(warm.ruleset.text) == warm.ruleset.mark
     assert not warm.leaves_alone(rules.render(settings()).text)
     assert not warm.turn(None)  # Nothing else is told.
 
@@ -71,7 +71,7 @@ def test_a_new_pod_is_above_whatever_is_there(tmp_path: Path) -> None:
     later = rules.render(settings(generation=str(999_999_999))).text.replace(
         "generation=999999999", f"generation={NOW + 3600}"
     )
-    door_file.tell(tmp_path / "door", 9803)
+    endpoint_file.tell(tmp_path / "door", 9803)
     new = aim(tmp_path)
     new.turn(later)
 
@@ -82,7 +82,7 @@ def test_an_older_warden_that_starts_again_stays_the_older_one(tmp_path: Path) -
     """Its number is its pod's: else it would take the pods back to an agent that is going."""
     for pod in ("old", "new"):
         begun = aim(tmp_path / pod, NOW if pod == "old" else NOW + 60)
-        door_file.tell(tmp_path / pod / "door", 9803)
+        endpoint_file.tell(tmp_path / pod / "door", 9803)
         begun.turn(None)
     again = aim(tmp_path / "old", NOW + 120)
     again.turn(None)
@@ -94,9 +94,9 @@ def test_an_older_warden_that_starts_again_stays_the_older_one(tmp_path: Path) -
 def test_the_redirect_follows_an_agent_to_another_port(tmp_path: Path) -> None:
     """An agent that cannot have its port again is found where it is; the generation stays."""
     led = aim(tmp_path)
-    door_file.tell(tmp_path / "door", 9803)
+    endpoint_file.tell(tmp_path / "door", 9803)
     led.turn(None)
-    door_file.tell(tmp_path / "door", 9804)
+    endpoint_file.tell(tmp_path / "door", 9804)
     turned = led.turn(led.ruleset.text)
 
     assert turned
@@ -130,7 +130,7 @@ async def test_a_file_that_is_replaced_is_an_event(tmp_path: Path) -> None:
         for _ in range(3):
             await asyncio.sleep(0)
         told_of_others = changed.is_set()
-        door_file.tell(tmp_path / "door", 9803)
+        endpoint_file.tell(tmp_path / "door", 9803)
         async with asyncio.timeout(30):
             await changed.wait()
 

@@ -11,7 +11,7 @@ import pytest
 
 from core.warden_node import NodeTools
 from core.warden_rig import settings
-from rolecall_common.pulse import Beat, Pulse
+from rolecall_common.heartbeat_file import Beat, Pulse
 from rolecall_warden.kernel import Kernel
 from rolecall_warden.warden import Warden
 

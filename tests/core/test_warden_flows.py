@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolecall_warden import flows, foreign
+from rolecall_warden import incumbents, stale_connections
 
 # As conntrack 1.4.7 lists them: to the real service; to the door; of the host; UDP; over IPv6.
 DIRECT = (
@@ -37,7 +37,7 @@ def test_old_flows_are_those_that_no_door_answers() -> None:
     """Not the host's own, not those to the agent, not those to somewhere else."""
     listed = [DIRECT, AT_THE_DOOR, AT_KIAM, OF_THE_HOST, UDP, ICMP, OVER_IPV6, ELSEWHERE]
     text = "".join(f"{line}\n" for line in listed)
-    stale = [" ".join(flow.words) for flow in flows.stale(text, DOORS, HOSTS)]
+    stale = [" ".join(flow.words) for flow in stale_connections.stale(text, DOORS, HOSTS)]
 
     ports = "--orig-port-src {} --orig-port-dst 80"
     assert stale == [
@@ -52,7 +52,7 @@ def test_old_flows_are_those_that_no_door_answers() -> None:
 @given(st.text(alphabet="tcp 617src=dstport.:0123456789af\n", max_size=200))
 def test_any_text_is_read_as_flows(text: str) -> None:
     """A line that is none is passed over."""
-    assert isinstance(list(flows.stale(text, DOORS, HOSTS)), list)
+    assert isinstance(list(stale_connections.stale(text, DOORS, HOSTS)), list)
 
 
 def test_redirects_are_found_where_iptables_writes_to_nf_tables() -> None:
@@ -66,7 +66,7 @@ def test_redirects_are_found_where_iptables_writes_to_nf_tables() -> None:
 	}
 }"""
 
-    (found,) = foreign.in_nftables(listing)
+    (found,) = incumbents.in_nftables(listing)
     assert found.startswith('iptables-nft, nat PREROUTING: iifname "cali*" ip daddr 169.254')
     assert found.endswith("counter dnat to 10.0.0.1:8181")
 
@@ -99,7 +99,7 @@ def test_redirects_are_found_in_the_older_backend() -> None:
         + entry("169.254.169.254", b"", b"REDIRECT")
     )
 
-    assert list(foreign.in_legacy(table)) == [
+    assert list(incumbents.in_legacy(table)) == [
         "iptables-legacy, nat: -d 169.254.169.254/32 -i cali+ -p tcp -j DNAT",
         "iptables-legacy, nat: -d 169.254.169.254/32 ! -i eth0 -p tcp -j DNAT",
         "iptables-legacy, nat: -d 169.254.169.254/32 -p tcp -j REDIRECT",
@@ -111,4 +111,4 @@ def test_redirects_are_found_in_the_older_backend() -> None:
 )
 def test_any_bytes_are_read_as_a_table(entries: bytes) -> None:
     """What is cut off or contradicts itself ends the reading, and raises nothing."""
-    assert isinstance(list(foreign.in_legacy(entries)), list)
+    assert isinstance(list(incumbents.in_legacy(entries)), list)

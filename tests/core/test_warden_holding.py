@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from core.warden_node import NodeTools
 from core.warden_rig import settings
-from rolecall_common import door_file
-from rolecall_common.forms import Raw
-from rolecall_common.pulse import Condition
-from rolecall_warden.keeper import Absence, held_name, is_held
+from rolecall_common import endpoint_file
+from rolecall_common.heartbeat_file import Condition
+from rolecall_common.settings.types import Raw
 from rolecall_warden.kernel import Kernel
+from rolecall_warden.liveness import Absence, held_name, is_held
 from rolecall_warden.warden import Warden
 
 PERIOD = 10.0
@@ -102,7 +102,7 @@ def test_the_rules_of_a_pod_that_is_gone_are_taken_over(tmp_path: Path) -> None:
 
     def pod(name: str, port: int) -> dict[str, Raw]:
         (tmp_path / name).mkdir(exist_ok=True)
-        door_file.tell(tmp_path / name / "door", port)
+        endpoint_file.tell(tmp_path / name / "door", port)
         return {
             "door_file": str(tmp_path / name / "door"),
             "health_file": str(tmp_path / name / "warden"),

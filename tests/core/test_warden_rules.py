@@ -3,11 +3,11 @@
 import pytest
 
 from core.warden_rig import GOLDEN, settings
-from rolecall_common.forms import Raw
-from rolecall_common.settings import SettingsError
-from rolecall_warden import app, record, rules
-from rolecall_warden.finding import Finding, judge
-from rolecall_warden.record import Mark
+from rolecall_common.settings.declare import SettingsError
+from rolecall_common.settings.types import Raw
+from rolecall_warden import app, rules, table_comments
+from rolecall_warden.ownership import Finding, judge
+from rolecall_warden.table_comments import Mark
 
 CASES: dict[str, dict[str, Raw]] = {
     "default": {},
@@ -68,12 +68,12 @@ def test_the_mark_is_read_back_as_it_was_written() -> None:
     """A table says of which generation it is, and of which contents."""
     ruleset = rules.render(settings(generation="12"))
 
-    assert record.mark_of(ruleset.text) == ruleset.mark
+    assert table_comments.mark_of(ruleset.text) == ruleset.mark
     assert ruleset.mark.generation == 12
     assert ruleset.mark.digest != rules.render(settings(door_port="1")).mark.digest
     named = settings(generation="12", installation="n" * 63 + "/" + "r" * 53)
     held = rules.render(named, holder="0123456789abcdef")
-    assert record.mark_of(held.text) == held.mark
+    assert table_comments.mark_of(held.text) == held.mark
     assert held.mark.digest == ruleset.mark.digest
     assert held.mark.installation == named.keeping.installation
     assert held.mark.holder == "0123456789abcdef"
@@ -82,7 +82,7 @@ def test_the_mark_is_read_back_as_it_was_written() -> None:
 @pytest.mark.parametrize("text", ["", "table inet rolecall {\n}", '"rolecall generation=x"'])
 def test_a_table_without_a_mark_has_none(text: str) -> None:
     """Whatever a listing holds, there is no error."""
-    assert record.mark_of(text) is None
+    assert table_comments.mark_of(text) is None
 
 
 MINE = Mark(5, "a" * 16)

@@ -4,8 +4,8 @@ import asyncio
 
 from core.warden_node import NodeTools
 from core.warden_rig import settings
-from rolecall_common.forms import Raw
-from rolecall_warden import record, rules
+from rolecall_common.settings.types import Raw
+from rolecall_warden import rules, table_comments
 from rolecall_warden.kernel import Kernel
 from rolecall_warden.uninstall import meaning, uninstall
 from rolecall_warden.warden import Warden
@@ -31,10 +31,10 @@ def test_the_table_says_which_addresses_its_warden_has_made() -> None:
     told = settings(more_addresses=CONTAINER)
     text = rules.render(told).text
 
-    assert record.addresses_of(text) == frozenset(told.redirecting.addresses)
-    assert record.addresses_of(text.replace("169.254.170.23", "999.254.170.23")) == frozenset(
-        told.redirecting.addresses
-    ) - {told.redirecting.more_addresses[0]}
+    assert table_comments.addresses_of(text) == frozenset(told.redirecting.addresses)
+    assert table_comments.addresses_of(
+        text.replace("169.254.170.23", "999.254.170.23")
+    ) == frozenset(told.redirecting.addresses) - {told.redirecting.more_addresses[0]}
 
 
 def test_addresses_go_that_nobody_has_named_again() -> None:

@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterable, Mapping
 from ipaddress import ip_address
 
 from rolecall_agent.witness.bindings import SETTLING, Bindings
-from rolecall_agent.witness.places import Bound
-from rolecall_agent.witness.sights import NONE, SILENT, Doubt, Holder, LinkId, Sight, Way
+from rolecall_agent.witness.entries import Bound
+from rolecall_agent.witness.observation import NONE, SILENT, Doubt, Holder, LinkId, Sight, Way
 from rolecall_proto.values import Address, PodUid
 
 HERE = ip_address("10.0.0.1")

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from ipaddress import ip_address
 
 from fakes.door_rig import KEYS, known, pod
-from rolecall_agent.cache import UNCONFIRMED, UNKNOWN, Cache, Granted, Refused, Unwitnessed
-from rolecall_agent.witness.sights import Doubt, Holder
+from rolecall_agent.store.cache import UNCONFIRMED, UNKNOWN, Cache, Granted, Refused, Unwitnessed
+from rolecall_agent.witness.observation import Doubt, Holder
 from rolecall_proto.values import Address, Assignment, PodUid, SnapshotEnd
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.clock import FakeClock
-from rolecall_agent.witness.heard import Prefixes
-from rolecall_agent.witness.netlink import Link, Rule
-from rolecall_agent.witness.network import Network
-from rolecall_agent.witness.noticing import NOTICE, Noticing
+from rolecall_agent.witness.changes import Prefixes
+from rolecall_agent.witness.cni import Network
+from rolecall_agent.witness.cni_report import NOTICE, Noticing
+from rolecall_agent.witness.rtnetlink import Link, Rule
 from rolecall_proto.values import Address
 
 ADDRESSES: Sequence[Address] = [

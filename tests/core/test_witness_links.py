@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from rolecall_agent.witness.links import Links
-from rolecall_agent.witness.netlink import Link
-from rolecall_agent.witness.sights import LinkId
+from rolecall_agent.witness.observation import LinkId
+from rolecall_agent.witness.rtnetlink import Link
 
 POD = Link(5, "cali12", "veth")
 GONE = Link(5, "cali12", "veth", gone=True)

@@ -8,8 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolecall_agent.witness import netlink, network
-from rolecall_agent.witness.netlink import (
+from rolecall_agent.witness import cni, rtnetlink
+from rolecall_agent.witness.cni import Network, network_of
+from rolecall_agent.witness.entries import Bound
+from rolecall_agent.witness.observation import LinkId
+from rolecall_agent.witness.reading import read
+from rolecall_agent.witness.rtnetlink import (
     Forwarding,
     Garbled,
     Link,
@@ -18,11 +22,7 @@ from rolecall_agent.witness.netlink import (
     Route,
     Rule,
 )
-from rolecall_agent.witness.network import Network, network_of
-from rolecall_agent.witness.places import Bound
-from rolecall_agent.witness.reading import read
-from rolecall_agent.witness.record import RecordFile, Surroundings, parsed, written
-from rolecall_agent.witness.sights import LinkId
+from rolecall_agent.witness.state_file import RecordFile, Surroundings, parsed, written
 from rolecall_proto.values import PodUid
 
 BOOT = Surroundings("boot-1", 4026531840)
@@ -67,7 +67,7 @@ def neighbour(family: int, state: int, *attributes: bytes) -> bytes:
 
 def test_a_link_is_read() -> None:
     """Its number, name, kind, master, and whether it is up."""
-    found = list(read(message(netlink.NEW_LINK, link()) + message(netlink.DEL_LINK, link())))
+    found = list(read(message(rtnetlink.NEW_LINK, link()) + message(rtnetlink.DEL_LINK, link())))
 
     assert found == [
         Link(7, "cali12", "veth", 3, up=True),
@@ -77,9 +77,9 @@ def test_a_link_is_read() -> None:
 
 def test_a_bridges_word_about_a_port_is_no_end_of_the_link() -> None:
     """It comes as a link that is deleted, in the bridge's family."""
-    left = struct.pack("=BxHiII", netlink.AF_BRIDGE, 0, 7, 1, 0)
+    left = struct.pack("=BxHiII", rtnetlink.AF_BRIDGE, 0, 7, 1, 0)
 
-    assert list(read(message(netlink.DEL_LINK, left))) == []
+    assert list(read(message(rtnetlink.DEL_LINK, left))) == []
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_a_bridges_word_about_a_port_is_no_end_of_the_link() -> None:
 )
 def test_a_route_is_read(body: bytes, out: int, *, is_direct: bool) -> None:
     """Where it leads, and whether it leads there directly, by one link."""
-    (found,) = read(message(netlink.NEW_ROUTE, body))
+    (found,) = read(message(rtnetlink.NEW_ROUTE, body))
 
     assert isinstance(found, Route)
     assert (found.direct, found.link, found.is_for_one) == (is_direct, out, True)
@@ -102,7 +102,7 @@ def test_a_route_is_read(body: bytes, out: int, *, is_direct: bool) -> None:
 
 def test_the_default_route_is_for_everyone() -> None:
     """It has no destination at all."""
-    (found,) = read(message(netlink.NEW_ROUTE, route(OUT, length=0)))
+    (found,) = read(message(rtnetlink.NEW_ROUTE, route(OUT, length=0)))
 
     assert isinstance(found, Route)
     assert found.address is None
@@ -113,10 +113,10 @@ def test_who_is_behind_a_bridge_is_read() -> None:
     """A neighbour without an answer has no hardware address, whatever the message carries."""
     who = (TO_ONE, attribute(2, b"abcdef"))
     known, failed, forwarding = read(
-        message(netlink.NEW_NEIGHBOUR, neighbour(2, 0x02, *who))
-        + message(netlink.NEW_NEIGHBOUR, neighbour(2, 0x20, *who))
+        message(rtnetlink.NEW_NEIGHBOUR, neighbour(2, 0x02, *who))
+        + message(rtnetlink.NEW_NEIGHBOUR, neighbour(2, 0x20, *who))
         + message(
-            netlink.DEL_NEIGHBOUR,
+            rtnetlink.DEL_NEIGHBOUR,
             neighbour(7, 0x02, attribute(2, b"abcdef"), attribute(9, number(3))),
         )
     )
@@ -152,7 +152,7 @@ BY = attribute(3, b"vlan.eth.1\0")
 )
 def test_a_rule_is_read(body: bytes, expected: Rule) -> None:
     """Where packets go that it is about, and whether a question of ours can be."""
-    assert list(read(message(netlink.NEW_RULE, body))) == [expected]
+    assert list(read(message(rtnetlink.NEW_RULE, body))) == [expected]
 
 
 def test_a_refusal_is_read() -> None:
@@ -163,11 +163,11 @@ def test_a_refusal_is_read() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        message(netlink.NEW_LINK, link())[:-1],
-        message(netlink.NEW_LINK, b"short"),
-        message(netlink.NEW_ROUTE, route(attribute(1, b"odd"))),
-        message(netlink.NEW_ROUTE, route() + struct.pack("=HH", 99, 1)),
-        message(netlink.NEW_ROUTE, route(TO_ONE, length=33)),
+        message(rtnetlink.NEW_LINK, link())[:-1],
+        message(rtnetlink.NEW_LINK, b"short"),
+        message(rtnetlink.NEW_ROUTE, route(attribute(1, b"odd"))),
+        message(rtnetlink.NEW_ROUTE, route() + struct.pack("=HH", 99, 1)),
+        message(rtnetlink.NEW_ROUTE, route(TO_ONE, length=33)),
         message(4, b""),  # The kernel's own word for it.
         b"\1",
     ],
@@ -260,17 +260,17 @@ NETWORKS = {
 @pytest.mark.parametrize("expected", NETWORKS)
 def test_a_nodes_network_is_known_by_its_links(expected: Network) -> None:
     """By names and kinds, as far as they tell."""
-    assert network_of(NETWORKS[expected], [netlink.Rule(0), netlink.Rule(32766)]) is expected
+    assert network_of(NETWORKS[expected], [rtnetlink.Rule(0), rtnetlink.Rule(32766)]) is expected
 
 
 def test_strict_security_groups_are_known_by_their_rule() -> None:
     """VPC CNI sends such a pod's packets out by its branch, at a priority of its own."""
     links = [Link(5, "vlan0123456789a", "veth"), Link(6, "eni0123456789b", "veth")]
 
-    assert network_of(links, [netlink.Rule(10, "vlan.eth.1")]) is Network.VPC_STRICT
-    assert network_of(links, [netlink.Rule(10, "tun0")]) is Network.VPC
+    assert network_of(links, [rtnetlink.Rule(10, "vlan.eth.1")]) is Network.VPC_STRICT
+    assert network_of(links, [rtnetlink.Rule(10, "tun0")]) is Network.VPC
 
 
 def test_every_network_has_its_advice() -> None:
     """Which the log gives at start."""
-    assert set(network.ADVICE) == set(Network)
+    assert set(cni.ADVICE) == set(Network)

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rolecall_agent.witness.bindings import SETTLING, Bindings
-from rolecall_agent.witness.places import Query
-from rolecall_agent.witness.sights import NONE, Doubt, LinkId, Sight, Way
+from rolecall_agent.witness.entries import Query
+from rolecall_agent.witness.observation import NONE, Doubt, LinkId, Sight, Way
 from rolecall_proto.values import PodUid
 
 HERE = ip_address("10.0.0.1")

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from rolecall_common.forms import Raw
-from rolecall_common.reading import read_settings
+from rolecall_common.settings.loader import read_settings
+from rolecall_common.settings.types import Raw
 from rolecall_warden.settings import Settings
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -8,7 +8,7 @@ import pytest
 from botocore.session import Session  # type: ignore[import-untyped]  # it ships no types
 
 from fakes.sts import Key, Principal
-from rolecall_server.sts.chain import make_session
+from rolecall_server.sts.aws_chain import make_session
 
 # The base credentials of most tests: a user's, so that nothing is chained.
 USER = Key(

@@ -11,10 +11,10 @@ from typing import Any
 from fakes.clock import FakeClock
 from fakes.door_rig import BASE, KEYS, LIMIT, START, Answer, Client, request, session
 from fakes.vouching import ISSUER, claims, public, signed
-from rolecall_agent.cache import Cache
-from rolecall_agent.container import ContainerDoor
-from rolecall_agent.freebind import listeners
-from rolecall_agent.hall import DoorRules
+from rolecall_agent.container.endpoint import ContainerDoor
+from rolecall_agent.http.server import DoorRules
+from rolecall_agent.process.freebind import listeners
+from rolecall_agent.store.cache import Cache
 from rolecall_proto.values import (
     Address,
     DoorKeys,

@@ -9,14 +9,14 @@ from functools import partial
 from ipaddress import ip_address
 
 from fakes.clock import FakeClock
-from rolecall_agent.cache import Cache
-from rolecall_agent.door import Door, DoorRules
-from rolecall_agent.imds import Imds
-from rolecall_agent.items import COMMON_ITEMS, Item
-from rolecall_agent.shelf import Shelf
-from rolecall_agent.upstream import Upstream
-from rolecall_common.forms import HostPort
+from rolecall_agent.metadata.endpoint import Door, DoorRules
+from rolecall_agent.metadata.imds_client import Imds
+from rolecall_agent.metadata.item_cache import Shelf
+from rolecall_agent.metadata.item_fetcher import Upstream
+from rolecall_agent.metadata.items import COMMON_ITEMS, Item
+from rolecall_agent.store.cache import Cache
 from rolecall_common.secret import Secret
+from rolecall_common.settings.types import HostPort
 from rolecall_proto.values import (
     Address,
     Assignment,

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from ipaddress import ip_address
 
 from fakes.clock import START
-from rolecall_agent.cache import Cache
+from rolecall_agent.store.cache import Cache
 from rolecall_common.secret import Secret
 from rolecall_proto.values import (
     Address,
@@ -23,19 +23,19 @@ from rolecall_proto.values import (
     SessionRenewed,
     Update,
 )
-from rolecall_server.annotations import Wish
-from rolecall_server.authority import Agent
-from rolecall_server.broker import Broker, BrokerRules
-from rolecall_server.budget import BudgetRules
-from rolecall_server.fanout import Connection
-from rolecall_server.identity import Identity
-from rolecall_server.issuer import Issued, IssueError
-from rolecall_server.journal import Journal, Journals, Why
-from rolecall_server.pods import Namespace, Pod
-from rolecall_server.policy import Policy
-from rolecall_server.policy_settings import PolicySettings
-from rolecall_server.roles import BaseArn
-from rolecall_server.source import Change, NamespacesListed, PodsListed
+from rolecall_server.credentials.rate_limiter import BudgetRules
+from rolecall_server.engine.broker import Broker, BrokerRules
+from rolecall_server.model.annotations import Wish
+from rolecall_server.model.authenticator import Agent
+from rolecall_server.model.identity import Identity
+from rolecall_server.model.issuer import Issued, IssueError
+from rolecall_server.model.pods import Namespace, Pod
+from rolecall_server.model.source import Change, NamespacesListed, PodsListed
+from rolecall_server.nodes.subscription import Connection
+from rolecall_server.policy.policy import Policy
+from rolecall_server.policy.role_arns import BaseArn
+from rolecall_server.policy.rules import PolicySettings
+from rolecall_server.telemetry.journal import Journal, Journals, Why
 
 HOUR = timedelta(hours=1)
 BASE = BaseArn.parse("arn:aws:iam::111122223333:role/")

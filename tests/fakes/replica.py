@@ -12,12 +12,12 @@ from pathlib import Path
 import grpc
 import trustme
 
-from rolecall_agent.ask import Asker, Doubts, NoDoubts
-from rolecall_agent.cache import Cache, Granted, Standing
-from rolecall_agent.channel import Access
-from rolecall_agent.endings import Ending
-from rolecall_agent.follow import Follower
-from rolecall_agent.trust import Trust
+from rolecall_agent.store.cache import Cache, Granted, Standing
+from rolecall_agent.sync.ca_bundle import Trust
+from rolecall_agent.sync.channel import Access
+from rolecall_agent.sync.resolver import Asker, Doubts, NoDoubts
+from rolecall_agent.sync.stream import Follower
+from rolecall_agent.sync.stream_end import Ending
 from rolecall_common.clock import Clock
 from rolecall_common.secret import Secret
 from rolecall_proto.v1 import broker_pb2_grpc
@@ -32,19 +32,19 @@ from rolecall_proto.values import (
     SnapshotEnd,
     Update,
 )
-from rolecall_server.annotations import Wish
-from rolecall_server.authority import Authority, LoopbackAuthority
-from rolecall_server.broker import Broker, BrokerRules
-from rolecall_server.issuer import Issued
-from rolecall_server.journal import Journal
-from rolecall_server.listen import listening
-from rolecall_server.pods import Namespace, Pod
-from rolecall_server.policy import Policy
-from rolecall_server.policy_settings import NamespaceMode, PolicySettings
-from rolecall_server.roles import BaseArn
-from rolecall_server.service import Service
-from rolecall_server.source import NamespacesListed, PodChanged, PodGone, PodsListed
-from rolecall_server.tls import ServerCertificate
+from rolecall_server.engine.broker import Broker, BrokerRules
+from rolecall_server.model.annotations import Wish
+from rolecall_server.model.authenticator import Authority, LoopbackAuthority
+from rolecall_server.model.issuer import Issued
+from rolecall_server.model.pods import Namespace, Pod
+from rolecall_server.model.source import NamespacesListed, PodChanged, PodGone, PodsListed
+from rolecall_server.policy.policy import Policy
+from rolecall_server.policy.role_arns import BaseArn
+from rolecall_server.policy.rules import NamespaceMode, PolicySettings
+from rolecall_server.rpc.certificate import ServerCertificate
+from rolecall_server.rpc.server import listening
+from rolecall_server.rpc.service import Service
+from rolecall_server.telemetry.journal import Journal
 
 BASE = "arn:aws:iam::111122223333:role/"
 SERVER_NAME = "rolecall-server.rolecall.svc"

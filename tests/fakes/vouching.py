@@ -16,12 +16,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from fakes.clock import FakeClock
 from rolecall_common.secret import Secret
 from rolecall_proto.values import NodeName, PodUid
-from rolecall_server.kube.agents.authority import TokenReviewAuthority
-from rolecall_server.kube.agents.keys import SigningKeys
-from rolecall_server.kube.agents.tokens import AgentRules
 from rolecall_server.kube.api import NO_QUERY, ApiError, Query
-from rolecall_server.metrics import Metrics
-from rolecall_server.pods import Pod
+from rolecall_server.kube.auth.authenticator import TokenReviewAuthority
+from rolecall_server.kube.auth.jwks import SigningKeys
+from rolecall_server.kube.auth.token_claims import AgentRules
+from rolecall_server.model.pods import Pod
+from rolecall_server.telemetry.metrics import Metrics
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 RULES = AgentRules("rolecall", "rolecall-agent", "rolecall")

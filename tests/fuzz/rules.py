@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from fuzz.answers import Answer
 from fuzz.wire import BrokenRuleError
 from fuzz.world import TOLD, Entitlement, World
-from rolecall_agent.documents import role_document
-from rolecall_agent.items import FOLDERS
+from rolecall_agent.metadata.documents import role_document
+from rolecall_agent.metadata.items import FOLDERS
 from rolecall_proto.values import Address
 
 ROLES = b"/meta-data/iam/security-credentials"

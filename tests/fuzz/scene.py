@@ -14,12 +14,12 @@ from fuzz.rules import ROLES, Case, judge
 from fuzz.script import SENT, Kind, Step, steps
 from fuzz.wire import BrokenRuleError, Wire
 from fuzz.world import ADDRESSES, HOSTS, World
-from rolecall_agent import tokens
-from rolecall_agent.cache import Cache
-from rolecall_agent.connection import Connection
-from rolecall_agent.deadlines import Deadlines
-from rolecall_agent.door import Door
-from rolecall_agent.turns import Turns
+from rolecall_agent.http.connection import Connection
+from rolecall_agent.http.connection_limits import Turns
+from rolecall_agent.http.timeouts import Deadlines
+from rolecall_agent.metadata import tokens
+from rolecall_agent.metadata.endpoint import Door
+from rolecall_agent.store.cache import Cache
 from rolecall_common.clock import Clock
 from rolecall_proto.values import Address
 

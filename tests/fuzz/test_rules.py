@@ -11,10 +11,10 @@ from fuzz.loop import Loop
 from fuzz.scene import play
 from fuzz.wire import BrokenRuleError
 from fuzz.world import ADDRESSES
-from rolecall_agent.desk import Asked
-from rolecall_agent.door import Door
-from rolecall_agent.tokens import NONCE_SIZE, issue
-from rolecall_agent.verdicts import Ending, Refuse, Verdict
+from rolecall_agent.http.endpoint import Asked
+from rolecall_agent.metadata.decide import Ending, Refuse, Verdict
+from rolecall_agent.metadata.endpoint import Door
+from rolecall_agent.metadata.tokens import NONCE_SIZE, issue
 
 SECOND = timedelta(seconds=1)
 HOST = b" HTTP/1.1\r\nHost: 169.254.169.254\r\n"

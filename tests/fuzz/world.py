@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from ipaddress import ip_address
 
 from fakes.door_rig import BASE, KEYS, pod, session
-from rolecall_agent.cache import Cache
-from rolecall_agent.door import Door
-from rolecall_agent.items import COMMON_ITEMS
-from rolecall_agent.shelf import Missed, Shelf
+from rolecall_agent.metadata.endpoint import Door
+from rolecall_agent.metadata.item_cache import Missed, Shelf
+from rolecall_agent.metadata.items import COMMON_ITEMS
+from rolecall_agent.store.cache import Cache
 from rolecall_proto.values import (
     Address,
     Assignment,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fakes.container_rig import SDK_SESSION, container_rig, token
 from fakes.door_rig import known, pod
-from rolecall_agent.freebind import listeners
+from rolecall_agent.process.freebind import listeners
 
 LISTEN = [("169.254.170.23", 9804), ("fd00:ec2::23", 9804)]
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from rolecall_cli.lab import Kind, LabNode
 from rolecall_cli.lab.places import OUTSIDE
-from rolecall_common.pulse import Vital, feel
+from rolecall_common.heartbeat_file import Vital, feel
 
 METADATA = {4: "169.254.169.254", 6: "fd00:ec2::254"}
 DOOR = {4: "169.254.170.169", 6: "fd72:6f6c:6563:616c::1"}

@@ -18,7 +18,7 @@ from rolecall_cli.demo.command import lab_layout
 from rolecall_cli.demo.layout import Layout
 from rolecall_cli.demo.stage import Stage, cluster
 from rolecall_cli.lab import LabNode
-from rolecall_server.pods import Pod
+from rolecall_server.model.pods import Pod
 
 # A metadata client of the fewest parts: what is sent and what comes back is all there is.
 RAW = """

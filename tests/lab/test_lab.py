@@ -11,7 +11,7 @@ import pytest_asyncio
 from lab import programs
 from lab.rig import PATIENCE, ROLES, Rig, rig
 from rolecall_cli.lab import LabError
-from rolecall_server.pods import Pod
+from rolecall_server.model.pods import Pod
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

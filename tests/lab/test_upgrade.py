@@ -16,8 +16,8 @@ import pytest
 
 from lab.rig import Rig, rig
 from rolecall_cli.lab import LabError
-from rolecall_common import door_file
-from rolecall_common.pulse import feel
+from rolecall_common import endpoint_file
+from rolecall_common.heartbeat_file import feel
 
 PATIENCE = 60
 # A hundred times the rules change hands, here in two ways. TEST_UPGRADES=100 has all of them be
@@ -98,8 +98,8 @@ class AgentPod:
     async def lead(self, port: int) -> None:
         """Say that the door is at *port*, and wait until the rules lead there."""
         before = self.log("warden").count("pods are to be led")
-        is_there = door_file.told(self.root / "door") == port
-        door_file.tell(self.root / "door", port)
+        is_there = endpoint_file.told(self.root / "door") == port
+        endpoint_file.tell(self.root / "door", port)
         async with asyncio.timeout(PATIENCE):
             while not is_there and self.log("warden").count("pods are to be led") == before:  # noqa: ASYNC110 -- others have no event
                 await asyncio.sleep(0.02)
@@ -218,7 +218,7 @@ async def test_a_redirect_that_moves_is_not_noticed(node: Rig, agents: DaemonSet
     for _ in range(2):
         pods.append(await agents.start())
         await pods[-1].until_ready()
-    ports = [door_file.told(pod.root / "door") for pod in pods]
+    ports = [endpoint_file.told(pod.root / "door") for pod in pods]
     async with load(node) as said:
         for move in range(MOVES):
             port = ports[move % 2]
@@ -237,7 +237,7 @@ async def test_after_a_rollback_the_older_pod_serves_again(node: Rig, agents: Da
     await old.until_ready()
     new = await agents.start()
     await new.until_ready()
-    ports = {door_file.told(pod.root / "door") for pod in (old, new)}
+    ports = {endpoint_file.told(pod.root / "door") for pod in (old, new)}
     await new.end(signal.SIGKILL)
     await old.until_ready()
     await node.until(POD, ROLE)

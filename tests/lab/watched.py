@@ -19,10 +19,10 @@ from typing import TypeVar
 
 from pyroute2 import IPRoute, NetNS, netns  # type: ignore[import-untyped]  # it has no types
 
-from rolecall_agent.cache import Cache
-from rolecall_agent.door import Door, DoorRules
-from rolecall_agent.node import Node
-from rolecall_agent.witness.watch import Witness, witnessing
+from rolecall_agent.metadata.endpoint import Door, DoorRules
+from rolecall_agent.store.cache import Cache
+from rolecall_agent.sync.updates import Node
+from rolecall_agent.witness.service import Witness, witnessing
 from rolecall_cli.lab.network import Network
 from rolecall_cli.lab.places import NODE_ADDRESS, NODE_ADDRESS_IPV6, ipv6_of
 from rolecall_common.clock import SystemClock

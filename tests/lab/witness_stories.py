@@ -393,7 +393,7 @@ CONFINED = """
 import asyncio, sys
 from ipaddress import ip_address
 from pathlib import Path
-from rolecall_agent.witness.watch import witnessing
+from rolecall_agent.witness.service import witnessing
 from rolecall_common.clock import SystemClock
 status = Path("/proc/self/status").read_text().splitlines()
 capabilities = [line for line in status if line.startswith("Cap")]

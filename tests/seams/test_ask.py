@@ -12,8 +12,8 @@ import pytest
 
 from fakes.clock import FakeClock
 from fakes.door_rig import door_rig, known, pod, request
-from rolecall_agent.ask import Asker, NoDoubts
-from rolecall_agent.channel import Access
+from rolecall_agent.sync.channel import Access
+from rolecall_agent.sync.resolver import Asker, NoDoubts
 from rolecall_proto.v1 import broker_pb2 as pb
 from rolecall_proto.v1 import broker_pb2_grpc
 from rolecall_proto.values import AssignmentUpserted

@@ -25,15 +25,15 @@ from fakes.door_rig import (
     session,
 )
 from fakes.replica import Certificates
-from rolecall_agent import hall
-from rolecall_agent.endings import Ending
-from rolecall_agent.follow import Statistics as StreamStatistics
+from rolecall_agent.http import server
+from rolecall_agent.http.connection_limits import MOST_AT_ONCE, MOST_IN_LINE, Turns
+from rolecall_agent.http.fair_queue import SHARE
+from rolecall_agent.metadata.decide import Missing, Outcome
+from rolecall_agent.metadata.routes import Route
 from rolecall_agent.metrics import METRICS, AgentCollector
-from rolecall_agent.pace import SHARE
-from rolecall_agent.routes import Route
-from rolecall_agent.trust import Trust
-from rolecall_agent.turns import MOST_AT_ONCE, MOST_IN_LINE, Turns
-from rolecall_agent.verdicts import Missing, Outcome
+from rolecall_agent.sync.ca_bundle import Trust
+from rolecall_agent.sync.stream import Statistics as StreamStatistics
+from rolecall_agent.sync.stream_end import Ending
 from rolecall_proto.values import (
     AssignmentUpserted,
     DoorKeys,
@@ -51,7 +51,7 @@ DOCUMENT = request(f"{ROLES}/reader")
 LARGE = request(f"{ROLES}/", f"X: {'x' * 4000}")
 TTL = "X-aws-ec2-metadata-token-ttl-seconds: 60"
 PUT = request("/latest/api/token", TTL, method="PUT")
-PATIENCE = hall.PATIENCE
+PATIENCE = server.PATIENCE
 LONG = timedelta(seconds=60)  # A hold that a test ends by an event, or loses.
 
 
@@ -254,14 +254,14 @@ async def test_a_held_request_is_answered_503_with_retry_after(rig: Rig) -> None
 
 async def test_the_hold_is_nine_tenths_of_a_second() -> None:
     """SDKs give up after one."""
-    async with door_rig(hold=hall.HOLD) as rig:
+    async with door_rig(hold=server.HOLD) as rig:
         rig.snapshot()
         begun = asyncio.get_running_loop().time()
         [answer] = await rig.ask(LIST)
         took = asyncio.get_running_loop().time() - begun
 
     assert answer.status == 503
-    assert timedelta(milliseconds=900) == hall.HOLD
+    assert timedelta(milliseconds=900) == server.HOLD
     assert took > 0.88
 
 
@@ -294,7 +294,7 @@ async def test_a_request_in_pieces_is_one_request(rig: Rig) -> None:
 
 async def test_a_slow_head_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever has begun a request ends it in time; a byte now and then buys nothing."""
-    monkeypatch.setattr(hall, "PATIENCE", replace(PATIENCE, head=0.5))
+    monkeypatch.setattr(server, "PATIENCE", replace(PATIENCE, head=0.5))
     async with door_rig() as rig:
         rig.snapshot(*known(pod(OWN)))
         async with rig.client() as silent, rig.client() as slow:
@@ -308,7 +308,7 @@ async def test_a_head_that_is_answered_from_memory_came_in_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A connection whose first request is a known one is as good as any, and may go on."""
-    monkeypatch.setattr(hall, "PATIENCE", replace(PATIENCE, head=0.5))
+    monkeypatch.setattr(server, "PATIENCE", replace(PATIENCE, head=0.5))
     async with door_rig() as rig:
         rig.snapshot(*known(pod(OWN)))
         async with rig.client() as first, rig.client() as second, rig.client() as silent:
@@ -326,7 +326,7 @@ async def test_an_idle_connection_is_closed_and_a_busy_one_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The wait begins anew with each answer, one from memory included."""
-    monkeypatch.setattr(hall, "PATIENCE", replace(PATIENCE, idle=0.5))
+    monkeypatch.setattr(server, "PATIENCE", replace(PATIENCE, idle=0.5))
     async with door_rig() as rig:
         rig.snapshot(*known(pod(OWN)))
         loop = asyncio.get_running_loop()
@@ -355,7 +355,7 @@ async def test_a_client_that_does_not_read_is_not_read_from(rig: Rig) -> None:
 
 async def test_one_pod_s_connections_stand_in_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond so many at once they wait for one another, and nobody else waits for them."""
-    monkeypatch.setattr(hall, "Turns", lambda in_all: Turns(1, 1, in_all))
+    monkeypatch.setattr(server, "Turns", lambda in_all: Turns(1, 1, in_all))
     async with door_rig() as rig:
         rig.snapshot(*known(pod(OWN), pod("127.0.0.3")))
         first_in_line = rig.client()
@@ -377,7 +377,7 @@ async def test_one_pod_s_connections_stand_in_line(monkeypatch: pytest.MonkeyPat
 
 async def test_who_stands_in_line_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """What it sends stays in the kernel, and at its sender, until its turn has come."""
-    monkeypatch.setattr(hall, "Turns", lambda in_all: Turns(1, 1, in_all))
+    monkeypatch.setattr(server, "Turns", lambda in_all: Turns(1, 1, in_all))
     async with door_rig() as rig:
         rig.snapshot(*known(pod(OWN)))
         first_in_line = rig.client()
@@ -421,7 +421,7 @@ async def test_too_many_connections_of_one_pod_are_dropped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Beyond its line there is no place; its neighbour has one."""
-    monkeypatch.setattr(hall, "Turns", lambda in_all: Turns(1, 1, in_all))
+    monkeypatch.setattr(server, "Turns", lambda in_all: Turns(1, 1, in_all))
     async with door_rig() as rig:
         rig.snapshot(*known(pod(OWN), pod("127.0.0.3")))
         async with rig.client() as first, rig.client(), rig.client() as third:
@@ -437,8 +437,8 @@ async def test_who_stands_in_line_for_too_long_is_dropped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """No SDK waits that long, and one that has gone cannot be seen from here."""
-    monkeypatch.setattr(hall, "PATIENCE", replace(PATIENCE, line=0.05))
-    monkeypatch.setattr(hall, "Turns", lambda in_all: Turns(1, 1, in_all))
+    monkeypatch.setattr(server, "PATIENCE", replace(PATIENCE, line=0.05))
+    monkeypatch.setattr(server, "Turns", lambda in_all: Turns(1, 1, in_all))
     async with door_rig() as rig:
         rig.snapshot(*known(pod(OWN)))
         async with rig.client() as first, rig.client() as second:
@@ -451,8 +451,8 @@ async def test_who_stands_in_line_for_too_long_is_dropped(
 
 async def test_a_turn_begins_the_time_for_a_head(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who was in line for longer than a head may take has its whole time then."""
-    monkeypatch.setattr(hall, "PATIENCE", replace(PATIENCE, head=1.0))
-    monkeypatch.setattr(hall, "Turns", lambda in_all: Turns(1, 1, in_all))
+    monkeypatch.setattr(server, "PATIENCE", replace(PATIENCE, head=1.0))
+    monkeypatch.setattr(server, "Turns", lambda in_all: Turns(1, 1, in_all))
     async with door_rig() as rig:
         rig.snapshot(*known(pod(OWN)))
         async with rig.client() as silent, rig.client() as second:
@@ -465,7 +465,7 @@ async def test_a_turn_begins_the_time_for_a_head(monkeypatch: pytest.MonkeyPatch
 
 async def test_a_client_that_never_reads_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not waited for beyond a deadline of its own."""
-    monkeypatch.setattr(hall, "PATIENCE", replace(PATIENCE, reader=0.05))
+    monkeypatch.setattr(server, "PATIENCE", replace(PATIENCE, reader=0.05))
     async with door_rig() as rig:
         rig.snapshot(*known(pod(OWN)))
         sock = socket.socket()
@@ -483,7 +483,7 @@ async def test_a_client_that_closes_and_never_reads_is_dropped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """An answer that ends the connection is not kept for it for ever either."""
-    monkeypatch.setattr(hall, "PATIENCE", replace(PATIENCE, reader=0.05))
+    monkeypatch.setattr(server, "PATIENCE", replace(PATIENCE, reader=0.05))
     async with door_rig() as rig:
         rig.snapshot(*known(pod(OWN)))
         sock = socket.socket()
@@ -498,7 +498,7 @@ async def test_a_client_that_closes_and_never_reads_is_dropped(
 
 async def test_a_punctual_pipeliner_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """Part of the next head is always here, and never the same one for long."""
-    monkeypatch.setattr(hall, "PATIENCE", replace(PATIENCE, head=0.5))
+    monkeypatch.setattr(server, "PATIENCE", replace(PATIENCE, head=0.5))
     async with door_rig() as rig:
         rig.snapshot(*known(pod(OWN)))
         loop = asyncio.get_running_loop()
@@ -517,7 +517,7 @@ async def test_an_idle_connection_is_closed_on_time(monkeypatch: pytest.MonkeyPa
 
     So it is closed before another one whose last request came later.
     """
-    monkeypatch.setattr(hall, "PATIENCE", replace(PATIENCE, idle=2.0))
+    monkeypatch.setattr(server, "PATIENCE", replace(PATIENCE, idle=2.0))
     async with door_rig() as rig:
         rig.snapshot(*known(pod(OWN)))
         async with rig.client() as client, rig.client() as later:
@@ -563,7 +563,7 @@ async def test_a_pod_that_asks_too_much_waits_for_itself() -> None:
 
 async def test_slow_senders_hold_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hundred that send a byte at a time are dropped on time; others are answered meanwhile."""
-    monkeypatch.setattr(hall, "PATIENCE", replace(PATIENCE, head=1.5))
+    monkeypatch.setattr(server, "PATIENCE", replace(PATIENCE, head=1.5))
     async with door_rig() as rig:
         rig.snapshot(*known(pod(OWN), pod("127.0.0.3")))
         async with contextlib.AsyncExitStack() as stack:

@@ -13,10 +13,10 @@ from dataclasses import replace
 import pytest
 
 from fakes.door_rig import ROLES, Rig, door_rig, known, pod, request
-from rolecall_agent import hall, leaving
-from rolecall_agent.routes import Route
-from rolecall_agent.turns import Turns
-from rolecall_agent.verdicts import Outcome
+from rolecall_agent.http import lingering_close, server
+from rolecall_agent.http.connection_limits import Turns
+from rolecall_agent.metadata.decide import Outcome
+from rolecall_agent.metadata.routes import Route
 
 OWN, NEIGHBOUR = "127.0.0.2", "127.0.0.3"
 PATH = f"{ROLES}/reader"
@@ -114,7 +114,7 @@ async def test_who_reads_late_has_everything(sent: bytes, *, ends: bool) -> None
 
 async def test_who_does_not_read_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Some looks, each later than the last; then what is left is dropped."""
-    monkeypatch.setattr(leaving, "FIRST_LOOK", 0.001)
+    monkeypatch.setattr(lingering_close, "FIRST_LOOK", 0.001)
     async with door_rig() as rig:
         count, in_peace = await taken_of_dropped(rig, CLOSE)
 
@@ -127,7 +127,7 @@ async def test_an_answer_that_is_taken_keeps_nothing(
     monkeypatch: pytest.MonkeyPatch, last: bytes
 ) -> None:
     """A connection for each request is no more open than before: there is nothing to look for."""
-    monkeypatch.setattr(leaving, "FIRST_LOOK", 1000)
+    monkeypatch.setattr(lingering_close, "FIRST_LOOK", 1000)
     async with door_rig() as rig:
         rig.snapshot(*known(pod(OWN)))
         async with rig.client() as client:
@@ -140,7 +140,7 @@ async def test_an_answer_that_is_taken_keeps_nothing(
 
 async def test_who_is_dropped_late_is_sent_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """A deadline ends what the kernel has, too."""
-    monkeypatch.setattr(hall, "PATIENCE", replace(hall.PATIENCE, idle=0.05))
+    monkeypatch.setattr(server, "PATIENCE", replace(server.PATIENCE, idle=0.05))
     async with door_rig() as rig:
         count, in_peace = await taken_of_dropped(rig, KEPT)
 
@@ -150,7 +150,7 @@ async def test_who_is_dropped_late_is_sent_nothing_more(monkeypatch: pytest.Monk
 
 async def test_an_idle_connection_ends_in_peace(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing was on its way: the client sees an end, and no error."""
-    monkeypatch.setattr(hall, "PATIENCE", replace(hall.PATIENCE, idle=0.05))
+    monkeypatch.setattr(server, "PATIENCE", replace(server.PATIENCE, idle=0.05))
     async with door_rig() as rig:
         rig.snapshot(*known(pod(OWN)))
         async with rig.client() as client:
@@ -165,7 +165,7 @@ async def test_who_makes_room_is_sent_nothing_more(
     monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
     """Its place is another's, and a change of its address could not reach it any more."""
-    monkeypatch.setattr(hall, "Turns", lambda in_all: Turns(in_all=3))  # noqa: ARG005 - no setting is so small
+    monkeypatch.setattr(server, "Turns", lambda in_all: Turns(in_all=3))  # noqa: ARG005 - no setting is so small
     async with door_rig() as rig:
         rig.snapshot(*known(pod(OWN), pod(NEIGHBOUR)))
         async with rig.client(), rig.client():
@@ -182,7 +182,7 @@ async def test_the_end_of_the_door_leaves_nothing_behind(
     monkeypatch: pytest.MonkeyPatch, sent: bytes, *, ends: bool
 ) -> None:
     """Who does not take the last answers in time has none of them later."""
-    monkeypatch.setattr(hall, "LAST_ANSWERS", 0.05)
+    monkeypatch.setattr(server, "LAST_ANSWERS", 0.05)
     async with door_rig() as rig:
         rig.snapshot(*known(pod(OWN), pod(NEIGHBOUR)))
         clients = slow_client(rig, sent, ends=ends)

@@ -9,8 +9,8 @@ import uvloop
 
 from fakes.door_rig import BASE, ROLES, Answer, Rig, door_rig, known, pod, request
 from fakes.imds import FakeImds, fake_imds
-from rolecall_agent.items import COMMON_ITEMS
-from rolecall_agent.tokens import LONGEST_LIFE
+from rolecall_agent.metadata.items import COMMON_ITEMS
+from rolecall_agent.metadata.tokens import LONGEST_LIFE
 from rolecall_proto.values import Reason, State
 from seams.table.listing import LISTING, ROWS, TABLE, listing
 from seams.table.pods import (

@@ -15,16 +15,16 @@ import pytest
 from fakes.clock import START, FakeClock
 from fakes.engine import NODE, Engine, issued, pod
 from rolecall_proto.values import Reason
-from rolecall_server.identity import Identity
-from rolecall_server.issuer import RefusedError
-from rolecall_server.journal import Why
 from rolecall_server.kube.api import NO_QUERY, ApiError, Query, RejectedError, UnavailableError
-from rolecall_server.kube.events.journal import Events, Reporter
-from rolecall_server.kube.events.lanes import HOLD
-from rolecall_server.metrics import Metrics
-from rolecall_server.pods import Namespace
+from rolecall_server.kube.events.fair_queue import HOLD
+from rolecall_server.kube.events.recorder import Events, Reporter
+from rolecall_server.model.identity import Identity
+from rolecall_server.model.issuer import RefusedError
+from rolecall_server.model.pods import Namespace
+from rolecall_server.model.source import NamespaceChanged
 from rolecall_server.settings.cluster import EventReasons
-from rolecall_server.source import NamespaceChanged
+from rolecall_server.telemetry.journal import Why
+from rolecall_server.telemetry.metrics import Metrics
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 ANSWERED = b"{}"
@@ -244,7 +244,7 @@ async def test_a_namespace_that_goes_takes_its_event_along(error: RejectedError)
 
 async def test_an_outage_loses_nothing_and_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     """It is tried again, less and less often, and what happened meanwhile is written, too."""
-    caplog.set_level(logging.INFO, logger="rolecall_server.kube.events.journal")
+    caplog.set_level(logging.INFO, logger="rolecall_server.kube.events.recorder")
     async with running(Rig()) as rig:
         rig.store.errors.extend(UnavailableError("no answer") for _ in range(3))
         rig.deny("web")

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from rolecall_agent.freebind import listeners
+from rolecall_agent.process.freebind import listeners
 
 NOWHERE = "192.0.2.1"  # For documents only: no machine has it.
 

@@ -8,9 +8,9 @@ from datetime import timedelta
 from fakes.clock import FakeClock
 from rolecall_common.secret import Secret
 from rolecall_proto.values import NodeName
-from rolecall_server.authority import Agent
-from rolecall_server.judging import LOOK, judge_again
-from rolecall_server.streams import Streams
+from rolecall_server.model.authenticator import Agent
+from rolecall_server.rpc.reauthentication import LOOK, judge_again
+from rolecall_server.rpc.streams import Streams
 
 
 class Judges:

@@ -15,12 +15,12 @@ from fakes.engine import NODE, OTHER_NODE
 from fakes.engine import pod as known_pod
 from fakes.kube import FakeKube, Fault, fake_kube
 from rolecall_proto.values import NodeName, PodUid
-from rolecall_server.annotations import AnnotationKeys
+from rolecall_server.kube.informer import live_reads
+from rolecall_server.kube.informer.live_reads import LiveLook
+from rolecall_server.kube.informer.resources import pods
 from rolecall_server.kube.transport import Transport
-from rolecall_server.kube.watch import look
-from rolecall_server.kube.watch.kinds import pods
-from rolecall_server.kube.watch.look import LiveLook
-from rolecall_server.pods import Pod
+from rolecall_server.model.annotations import AnnotationKeys
+from rolecall_server.model.pods import Pod
 
 PATH = "/api/v1/namespaces/team/pods/"
 
@@ -42,7 +42,7 @@ class Known:
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a look take as long as it takes: the machine may be busy."""
-    monkeypatch.setattr(look, "_PATIENCE", 30.0)
+    monkeypatch.setattr(live_reads, "_PATIENCE", 30.0)
 
 
 @dataclass

@@ -11,11 +11,11 @@ from fakes.clock import FakeClock
 from fakes.engine import NODE, Engine, Listener
 from fakes.kube import FakeKube, fake_kube
 from rolecall_proto.values import SessionRenewed
-from rolecall_server.annotations import AnnotationKeys
+from rolecall_server.kube.informer.reflector import Reflector
+from rolecall_server.kube.informer.resources import namespaces, pods
 from rolecall_server.kube.transport import Transport
-from rolecall_server.kube.watch.kinds import namespaces, pods
-from rolecall_server.kube.watch.reflector import Reflector
-from rolecall_server.pods import Namespace, Pod
+from rolecall_server.model.annotations import AnnotationKeys
+from rolecall_server.model.pods import Namespace, Pod
 
 MINUTE = timedelta(minutes=1)
 NOTES = {"iam.amazonaws.com/permitted": ".*"}

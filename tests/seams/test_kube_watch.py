@@ -12,12 +12,12 @@ from kubernetes.aio.client.configuration import Configuration
 
 from fakes.clock import FakeClock
 from fakes.kube import FakeKube, Fault, fake_kube
-from rolecall_server.annotations import AnnotationKeys
+from rolecall_server.kube.informer.reflector import Reflector
+from rolecall_server.kube.informer.resources import pods
 from rolecall_server.kube.transport import Transport
-from rolecall_server.kube.watch.kinds import pods
-from rolecall_server.kube.watch.reflector import Reflector
-from rolecall_server.pods import ObjectUnusable, Pod
-from rolecall_server.source import Change, PodChanged, PodGone, PodsListed, WatchState
+from rolecall_server.model.annotations import AnnotationKeys
+from rolecall_server.model.pods import ObjectUnusable, Pod
+from rolecall_server.model.source import Change, PodChanged, PodGone, PodsListed, WatchState
 
 PODS = "/api/v1/pods"
 LONG = timedelta(minutes=5)

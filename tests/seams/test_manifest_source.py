@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from fakes.clock import FakeClock
-from rolecall_server.annotations import AnnotationKeys
 from rolecall_server.manifests.placement import Pools
 from rolecall_server.manifests.source import ManifestSource
-from rolecall_server.source import (
+from rolecall_server.model.annotations import AnnotationKeys
+from rolecall_server.model.source import (
     Change,
     NamespacesListed,
     PodChanged,

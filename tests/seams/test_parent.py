@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from fakes.running import PATIENCE, Running, python
-from rolecall_agent import parent
-from rolecall_agent.handed import Handed
+from rolecall_agent.process import supervisor
+from rolecall_agent.process.inherited import Handed
 
 # What each worker does first: say who it is and what it was handed.
 HELLO = """
@@ -30,12 +30,12 @@ PATIENT = UP + "signal.pause()\n"
 
 PROGRAM = """
 import os, socket
-from rolecall_agent import handed
-given = handed.take(os.environ)
+from rolecall_agent.process import inherited
+given = inherited.take(os.environ)
 if given is None:
     door = socket.create_server(("127.0.0.1", 0))
     print("at", door.getsockname()[1], flush=True)
-    handed.become_parent({"metadata": [door]})
+    inherited.become_parent({"metadata": [door]})
 assert "ROLECALL_HANDED" not in os.environ
 given.prove()
 print("up", given.deaths, flush=True)
@@ -60,7 +60,7 @@ def obedient(number: signal.Signals, then: str, before: str = UP) -> str:
 async def family(worker: str, *around: str) -> AsyncGenerator[Running]:
     """Run the parent of workers that do what *worker* says; *around* is a command before it."""
     own = (sys.executable, "-I", "-S", "-c", HELLO + worker)
-    words = ("-I", "-S", parent.__file__, "metadata=", *own)
+    words = ("-I", "-S", supervisor.__file__, "metadata=", *own)
     run = "import os, sys; os.execvp(sys.argv[1], sys.argv[1:])"
     async with python("parent", "-c", run, *around, sys.executable, *words, environment={}) as it:
         yield it
@@ -174,7 +174,9 @@ async def test_a_worker_that_has_proved_itself_ends_the_pauses() -> None:
         took = time.monotonic() - began
         await running.stop()
 
-    assert took < parent.FIRST_PAUSE * 2**7  # What ten pauses would come to, less a few of them.
+    assert (
+        took < supervisor.FIRST_PAUSE * 2**7
+    )  # What ten pauses would come to, less a few of them.
 
 
 async def test_a_proof_is_for_the_worker_that_gave_it() -> None:

@@ -14,10 +14,10 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain
 
-from rolecall_common.forms import HostPort
+from rolecall_common.admin_http import Pages, Readiness, probing
+from rolecall_common.connection_limits import MOST_OF_ONE
 from rolecall_common.metrics import Gauge, Kind, Metric, register
-from rolecall_common.probes import Pages, Readiness, probing
-from rolecall_common.visitors import MOST_OF_ONE
+from rolecall_common.settings.types import HostPort
 
 ANYWHERE = HostPort("127.0.0.1", 0)
 OPEN = "application/openmetrics-text"

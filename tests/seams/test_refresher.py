@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from fakes.clock import FakeClock
 from fakes.engine import NODE, Engine, at, issued, pod
 from rolecall_proto.values import Reason
-from rolecall_server.budget import BudgetRules
-from rolecall_server.identity import Identity
-from rolecall_server.issuer import Issued, RefusedError, ThrottledError, UnavailableError
-from rolecall_server.metrics import Metrics
-from rolecall_server.refresher import Refresher
+from rolecall_server.credentials.rate_limiter import BudgetRules
+from rolecall_server.engine.issue_loop import Refresher
+from rolecall_server.model.identity import Identity
+from rolecall_server.model.issuer import Issued, RefusedError, ThrottledError, UnavailableError
+from rolecall_server.telemetry.metrics import Metrics
 
 
 class ScriptedSts:

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from fakes.clock import START, FakeClock
-from rolecall_common.forms import Raw
 from rolecall_common.lifecycle import StartError
-from rolecall_common.reading import read_settings
-from rolecall_server import start
-from rolecall_server.issuer import ThrottledError, UnavailableError
-from rolecall_server.roles import BaseArn
+from rolecall_common.settings.loader import read_settings
+from rolecall_common.settings.types import Raw
+from rolecall_server.model.issuer import ThrottledError, UnavailableError
+from rolecall_server.policy.role_arns import BaseArn
 from rolecall_server.settings import Settings
+from rolecall_server.startup import prechecks
 from rolecall_server.sts.answers import Caller
 
 HOUR = timedelta(hours=1)
@@ -53,7 +53,7 @@ async def asked(
     sts: ScriptedSts, clock: FakeClock | None = None, **flags: Raw
 ) -> tuple[BaseArn, timedelta]:
     dice = random.Random(1)  # noqa: S311 - dice, not keys
-    return await start.base_and_duration(settings(**flags), sts, clock or FakeClock(), dice)  # type: ignore[arg-type]  # it asks who the caller is, and nothing else
+    return await prechecks.base_and_duration(settings(**flags), sts, clock or FakeClock(), dice)  # type: ignore[arg-type]  # it asks who the caller is, and nothing else
 
 
 async def test_sts_is_not_asked_where_its_answer_would_change_nothing() -> None:
@@ -132,9 +132,9 @@ def test_without_a_file_each_process_has_a_secret_of_its_own(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Which is said, for tokens end with it."""
-    caplog.set_level(logging.INFO, logger="rolecall_server.start")
+    caplog.set_level(logging.INFO, logger="rolecall_server.startup.prechecks")
 
-    assert len({start.token_secret(None) for _ in range(3)}) == 3
+    assert len({prechecks.token_secret(None) for _ in range(3)}) == 3
     assert caplog.messages[0] == "metadata tokens end with this process: no tokenSecretFile is set"
 
 
@@ -143,7 +143,7 @@ def test_a_secrets_file_is_the_same_on_every_replica(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_bytes(bytes(range(32)))
 
-    assert start.token_secret(file) == bytes(range(32))
+    assert prechecks.token_secret(file) == bytes(range(32))
 
 
 @pytest.mark.parametrize("size", [0, 31])
@@ -151,21 +151,21 @@ def test_a_secret_that_is_too_short_is_refused(tmp_path: Path, size: int) -> Non
     """The message names the file, and none of its bytes."""
     file = tmp_path / "secret"
     file.write_bytes(b"k" * size)
-    with pytest.raises(StartError) as caught, start.refusing("tokenSecretFile"):
-        start.token_secret(file)
+    with pytest.raises(StartError) as caught, prechecks.refusing("tokenSecretFile"):
+        prechecks.token_secret(file)
 
     assert str(caught.value) == f"tokenSecretFile: {file} has less than 32 bytes"
 
 
 def test_a_device_is_not_read_for_ever() -> None:
     """Somebody may take /dev/urandom for a good idea; the process starts, at least."""
-    assert len(start.token_secret(Path("/dev/zero"))) == 64 * 1024
+    assert len(prechecks.token_secret(Path("/dev/zero"))) == 64 * 1024
 
 
 def test_a_file_that_cannot_be_read_is_named_with_the_systems_reason(tmp_path: Path) -> None:
     """And with the setting that led to it."""
-    with pytest.raises(StartError) as caught, start.refusing("tokenSecretFile"):
-        start.token_secret(tmp_path / "absent")
+    with pytest.raises(StartError) as caught, prechecks.refusing("tokenSecretFile"):
+        prechecks.token_secret(tmp_path / "absent")
 
     reason = "No such file or directory"
     assert str(caught.value) == f"tokenSecretFile: {tmp_path / 'absent'}: {reason}"
@@ -173,7 +173,7 @@ def test_a_file_that_cannot_be_read_is_named_with_the_systems_reason(tmp_path: P
 
 def test_a_bug_is_no_refusal() -> None:
     """Only what a setting can lead to is turned into a line; all else keeps its traceback."""
-    with pytest.raises(ZeroDivisionError), start.refusing("listen"):
+    with pytest.raises(ZeroDivisionError), prechecks.refusing("listen"):
         raise ZeroDivisionError("nobody foresaw this")
 
 
@@ -197,7 +197,7 @@ def test_what_works_and_has_a_consequence_is_said_at_the_start(
     flags: dict[str, Raw], said: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     """A sentence each, and none where all is as most people want it."""
-    start.say_cautions(settings(**flags))
+    prechecks.say_cautions(settings(**flags))
 
     sentences = [str(vars(record)["sentence"]) for record in caplog.records]
     assert len(sentences) == len(said)
@@ -216,5 +216,5 @@ def test_what_works_and_has_a_consequence_is_said_at_the_start(
 )
 def test_rules_that_cannot_be_are_refused_before_sts_is_asked(flags: dict[str, Raw]) -> None:
     """A mistake is said at once, not when the network is up."""
-    with pytest.raises(StartError), start.refusing():
-        start.say_cautions(settings(**flags))
+    with pytest.raises(StartError), prechecks.refusing():
+        prechecks.say_cautions(settings(**flags))

@@ -28,12 +28,12 @@ from fakes.sts import (
     Role,
 )
 from rolecall_proto.values import Reason
-from rolecall_server.identity import Identity
-from rolecall_server.issuer import RefusedError, ThrottledError, UnavailableError
+from rolecall_server.model.identity import Identity
+from rolecall_server.model.issuer import RefusedError, ThrottledError, UnavailableError
 from rolecall_server.sts.client import Sts
-from rolecall_server.sts.connect import connect
 from rolecall_server.sts.endpoint import Options
-from rolecall_server.sts.verdicts import Outcome
+from rolecall_server.sts.error_codes import Outcome
+from rolecall_server.sts.factory import connect
 
 HOUR = timedelta(hours=1)
 READER = Identity("arn:aws:iam::111122223333:role/reader", "shop.cart", HOUR)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fakes.aws import forget_machine
-from rolecall_server.sts.chain import make_session
+from rolecall_server.sts.aws_chain import make_session
 from rolecall_server.sts.endpoint import Endpoint, Options, find_endpoint
 
 

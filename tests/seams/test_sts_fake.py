@@ -17,9 +17,9 @@ from moto.server import ThreadedMotoServer
 from fakes.aws import USER, forget_machine, holding
 from fakes.sts import FakeSts, Key, Principal, Role
 from rolecall_common.clock import SystemClock
-from rolecall_server.identity import Identity
-from rolecall_server.sts.connect import connect
+from rolecall_server.model.identity import Identity
 from rolecall_server.sts.endpoint import Options
+from rolecall_server.sts.factory import connect
 
 READER = "arn:aws:iam::111122223333:role/team/reader"
 POLICY = json.dumps({"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]})

@@ -15,8 +15,8 @@ import pytest
 
 from fakes.aws import forget_machine
 from fakes.clock import FakeClock
-from rolecall_server.issuer import UnavailableError
-from rolecall_server.sts.chain import Chain, make_session
+from rolecall_server.model.issuer import UnavailableError
+from rolecall_server.sts.aws_chain import Chain, make_session
 from rolecall_server.sts.endpoint import Options, find_region
 
 ROLE = "/latest/meta-data/iam/security-credentials/"

@@ -9,9 +9,9 @@ import pytest
 from fakes.aws import forget_machine
 from fakes.clock import FakeClock
 from rolecall_common.secret import Secret
-from rolecall_server.issuer import IssueError, UnavailableError
-from rolecall_server.sts.chain import LOOK_EVERY, Chain
-from rolecall_server.sts.own import Found, Keyring, OwnKeys
+from rolecall_server.model.issuer import IssueError, UnavailableError
+from rolecall_server.sts.aws_chain import LOOK_EVERY, Chain
+from rolecall_server.sts.own_credentials import Found, Keyring, OwnKeys
 
 OLD = OwnKeys("AKIAOLD", Secret("old"))
 NEW = OwnKeys("AKIANEW", Secret("new"))

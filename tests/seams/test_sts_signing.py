@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rolecall_common.secret import Secret
-from rolecall_server.identity import Identity
-from rolecall_server.sts import forms
-from rolecall_server.sts.own import OwnKeys
-from rolecall_server.sts.signing import FORM_TYPE, Signer
+from rolecall_server.model.identity import Identity
+from rolecall_server.sts import requests
+from rolecall_server.sts.own_credentials import OwnKeys
+from rolecall_server.sts.sigv4 import FORM_TYPE, Signer
 
 NOW = datetime(2030, 1, 1, 12, 34, 56, tzinfo=UTC)
 HOST = "sts.eu-west-1.amazonaws.com"
@@ -83,7 +83,7 @@ def test_the_derived_key_follows_the_day_and_the_keys() -> None:
 )
 def test_the_form_says_all_that_the_identity_does(identity: Identity) -> None:
     """Every field reaches STS, lists numbered from one."""
-    said = dict(parse_qsl(forms.assume_role(identity).decode(), strict_parsing=True))
+    said = dict(parse_qsl(requests.assume_role(identity).decode(), strict_parsing=True))
 
     expected = {
         "Action": "AssumeRole",

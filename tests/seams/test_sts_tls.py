@@ -9,9 +9,9 @@ import trustme
 from fakes.aws import USER, forget_machine, holding
 from fakes.sts import FakeSts
 from rolecall_common.clock import SystemClock
-from rolecall_server.issuer import UnavailableError
-from rolecall_server.sts.connect import connect
+from rolecall_server.model.issuer import UnavailableError
 from rolecall_server.sts.endpoint import Options
+from rolecall_server.sts.factory import connect
 
 
 @pytest.fixture(autouse=True)

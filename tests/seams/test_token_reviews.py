@@ -12,23 +12,23 @@ import pytest
 from fakes.vouching import ISSUER, Vouching, agent_pod, claims, signed
 from rolecall_common.secret import Secret
 from rolecall_proto.values import NodeName, PodUid
-from rolecall_server.authority import (
+from rolecall_server.kube.api import RejectedError, UnavailableError
+from rolecall_server.kube.auth.authenticator import GOOD_FOR, JITTER, PATIENCE, REFUSED_FOR
+from rolecall_server.kube.auth.circuit_breaker import PAUSE
+from rolecall_server.kube.auth.jwks import AT_MOST_EVERY, REFRESH, KeySet, SigningKeys
+from rolecall_server.kube.auth.review_queue import (
+    AT_ONCE,
+    LONGEST_UNPROVEN_LINE,
+    UNPROVEN_AT_ONCE,
+    UNPROVEN_PAUSE,
+)
+from rolecall_server.model.authenticator import (
     Agent,
     AuthorityError,
     ForbiddenError,
     UnauthenticatedError,
     UndecidedError,
 )
-from rolecall_server.kube.agents.authority import GOOD_FOR, JITTER, PATIENCE, REFUSED_FOR
-from rolecall_server.kube.agents.keys import AT_MOST_EVERY, REFRESH, KeySet, SigningKeys
-from rolecall_server.kube.agents.outage import PAUSE
-from rolecall_server.kube.agents.review_line import (
-    AT_ONCE,
-    LONGEST_UNPROVEN_LINE,
-    UNPROVEN_AT_ONCE,
-    UNPROVEN_PAUSE,
-)
-from rolecall_server.kube.api import RejectedError, UnavailableError
 
 AGENT = Agent(NodeName("node-1"), PodUid("agent-1"))
 AWAY = UnavailableError("connection refused")

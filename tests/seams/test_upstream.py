@@ -10,10 +10,10 @@ import pytest
 
 from fakes.door_rig import ROLES, Client, Rig, door_rig, known, pod, request
 from fakes.imds import REGION, TOKEN, VALUES, FakeImds, fake_imds
-from rolecall_agent.items import COMMON_ITEMS, Item
-from rolecall_agent.routes import Route
-from rolecall_agent.shelf import Result
-from rolecall_agent.verdicts import Outcome
+from rolecall_agent.metadata.decide import Outcome
+from rolecall_agent.metadata.item_cache import Result
+from rolecall_agent.metadata.items import COMMON_ITEMS, Item
+from rolecall_agent.metadata.routes import Route
 from rolecall_proto.values import Assignment, Reason, State
 
 OWN = "127.0.0.2"
@@ -168,7 +168,7 @@ async def test_an_answer_in_chunks_is_one(rig: Rig, imds: FakeImds) -> None:
 
 async def test_silence_is_503(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever waits is told as soon as the agent's patience ends."""
-    monkeypatch.setattr("rolecall_agent.imds.PATIENCE", 0.01)
+    monkeypatch.setattr("rolecall_agent.metadata.imds_client.PATIENCE", 0.01)
     async with fake_imds(is_open=False) as imds, door_rig(LONG, metadata=imds.port) as rig:
         rig.snapshot(*known(pod(OWN)))
 

@@ -19,11 +19,11 @@ from rolecall_common.secret import Secret
 from rolecall_proto.codec import encode_hello
 from rolecall_proto.v1 import broker_pb2 as pb
 from rolecall_proto.values import Hello, NodeName, PodUid
-from rolecall_server.judging import LOOK
-from rolecall_server.kube.agents.authority import GOOD_FOR
 from rolecall_server.kube.api import UnavailableError
-from rolecall_server.pods import Pod
-from rolecall_server.streams import CALLS_PER_NODE, STREAMS_PER_NODE
+from rolecall_server.kube.auth.authenticator import GOOD_FOR
+from rolecall_server.model.pods import Pod
+from rolecall_server.rpc.reauthentication import LOOK
+from rolecall_server.rpc.streams import CALLS_PER_NODE, STREAMS_PER_NODE
 
 if TYPE_CHECKING:  # Only the stubs of the generated code know these classes.
     from rolecall_proto.v1.broker_pb2_grpc import BrokerAsyncStub

@@ -14,13 +14,13 @@ from rolecall_common.secret import Secret
 from rolecall_proto.codec import MAX_CLAIMS, MAX_QUESTIONS, encode_hello
 from rolecall_proto.v1 import broker_pb2 as pb
 from rolecall_proto.values import Held, Hello, SessionId
-from rolecall_server.authority import (
+from rolecall_server.model.authenticator import (
     Agent,
     AuthorityError,
     ForbiddenError,
     UndecidedError,
 )
-from rolecall_server.streams import QUESTIONS_BURST, STREAMS_PER_NODE
+from rolecall_server.rpc.streams import QUESTIONS_BURST, STREAMS_PER_NODE
 
 if TYPE_CHECKING:  # Only the stubs of the generated code know this class.
     from rolecall_proto.v1.broker_pb2_grpc import BrokerAsyncStub

@@ -8,8 +8,8 @@ from pathlib import Path
 from fakes.clock import FakeClock
 from fakes.replica import Certificates, Node, Replica, following, pod
 from rolecall_agent.witness.bindings import Bindings
-from rolecall_agent.witness.places import Query
-from rolecall_agent.witness.sights import LinkId, Sight, Way
+from rolecall_agent.witness.entries import Query
+from rolecall_agent.witness.observation import LinkId, Sight, Way
 from rolecall_proto.values import Address, PodUid
 
 HERE = ip_address("10.0.0.1")

@@ -12,8 +12,8 @@ import pytest
 
 from fakes.clock import FakeClock
 from fakes.replica import NODE, Certificates, Node, Replica, ended, following, pod, until_connected
-from rolecall_agent.cache import Refused, Unknown, Waiting
-from rolecall_agent.endings import Ending
+from rolecall_agent.store.cache import Refused, Unknown, Waiting
+from rolecall_agent.sync.stream_end import Ending
 from rolecall_common.clock import SystemClock
 from rolecall_proto.values import (
     AssignmentUpserted,
@@ -22,7 +22,7 @@ from rolecall_proto.values import (
     SessionRenewed,
     SnapshotEnd,
 )
-from rolecall_server.listen import ListenError
+from rolecall_server.rpc.server import ListenError
 
 WEB = pod("web", "10.0.0.1")
 SHOP = pod("shop", "10.0.0.2", "team/writer")

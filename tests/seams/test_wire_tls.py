@@ -13,17 +13,23 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from fakes.clock import START, FakeClock
 from fakes.replica import SERVER_NAME, Certificates, Node, Replica, ended, following, pod
-from rolecall_agent.endings import Ending
-from rolecall_agent.follow import REREAD_TRUST
-from rolecall_agent.trust import Trust, TrustError
+from rolecall_agent.sync.ca_bundle import Trust, TrustError
+from rolecall_agent.sync.stream import REREAD_TRUST
+from rolecall_agent.sync.stream_end import Ending
 from rolecall_common.clock import SystemClock
 from rolecall_common.secret import Secret
 from rolecall_proto.values import Heartbeat, Update
-from rolecall_server.authority import Agent
-from rolecall_server.readiness import Health
-from rolecall_server.service import HEARTBEAT
-from rolecall_server.surroundings import SourceLevels
-from rolecall_server.tls import REMIND, REREAD, SOON, CertificateError, ServerCertificate
+from rolecall_server.admin.readiness import Health
+from rolecall_server.model.authenticator import Agent
+from rolecall_server.rpc.certificate import (
+    REMIND,
+    REREAD,
+    SOON,
+    CertificateError,
+    ServerCertificate,
+)
+from rolecall_server.rpc.service import HEARTBEAT
+from rolecall_server.startup.backends import SourceLevels
 
 
 @pytest.fixture
@@ -314,7 +320,7 @@ async def test_a_new_bundle_that_does_not_fit_costs_no_stream(
     certificates: Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bundle that came before its server's certificate is tried again, and the stream goes on."""
-    monkeypatch.setattr("rolecall_agent.follow.PROOF", 0.2)
+    monkeypatch.setattr("rolecall_agent.sync.stream.PROOF", 0.2)
     clock = FakeClock()
     node, replica = Node(clock), Replica(clock, certificates).sync()
     async with replica.listening(), following(node, certificates, replica.address) as follower:

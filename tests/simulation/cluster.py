@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from rolecall_proto.values import PodUid
-from rolecall_server.pods import Namespace, Pod
-from rolecall_server.source import (
+from rolecall_server.model.pods import Namespace, Pod
+from rolecall_server.model.source import (
     Change,
     NamespaceChanged,
     NamespaceGone,

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from rolecall_proto.values import Address, NodeName, PodUid
-from rolecall_server.annotations import Wish
-from rolecall_server.pods import Pod
+from rolecall_server.model.annotations import Wish
+from rolecall_server.model.pods import Pod
 from simulation import scenery
 from simulation.agent import Agent
 from simulation.cluster import Api

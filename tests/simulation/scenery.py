@@ -3,7 +3,7 @@
 Written down as a table and not decided by the policy, so that the policy is checked too.
 """
 
-from rolecall_server.pods import Namespace
+from rolecall_server.model.pods import Namespace
 from simulation.server import Known
 
 _BASE = "arn:aws:iam::111122223333:role/"

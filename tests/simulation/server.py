@@ -7,16 +7,13 @@ from datetime import datetime, timedelta
 
 from fakes.engine import BASE, Notebook
 from rolecall_proto.values import Held, Hello, NodeName, PodUid, Update
-from rolecall_server.authority import Agent
-from rolecall_server.broker import Broker, BrokerRules
-from rolecall_server.budget import BudgetRules
-from rolecall_server.fanout import Connection
-from rolecall_server.identity import Identity
-from rolecall_server.issuer import Issued, IssueError
-from rolecall_server.pods import Namespace, Pod
-from rolecall_server.policy import Policy
-from rolecall_server.policy_settings import PolicySettings
-from rolecall_server.source import (
+from rolecall_server.credentials.rate_limiter import BudgetRules
+from rolecall_server.engine.broker import Broker, BrokerRules
+from rolecall_server.model.authenticator import Agent
+from rolecall_server.model.identity import Identity
+from rolecall_server.model.issuer import Issued, IssueError
+from rolecall_server.model.pods import Namespace, Pod
+from rolecall_server.model.source import (
     Change,
     NamespaceChanged,
     NamespaceGone,
@@ -25,6 +22,9 @@ from rolecall_server.source import (
     PodGone,
     PodsListed,
 )
+from rolecall_server.nodes.subscription import Connection
+from rolecall_server.policy.policy import Policy
+from rolecall_server.policy.rules import PolicySettings
 from simulation.cluster import NAMESPACES, PODS, Api, Watch
 from simulation.sts import Sts
 from simulation.timeline import Timeline

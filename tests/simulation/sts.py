@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 from rolecall_common.secret import Secret
 from rolecall_proto.values import Credentials, Reason, SessionId
-from rolecall_server.identity import Identity
-from rolecall_server.issuer import (
+from rolecall_server.model.identity import Identity
+from rolecall_server.model.issuer import (
     Issued,
     IssueError,
     RefusedError,

@@ -6,10 +6,10 @@ from datetime import datetime
 import pytest
 
 from rolecall_proto.values import Address, NodeName, Resolution, SessionId
-from rolecall_server import renewal
-from rolecall_server.broker import Broker
-from rolecall_server.identity import Identity
-from rolecall_server.source import Change, PodGone
+from rolecall_server.engine.broker import Broker
+from rolecall_server.model import renewal_window
+from rolecall_server.model.identity import Identity
+from rolecall_server.model.source import Change, PodGone
 from simulation.operations import draw
 from simulation.search import search
 from simulation.server import sound_broker
@@ -100,8 +100,8 @@ def test_a_broker_with_a_bug_is_found_out(kind: type[Broker], promises: set[str]
 
 def test_late_renewal_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sessions that are renewed in their last minutes."""
-    monkeypatch.setattr(renewal, "EARLIEST", 0.9)
-    monkeypatch.setattr(renewal, "LATEST", 0.95)
+    monkeypatch.setattr(renewal_window, "EARLIEST", 0.9)
+    monkeypatch.setattr(renewal_window, "LATEST", 0.95)
     finding = search(OPERATIONS, SEED).finding
 
     assert finding is not None
@@ -110,7 +110,7 @@ def test_late_renewal_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_early_renewal_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that asks STS more often than it may."""
-    monkeypatch.setattr(renewal, "EARLIEST", 0.1)
+    monkeypatch.setattr(renewal_window, "EARLIEST", 0.1)
     finding = search(OPERATIONS, SEED).finding
 
     assert finding is not None

@@ -14,8 +14,8 @@ from fakes import engine as core
 from fakes.cluster import namespace, pod
 from fakes.system import LIST, System, system
 from rolecall_proto.values import Held
-from rolecall_server.identity import Identity
-from rolecall_server.issuer import ThrottledError
+from rolecall_server.model.identity import Identity
+from rolecall_server.model.issuer import ThrottledError
 
 PODS = 200
 LATENCY = 0.1  # seconds: what STS takes

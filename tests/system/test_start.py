@@ -14,8 +14,8 @@ import trustme
 from prometheus_client.parser import text_string_to_metric_families
 
 import rolecall_agent.metrics
-import rolecall_common.process
-import rolecall_server.metrics
+import rolecall_common.process_metrics
+import rolecall_server.telemetry.metrics
 from fakes.cluster import namespace, pod
 from fakes.running import Running
 from fakes.system import LIST, System, system
@@ -233,7 +233,7 @@ async def node(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Syste
 @pytest.mark.parametrize(
     ("name", "declared"),
     [
-        ("server", rolecall_server.metrics.METRICS),
+        ("server", rolecall_server.telemetry.metrics.METRICS),
         ("agent", rolecall_agent.metrics.METRICS),
     ],
 )
@@ -242,7 +242,7 @@ async def test_what_is_declared_is_measured(
 ) -> None:
     """A scrape has every metric of the table and no other of ours; each label is of its set."""
     status, text = await node.probe(name, "/metrics")
-    expected = {each.name: each for each in (*declared, *rolecall_common.process.METRICS)}
+    expected = {each.name: each for each in (*declared, *rolecall_common.process_metrics.METRICS)}
     measured = {}
     for family in text_string_to_metric_families(text):
         if family.name.startswith("rolecall_"):

@@ -21,9 +21,9 @@ in the record of the agent before us is trusted at once where the link is provab
 
 from collections.abc import Collection, Iterable, Mapping
 
-from rolecall_agent.witness.places import Bound, Place, Query, Statistics
-from rolecall_agent.witness.remembered import Remembered
-from rolecall_agent.witness.sights import Doubt, Holder, LinkId, Sight, Way
+from rolecall_agent.witness.entries import Bound, Place, Query, Statistics
+from rolecall_agent.witness.entry_table import Remembered
+from rolecall_agent.witness.observation import Doubt, Holder, LinkId, Sight, Way
 from rolecall_proto.values import Address, PodUid
 
 SETTLING = 10.0  # seconds

@@ -11,8 +11,8 @@ import itertools
 from collections.abc import Iterable
 from pathlib import Path
 
-from rolecall_agent.witness.netlink import Link
-from rolecall_agent.witness.sights import LinkId
+from rolecall_agent.witness.observation import LinkId
+from rolecall_agent.witness.rtnetlink import Link
 
 BRIDGE = "bridge"
 _SYSFS = Path("/sys/class/net")

@@ -10,7 +10,7 @@ from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
 
-from rolecall_agent.witness.netlink import (
+from rolecall_agent.witness.rtnetlink import (
     AF_BRIDGE,
     AF_INET,
     AF_INET6,

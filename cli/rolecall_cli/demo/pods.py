@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rolecall_cli.demo.processes import DemoError
-from rolecall_server.pods import Pod
+from rolecall_server.model.pods import Pod
 
 # Longer than a pod's own patience with a change.
 _PATIENCE_SECONDS = 15

@@ -14,12 +14,12 @@ from typing import Protocol
 from rolecall_cli.demo.layout import NODE, REGION, Layout
 from rolecall_cli.demo.pods import DemoPod
 from rolecall_cli.demo.processes import DemoError, Part, clean_environment, running, talking
-from rolecall_common.pulse import feel
-from rolecall_server.annotations import AnnotationKeys
+from rolecall_common.heartbeat_file import feel
 from rolecall_server.manifests.directory import Directory
 from rolecall_server.manifests.files import read_files
 from rolecall_server.manifests.placement import Pools
-from rolecall_server.pods import Pod
+from rolecall_server.model.annotations import AnnotationKeys
+from rolecall_server.model.pods import Pod
 
 # What `python -m` runs as the `rolecall` command.
 ROLECALL = "rolecall_cli"

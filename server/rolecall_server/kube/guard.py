@@ -16,8 +16,8 @@ from typing import NoReturn
 import msgspec
 
 from rolecall_common.clock import Clock
-from rolecall_server.annotations import AnnotationKeys
 from rolecall_server.kube.api import Api, ApiError, RejectedError
+from rolecall_server.model.annotations import AnnotationKeys
 
 log = logging.getLogger(__name__)
 

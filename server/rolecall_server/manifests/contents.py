@@ -8,8 +8,6 @@ from typing import Any
 import msgspec
 
 from rolecall_proto.values import NodeName
-from rolecall_server import objects
-from rolecall_server.annotations import AnnotationKeys
 from rolecall_server.manifests import documents
 from rolecall_server.manifests.files import File
 from rolecall_server.manifests.workloads import (
@@ -20,7 +18,9 @@ from rolecall_server.manifests.workloads import (
     pods_of,
     single_pod,
 )
-from rolecall_server.pods import Namespace, ObjectUnusable
+from rolecall_server.model import kube_objects
+from rolecall_server.model.annotations import AnnotationKeys
+from rolecall_server.model.pods import Namespace, ObjectUnusable
 
 # Kind, namespace, name.
 Key = tuple[str, str, str]
@@ -184,7 +184,7 @@ def _shown(key: Key | None) -> str:
 
 def _namespace(value: Mapping[str, Any], keys: AnnotationKeys) -> Namespace:
     try:
-        namespace = Namespace.parse(msgspec.convert(value, objects.Namespace), keys)
+        namespace = Namespace.parse(msgspec.convert(value, kube_objects.Namespace), keys)
     except msgspec.ValidationError as error:
         raise WorkloadError(str(error)) from error
     if isinstance(namespace, ObjectUnusable):

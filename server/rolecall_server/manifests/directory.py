@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from uuid import UUID, uuid5
 
 from rolecall_proto.values import PodUid
-from rolecall_server.annotations import AnnotationKeys
 from rolecall_server.manifests.contents import Contents, Problem, Reading
 from rolecall_server.manifests.files import File
 from rolecall_server.manifests.placement import Place, Pools
 from rolecall_server.manifests.workloads import Wanted
-from rolecall_server.pods import Namespace, Pod
-from rolecall_server.source import (
+from rolecall_server.model.annotations import AnnotationKeys
+from rolecall_server.model.pods import Namespace, Pod
+from rolecall_server.model.source import (
     Change,
     NamespaceChanged,
     NamespaceGone,

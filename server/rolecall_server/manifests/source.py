@@ -12,12 +12,12 @@ from typing import Self
 from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
 
 from rolecall_common.clock import Clock
-from rolecall_server.annotations import AnnotationKeys
 from rolecall_server.manifests.contents import Problem
 from rolecall_server.manifests.directory import Directory, Statistics
 from rolecall_server.manifests.files import read_files
 from rolecall_server.manifests.placement import Pools
-from rolecall_server.source import Change, WatchState
+from rolecall_server.model.annotations import AnnotationKeys
+from rolecall_server.model.source import Change, WatchState
 
 log = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from rolecall_proto.values import NodeName
-from rolecall_server import objects
-from rolecall_server.annotations import AnnotationKeys
-from rolecall_server.pods import ObjectUnusable, Pod
+from rolecall_server.model import kube_objects
+from rolecall_server.model.annotations import AnnotationKeys
+from rolecall_server.model.pods import ObjectUnusable, Pod
 
 # What makes pods. Every other kind but Pod, Namespace and lists is none of our business.
 KINDS = frozenset({"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job", "CronJob"})
@@ -56,9 +56,9 @@ def pods_of(
 
     Raises: WorkloadError.
     """
-    workload = _convert(value, objects.Workload)
+    workload = _convert(value, kube_objects.Workload)
     owner, namespace = _named(workload.metadata)
-    spec = workload.spec or objects.WorkloadSpec()
+    spec = workload.spec or kube_objects.WorkloadSpec()
     template = _template(workload.kind or "", spec)
     model = _model(template, owner, namespace, keys)
     digest = _digest(_raw_template(value))
@@ -68,7 +68,7 @@ def pods_of(
 
 def single_pod(value: Mapping[str, Any], keys: AnnotationKeys) -> Wanted:
     """Return the Pod *value* itself. Raises: WorkloadError."""
-    pod = _convert(value, objects.Pod)
+    pod = _convert(value, kube_objects.Pod)
     name, namespace = _named(pod.metadata)
     model = _model(pod, name, namespace, keys)
     # Its annotations may change in place; the node that it is bound to never does.
@@ -82,15 +82,15 @@ def _convert(value: Mapping[str, Any], kind: type[_Kind]) -> _Kind:
         raise WorkloadError(str(error)) from error
 
 
-def _named(metadata: objects.Metadata | None) -> tuple[str, str]:
+def _named(metadata: kube_objects.Metadata | None) -> tuple[str, str]:
     if metadata is None or not metadata.name:
         raise WorkloadError("metadata.name is missing")
     return metadata.name, metadata.namespace or "default"
 
 
-def _model(pod: objects.Pod, name: str, namespace: str, keys: AnnotationKeys) -> Pod:
+def _model(pod: kube_objects.Pod, name: str, namespace: str, keys: AnnotationKeys) -> Pod:
     metadata = msgspec.structs.replace(
-        pod.metadata or objects.Metadata(), name=name, namespace=namespace, uid="model"
+        pod.metadata or kube_objects.Metadata(), name=name, namespace=namespace, uid="model"
     )
     model = Pod.parse(msgspec.structs.replace(pod, metadata=metadata), keys)
     if isinstance(model, ObjectUnusable):
@@ -98,14 +98,14 @@ def _model(pod: objects.Pod, name: str, namespace: str, keys: AnnotationKeys) ->
     return model
 
 
-def _template(kind: str, spec: objects.WorkloadSpec) -> objects.Pod:
+def _template(kind: str, spec: kube_objects.WorkloadSpec) -> kube_objects.Pod:
     template = spec.template
     if kind == "CronJob":
         job = spec.job_template.spec if spec.job_template else None
         template = job.template if job else None
     if template is None:
         raise WorkloadError(f"a {kind} needs the template of its pods")
-    return objects.Pod(metadata=template.metadata, spec=template.spec)
+    return kube_objects.Pod(metadata=template.metadata, spec=template.spec)
 
 
 def _raw_template(value: Mapping[str, Any]) -> Any:  # noqa: ANN401 -- as the file has it
@@ -117,7 +117,7 @@ def _raw_template(value: Mapping[str, Any]) -> Any:  # noqa: ANN401 -- as the fi
 def _names(
     kind: str | None,
     owner: str,
-    spec: objects.WorkloadSpec,
+    spec: kube_objects.WorkloadSpec,
     digest: str,
     nodes: Sequence[NodeName],
 ) -> Iterator[tuple[str, NodeName | None]]:
@@ -136,7 +136,7 @@ def _names(
             yield from ((name, None) for name in _replica_names(owner, spec, digest))
 
 
-def _replica_names(owner: str, spec: objects.WorkloadSpec, digest: str) -> Iterator[str]:
+def _replica_names(owner: str, spec: kube_objects.WorkloadSpec, digest: str) -> Iterator[str]:
     seen: set[str] = set()
     for number in range(_replicas(spec)):
         # Five letters are 14 million words: among thousands of replicas two may be the same.
@@ -147,7 +147,7 @@ def _replica_names(owner: str, spec: objects.WorkloadSpec, digest: str) -> Itera
         yield name
 
 
-def _replicas(spec: objects.WorkloadSpec) -> int:
+def _replicas(spec: kube_objects.WorkloadSpec) -> int:
     replicas = 1 if spec.replicas is None else spec.replicas
     if not 0 <= replicas <= MOST_PODS:
         raise WorkloadError(f"replicas is {replicas}: from 0 to {MOST_PODS} are accepted")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from rolecall_common.output import OutputSettings
-from rolecall_common.settings import Conflict, group
+from rolecall_common.settings.declare import Conflict, group
 from rolecall_server.settings.annotations import AnnotationSettings
 from rolecall_server.settings.aws import AwsSettings
 from rolecall_server.settings.cluster import KubernetesSettings

@@ -2,22 +2,22 @@
 
 from dataclasses import dataclass
 
-from rolecall_common import forms
-from rolecall_common.settings import setting
+from rolecall_common.settings import types
+from rolecall_common.settings.declare import setting
 
 # A qualified name: an optional DNS prefix of 253, a slash, and 63 characters.
-_KEY = forms.matching(
+_KEY = types.matching(
     r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?",
     "an annotation's key, such as iam.amazonaws.com/role",
     "KEY",
 )
 # The key of the tag follows, so it may end in a dot and must be short enough for both.
-_KEY_PREFIX = forms.matching(
+_KEY_PREFIX = types.matching(
     r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9][\w.-]{0,61}",
     "the beginning of an annotation's key, such as iam.amazonaws.com/session-tag.",
     "PREFIX",
 )
-_KEYS = forms.several(_KEY)
+_KEYS = types.several(_KEY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class AnnotationSettings:
         _KEYS, "On a pod: {name} of its session.", default=("iam.amazonaws.com/session-name",)
     )
     session_tag_annotation: tuple[str, ...] = setting(
-        forms.several(_KEY_PREFIX),
+        types.several(_KEY_PREFIX),
         "On a pod: a session tag, whose key follows.",
         default=("iam.amazonaws.com/session-tag.",),
     )

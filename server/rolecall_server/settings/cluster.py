@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from rolecall_common import forms
-from rolecall_common.settings import Conflict, setting
+from rolecall_common.settings import types
+from rolecall_common.settings.declare import Conflict, setting
 
 _LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
-_NAMESPACE = forms.matching(_LABEL, "the name of a namespace", "NAMESPACE")
-_OBJECT = forms.matching(
+_NAMESPACE = types.matching(_LABEL, "the name of a namespace", "NAMESPACE")
+_OBJECT = types.matching(
     r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", "the name of an object, in lower case", "NAME"
 )
-_AUDIENCE = forms.matching(r"[!-~]{1,253}", "an audience: no blanks, ASCII only", "AUDIENCE")
-_CONTEXT = forms.matching(r"[ -~]{1,253}", "the name of a context", "CONTEXT")
+_AUDIENCE = types.matching(r"[!-~]{1,253}", "an audience: no blanks, ASCII only", "AUDIENCE")
+_CONTEXT = types.matching(r"[ -~]{1,253}", "the name of a context", "CONTEXT")
 
 
 class EventReasons(StrEnum):
@@ -29,23 +29,23 @@ class KubernetesSettings:
     """The API server is the one whose pod this is, unless a kubeconfig names another."""
 
     kubeconfig: Path | None = setting(
-        forms.optional(forms.PATH),
+        types.optional(types.PATH),
         "A kubeconfig, for a server that runs outside of its cluster.",
         default=None,
     )
     kube_context: str | None = setting(
-        forms.optional(_CONTEXT),
+        types.optional(_CONTEXT),
         "The context of the kubeconfig. Else the one it names as current.",
         default=None,
     )
     kube_lenient_tls: bool = setting(
-        forms.SWITCH,
+        types.SWITCH,
         "Accept an API server whose certificate authority lacks what RFC 5280 wants. Python 3.13 "
         "and later refuse it otherwise.",
         default=False,
     )
     agent_namespace: str | None = setting(
-        forms.optional(_NAMESPACE),
+        types.optional(_NAMESPACE),
         "The namespace of the agents' pods. Else the server's own.",
         default=None,
     )
@@ -56,7 +56,7 @@ class KubernetesSettings:
         _AUDIENCE, "The audience of the agents' tokens.", default="rolecall"
     )
     container_audience: tuple[str, ...] = setting(
-        forms.several(_AUDIENCE, least=1),
+        types.several(_AUDIENCE, least=1),
         "The audiences of tokens that pods show at the container door; one of them is enough.",
         default=("rolecall-credentials",),
     )
@@ -67,10 +67,10 @@ class KubernetesSettings:
         default="rolecall-node-guard",
     )
     events: bool = setting(
-        forms.SWITCH, "Write an Event on a pod that is refused its role.", default=True
+        types.SWITCH, "Write an Event on a pod that is refused its role.", default=True
     )
     event_reasons: EventReasons = setting(
-        forms.choice(EventReasons),
+        types.choice(EventReasons),
         "What these Events are called. kiam: as kiam calls them.",
         default=EventReasons.ROLECALL,
     )

@@ -5,9 +5,9 @@ from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 
-from rolecall_common import forms
-from rolecall_common.forms import HostPort
-from rolecall_common.settings import setting
+from rolecall_common.settings import types
+from rolecall_common.settings.declare import setting
+from rolecall_common.settings.types import HostPort
 
 
 class AuthorityKind(StrEnum):
@@ -22,23 +22,23 @@ class ListenSettings:
     """Where agents connect, by TLS."""
 
     listen: HostPort = setting(
-        forms.HOST_PORT,
+        types.HOST_PORT,
         "Where agents connect.",
         default=HostPort("127.0.0.1", 8443),
     )
     tls_certificate: Path = setting(
-        forms.PATH, "The server's certificate and its chain, in PEM. Read again when it changes."
+        types.PATH, "The server's certificate and its chain, in PEM. Read again when it changes."
     )
-    tls_key: Path = setting(forms.PATH, "The certificate's private key, in PEM.")
+    tls_key: Path = setting(types.PATH, "The certificate's private key, in PEM.")
     authority: AuthorityKind | None = setting(
-        forms.optional(forms.choice(AuthorityKind)),
+        types.optional(types.choice(AuthorityKind)),
         "Who says which node an agent speaks for. token-review: the Kubernetes API, by the "
         "agent's token. loopback: it is taken at its word, on this machine only. Else it is "
         "loopback with manifests, and token-review without.",
         default=None,
     )
     token_secret_file: Path | None = setting(
-        forms.optional(forms.PATH),
+        types.optional(types.PATH),
         "A file of at least 32 random bytes, the same on every replica. The keys of metadata "
         "tokens are derived from it. Without it tokens end when the server restarts.",
         default=None,

@@ -5,29 +5,29 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from rolecall_common import forms
-from rolecall_common.forms import duration_text
-from rolecall_common.settings import Conflict, setting
-from rolecall_server import renewal
+from rolecall_common.settings import types
+from rolecall_common.settings.declare import Conflict, setting
+from rolecall_common.settings.types import duration_text
+from rolecall_server.model import renewal_window
 
 # The promise: no credential with less reported life is handed out while STS answers.
 PROMISED_LIFE = timedelta(minutes=10)
-_RENEWED = f"{renewal.EARLIEST * 100:g} to {renewal.LATEST * 100:g} %"
+_RENEWED = f"{renewal_window.EARLIEST * 100:g} to {renewal_window.LATEST * 100:g} %"
 
-_TAG_KEY = forms.matching(r"[\w .:/=+@-]{1,128}", "the key of a session tag", "KEY")
-_TEMPLATE = forms.matching(
+_TAG_KEY = types.matching(r"[\w .:/=+@-]{1,128}", "the key of a session tag", "KEY")
+_TEMPLATE = types.matching(
     r"([\w+=,.@-]|\{[a-z_]+\}){1,512}",
     "letters, digits, any of + = , . @ _ - and names in braces, such as {namespace}.{pod}",
     "TEMPLATE",
 )
-_TAG_VALUE = forms.matching(
+_TAG_VALUE = types.matching(
     r"([\w .:/=+@-]|\{[^{}]{1,320}\}){1,512}",
     "text with names in braces, such as {namespace} or {label:team}",
     "TEMPLATE",
 )
-_CLUSTER = forms.matching(r"[\w+=,.@-]{1,64}", "letters, digits and any of + = , . @ _ -", "NAME")
+_CLUSTER = types.matching(r"[\w+=,.@-]{1,64}", "letters, digits and any of + = , . @ _ -", "NAME")
 # IAM's limits: 512 characters of a path, both slashes included, and 128 of a name.
-_POLICY_ARN = forms.matching(
+_POLICY_ARN = types.matching(
     r"arn:aws[-a-z]*:iam::([0-9]{12}|aws):policy/([!-~]{1,510}/)?[\w+=,.@-]{1,128}",
     "a policy's ARN",
     "ARN",
@@ -48,7 +48,7 @@ def _read_policy(text: str) -> str:
     return compact
 
 
-_POLICY = forms.of_text(_read_policy, "a JSON object of at most 2048 characters", "JSON")
+_POLICY = types.of_text(_read_policy, "a JSON object of at most 2048 characters", "JSON")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,17 +56,17 @@ class SessionSettings:
     """What is asked of STS for each pod. Pods for which all of it agrees share one session."""
 
     session_duration: timedelta = setting(
-        forms.duration(timedelta(minutes=15), timedelta(hours=12)),
+        types.duration(timedelta(minutes=15), timedelta(hours=12)),
         f"How long a session lasts. It is renewed at {_RENEWED} of that.",
         default=timedelta(hours=1),
     )
     reported_early: timedelta = setting(
-        forms.duration(timedelta(0), timedelta(hours=1)),
+        types.duration(timedelta(0), timedelta(hours=1)),
         "How much earlier than the true end pods are told that a session ends.",
         default=timedelta(minutes=5),
     )
     allow_short_sessions: bool = setting(
-        forms.SWITCH, "Accept sessions that are too short to keep the promises.", default=False
+        types.SWITCH, "Accept sessions that are too short to keep the promises.", default=False
     )
     session_name: str = setting(
         _TEMPLATE,
@@ -76,30 +76,30 @@ class SessionSettings:
         default="{namespace}.{service_account}",
     )
     cluster_name: str | None = setting(
-        forms.optional(_CLUSTER), "What {cluster} stands for.", default=None
+        types.optional(_CLUSTER), "What {cluster} stands for.", default=None
     )
     session_tags: tuple[tuple[str, str], ...] = setting(
-        forms.pairs(_TAG_KEY, _TAG_VALUE),
+        types.pairs(_TAG_KEY, _TAG_VALUE),
         "Tags of every session, such as k8s-namespace={namespace} or team={label:team}. "
         "Roles must allow sts:TagSession.",
         default=(),
     )
     transitive_tags: tuple[str, ...] = setting(
-        forms.several(_TAG_KEY), "Keys of tags that stay when roles are chained.", default=()
+        types.several(_TAG_KEY), "Keys of tags that stay when roles are chained.", default=()
     )
     pod_tags: tuple[str, ...] = setting(
-        forms.several(_TAG_KEY), "Keys of tags that a pod may set by annotation.", default=()
+        types.several(_TAG_KEY), "Keys of tags that a pod may set by annotation.", default=()
     )
     source_identity: str | None = setting(
-        forms.optional(_TEMPLATE),
+        types.optional(_TEMPLATE),
         "The source identity of every session, written like sessionName.",
         default=None,
     )
     session_policy: str | None = setting(
-        forms.optional(_POLICY), "An inline policy that limits every session further.", default=None
+        types.optional(_POLICY), "An inline policy that limits every session further.", default=None
     )
     policy_arns: tuple[str, ...] = setting(
-        forms.several(_POLICY_ARN), "Managed policies that limit every session.", default=()
+        types.several(_POLICY_ARN), "Managed policies that limit every session.", default=()
     )
 
     @property
@@ -109,14 +109,14 @@ class SessionSettings:
 
     def life_left_of(self, duration: timedelta) -> timedelta:
         """Return the same for sessions that last *duration*, whatever was asked for."""
-        return duration * renewal.LEFT_AT_LATEST - self.reported_early
+        return duration * renewal_window.LEFT_AT_LATEST - self.reported_early
 
     def broken_by(self, cap: timedelta) -> str | None:
         """Return why the promise cannot be kept where sessions last *cap* at most, or None."""
         duration = min(self.session_duration, cap)
         if self.life_left_of(duration) >= PROMISED_LIFE or self.allow_short_sessions:
             return None
-        most = duration * renewal.LEFT_AT_LATEST - PROMISED_LIFE
+        most = duration * renewal_window.LEFT_AT_LATEST - PROMISED_LIFE
         return (
             f"sessions last {duration_text(cap)} at most, and {self._sum(duration)}: accepted is "
             f"{_whole_minutes(most)} and less, or any with allowShortSessions"
@@ -124,7 +124,7 @@ class SessionSettings:
 
     def conflicts(self) -> Iterator[Conflict]:
         if self.least_reported_life < PROMISED_LIFE and not self.allow_short_sessions:
-            least = (PROMISED_LIFE + self.reported_early) / renewal.LEFT_AT_LATEST
+            least = (PROMISED_LIFE + self.reported_early) / renewal_window.LEFT_AT_LATEST
             # Rounded up, so that what the message names is accepted.
             enough = _whole_minutes(least + timedelta(minutes=1) - timedelta.resolution)
             yield Conflict(
@@ -142,7 +142,7 @@ class SessionSettings:
 
     def _sum(self, duration: timedelta) -> str:
         return (
-            f"just before a renewal a pod would be told {renewal.LEFT_AT_LATEST} x "
+            f"just before a renewal a pod would be told {renewal_window.LEFT_AT_LATEST} x "
             f"{duration_text(duration)} - {duration_text(self.reported_early)} (reportedEarly) = "
             f"{_signed(self.life_left_of(duration))}, and it is promised "
             f"{duration_text(PROMISED_LIFE)}"

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rolecall_common import forms
-from rolecall_common.settings import Conflict, setting
+from rolecall_common.settings import types
+from rolecall_common.settings.declare import Conflict, setting
 
-NODE = forms.matching(
+NODE = types.matching(
     r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", "the name of a node, in lower case", "NODE"
 )
 
@@ -17,13 +17,13 @@ class SourceSettings:
     """Where pods and namespaces come from."""
 
     manifests: Path | None = setting(
-        forms.optional(forms.PATH),
+        types.optional(types.PATH),
         "A directory of Kubernetes manifests: its pods and namespaces are the cluster. "
         "Read again whenever a file changes. Else the Kubernetes API says what there is.",
         default=None,
     )
-    manifest_nodes: tuple[tuple[str, forms.Network], ...] = setting(
-        forms.pairs(NODE, forms.NETWORK),
+    manifest_nodes: tuple[tuple[str, types.Network], ...] = setting(
+        types.pairs(NODE, types.NETWORK),
         "The nodes that pods of the manifests are placed on, and where their addresses come from, "
         "such as node-a=10.1.0.0/24. A node may have several networks.",
         default=(),
@@ -38,5 +38,5 @@ class SourceSettings:
                 yield Conflict("manifest_nodes", f"{network} overlaps with another node's network")
 
 
-def _overlap(one: forms.Network, other: forms.Network) -> bool:
+def _overlap(one: types.Network, other: types.Network) -> bool:
     return one.version == other.version and one.overlaps(other)

@@ -12,7 +12,7 @@ from html import unescape
 
 from rolecall_common.secret import Secret
 from rolecall_proto.values import Credentials
-from rolecall_server.issuer import Issued
+from rolecall_server.model.issuer import Issued
 
 # AWS promises no greatest size of a token; tokens of 4 KiB exist, and an answer holds one.
 MOST_BYTES = 64 * 1024

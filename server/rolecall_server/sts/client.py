@@ -7,16 +7,16 @@ from time import perf_counter
 from typing import TypeVar
 
 from rolecall_common.clock import Clock
-from rolecall_server.identity import Identity
-from rolecall_server.issuer import Issued, IssueError, RefusedError, UnavailableError
-from rolecall_server.sts import forms
+from rolecall_server.model.identity import Identity
+from rolecall_server.model.issuer import Issued, IssueError, RefusedError, UnavailableError
+from rolecall_server.sts import requests
 from rolecall_server.sts.answers import Caller, read_caller, read_session
 from rolecall_server.sts.endpoint import Endpoint
-from rolecall_server.sts.own import Keyring, OwnKeys
+from rolecall_server.sts.error_codes import REFUSALS, CallError, Outcome
+from rolecall_server.sts.own_credentials import Keyring, OwnKeys
 from rolecall_server.sts.replies import as_issue_error, check
-from rolecall_server.sts.signing import Signer
+from rolecall_server.sts.sigv4 import Signer
 from rolecall_server.sts.transport import Transport
-from rolecall_server.sts.verdicts import REFUSALS, CallError, Outcome
 
 # What the metric wants of every call: how it ended, and how long it took.
 Observe = Callable[[Outcome, timedelta], None]
@@ -50,7 +50,7 @@ class Sts:
                 REFUSALS[Outcome.INVALID],
                 f"this server calls STS in {self.endpoint.region}, not in {identity.region}",
             )
-        return await self._ask(forms.assume_role(identity), read_session)
+        return await self._ask(requests.assume_role(identity), read_session)
 
     async def warm_up(self) -> None:
         """Look for own credentials before the first call wants them, which takes a while.
@@ -62,7 +62,7 @@ class Sts:
 
     async def caller(self) -> Caller:
         """Ask who the server is. Raises as `issue`."""
-        return await self._ask(forms.CALLER_IDENTITY, lambda body, _: read_caller(body))
+        return await self._ask(requests.CALLER_IDENTITY, lambda body, _: read_caller(body))
 
     async def _ask(self, body: bytes, read: Callable[[bytes, datetime], _T]) -> _T:
         keys = await self._keyring.current()

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
-from rolecall_server.issuer import IssueError, RefusedError, ThrottledError, UnavailableError
+from rolecall_server.model.issuer import IssueError, RefusedError, ThrottledError, UnavailableError
 from rolecall_server.sts.answers import Complaint, MalformedAnswerError, read_complaint
-from rolecall_server.sts.own import OwnKeys
+from rolecall_server.sts.error_codes import REFUSALS, CallError, Outcome, judge
+from rolecall_server.sts.own_credentials import OwnKeys
 from rolecall_server.sts.transport import Reply
-from rolecall_server.sts.verdicts import REFUSALS, CallError, Outcome, judge
 
 _T = TypeVar("_T")
 _OK = 200

@@ -12,7 +12,7 @@ from yarl import URL
 from rolecall_common.secret import NotPickled
 from rolecall_server.sts.answers import MOST_BYTES
 from rolecall_server.sts.endpoint import Endpoint
-from rolecall_server.sts.verdicts import CallError, Outcome
+from rolecall_server.sts.error_codes import CallError, Outcome
 
 _CONNECT_SECONDS = 3
 

@@ -2,7 +2,7 @@
 
 from fakes.door_rig import BASE, ROLES, request
 from fakes.imds import REGION
-from rolecall_agent.items import COMMON_ITEMS
+from rolecall_agent.metadata.items import COMMON_ITEMS
 from seams.table.pods import (
     DENIED,
     DOCUMENT,

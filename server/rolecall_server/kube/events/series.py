@@ -11,11 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from rolecall_server.budget import Budget, BudgetRules
-from rolecall_server.event_reasons import Dropped
-from rolecall_server.kube.events.lanes import Lanes
-from rolecall_server.kube.events.objects import Cause, Series
+from rolecall_server.credentials.rate_limiter import Budget, BudgetRules
+from rolecall_server.kube.events.event_object import Cause, Series
+from rolecall_server.kube.events.fair_queue import Lanes
 from rolecall_server.kube.events.shares import Shares
+from rolecall_server.telemetry.event_reasons import Dropped
 
 # A fifth of what one kubelet may write.
 _RATE = BudgetRules(calls_per_second=10, burst=100, concurrency=1)

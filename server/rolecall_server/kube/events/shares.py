@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from datetime import datetime, timedelta
 
-from rolecall_common.bucket import TokenBucket
+from rolecall_common.token_bucket import TokenBucket
 from rolecall_proto.values import PodUid
 
 # What client-go's recorder lets through of each object: 25 at once, and one every five minutes.

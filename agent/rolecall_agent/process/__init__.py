@@ -1,0 +1,1 @@
+"""The agent's processes and sockets: parent and workers, and the hand-over to a new agent."""

@@ -1,0 +1,180 @@
+"""Two agents on one node, for a moment: the new one warms up beside the old one.
+
+The new one has a door of its own (`sockets.py`), and says where it is once it could answer every
+pod. Then the warden of its pod leads pods there, in one step, and the old one ends: what is
+connected to it finishes first. An agent to which pods are led already has nothing to wait for.
+"""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from rolecall_agent.process.inherited import Handed
+from rolecall_agent.process.sockets import CONTAINER, METADATA
+from rolecall_agent.store.cache import Cache
+from rolecall_common import endpoint_file
+from rolecall_common.admin_http import Readiness
+from rolecall_common.clock import Clock
+from rolecall_proto.values import Reason, State
+
+log = logging.getLogger(__name__)
+
+# What is connected has so long to finish; a held request needs 0.9 s.
+LINGER = timedelta(seconds=5)
+_AGAIN = timedelta(seconds=1)
+_PATIENCE = timedelta(seconds=30)  # A server has asked STS for all of a node's roles long before.
+
+# What pods wait for that another agent may hold already.
+_AWAITED = tuple(
+    (State.PENDING, reason) for reason in (Reason.CREDENTIALS_PENDING, Reason.STS_UNREACHABLE)
+)
+
+Served = AbstractAsyncContextManager[object]
+
+
+class Warmth:
+    """Whether this agent could answer every pod as well as one that has run for days."""
+
+    def __init__(
+        self, cache: Cache, clock: Clock, settled: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """*settled* returns once the kernel's witness waits for nothing; see `witness`."""
+        self._cache = cache
+        self._clock = clock
+        self._settled = settled
+        self._synced, self._reached = asyncio.Event(), asyncio.Event()
+
+    def look(self) -> None:
+        """Look again; call it after each change of the cache."""
+        if self._reached.is_set() or not self._cache.synced:
+            return
+        self._synced.set()
+        statistics = self._cache.statistics(self._clock.now())
+        if not statistics.missing and not any(map(statistics.pods.get, _AWAITED)):
+            self._reached.set()
+
+    async def reached(self) -> None:
+        """Return once it could; or once it has all but what STS has not given for some time."""
+        await self._synced.wait()
+        if self._settled is not None:
+            await self._settled()
+        end = self._clock.now() + _PATIENCE
+        while not self._reached.is_set() and self._clock.now() < end:
+            await self._clock.wait_until(self._reached, end)
+
+
+class HandOver:
+    """What this agent does differently because another one may be on its node."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        """*path* is the warden's file; whether we are ready is told by another one beside it.
+
+        Raises OSError where that cannot be written.
+        """
+        self._path = path
+        self._ready = path.with_suffix(".ready")
+        self._clock = clock
+        self._leaves = False
+        # A worker before this one may have been ready.
+        self._ready.touch()
+        self._ready.unlink()
+
+    def loops(
+        self,
+        warmth: Warmth,
+        handed: Handed,
+        opening: Served,
+        readiness: Callable[[], Readiness],
+        probes: Callable[[], Served],
+    ) -> dict[str, Coroutine[Any, Any, None]]:
+        """Return what is to run beside the agent's own loops, by name.
+
+        *opening* is the container door. Its address is the same for all agents, which share it
+        while there are two: it is opened once this one is warm, or at once where pods are led here.
+        """
+        return {
+            "take over": self._take_over(warmth, handed, opening),
+            "say whether we are ready": self._say_readiness(readiness),
+            "serve the probes": self._probe(probes),
+        }
+
+    async def run(
+        self,
+        loops: Mapping[str, Coroutine[Any, Any, None]],
+        finished: Callable[[], Awaitable[object]],
+    ) -> None:
+        """Run *loops*; when cancelled, go on until *finished*, for LINGER at the longest."""
+        task = asyncio.create_task(together(loops), name="what lingers")
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            self._leaves = True
+            if not task.done():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LINGER.total_seconds()):
+                        await finished()
+            raise
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _take_over(self, warmth: Warmth, handed: Handed, opening: Served) -> None:
+        port = handed.sockets[METADATA][0].getsockname()[1]
+        led_here = endpoint_file.told(self._path) == port
+        if not led_here:
+            await warmth.reached()
+        async with opening:
+            if led_here:
+                log.info("pods are led here already", extra={"port": port})
+            else:
+                endpoint_file.tell(self._path, port)
+                log.info("warm: pods may be led here", extra={"port": port})
+            try:
+                await asyncio.Event().wait()
+            finally:
+                # The parent holds them still. After a bug its next worker answers whoever comes
+                # meanwhile; after us nobody does.
+                for each in handed.sockets[CONTAINER] if self._leaves else ():
+                    with contextlib.suppress(OSError):
+                        each.shutdown(socket.SHUT_RDWR)
+
+    async def _say_readiness(self, readiness: Callable[[], Readiness]) -> None:
+        """Keep the file there while we are ready.
+
+        The kubelet cannot ask by a port: the other agent has the same address, and might answer.
+        """
+        while True:
+            if readiness().ready:
+                self._ready.touch()
+            else:
+                self._ready.unlink(missing_ok=True)
+            await self._clock.sleep(_AGAIN)
+
+    async def _probe(self, probes: Callable[[], Served]) -> None:
+        """Serve *probes* as soon as no other agent has their port."""
+        told = False
+        while True:
+            try:
+                async with probes():
+                    await asyncio.Event().wait()
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+                if not told:
+                    log.info("another agent has the port of the probes; it will be ours after it")
+                    told = True
+            await self._clock.sleep(_AGAIN)
+
+
+async def together(loops: Mapping[str, Coroutine[Any, Any, None]]) -> None:
+    """Run all of *loops*, each in a task of its name."""
+    async with asyncio.TaskGroup() as tasks:
+        for name, loop in loops.items():
+            tasks.create_task(loop, name=name)

@@ -1,0 +1,258 @@
+"""What this node holds: its pods, their credentials, and which address stands for which pod.
+
+A stream opens with a snapshot. Until its end the contents of the last stream are served on; then
+the new ones take their place in one step, and what they do not name is gone.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from rolecall_agent.store.tables import Contents
+from rolecall_agent.witness.observation import Doubt, Holder
+from rolecall_proto.values import (
+    Address,
+    Assignment,
+    AssignmentUpserted,
+    DoorKeys,
+    Heartbeat,
+    Held,
+    PodRemoved,
+    PodUid,
+    Reason,
+    Session,
+    SessionId,
+    SessionRenewed,
+    SnapshotEnd,
+    State,
+    Update,
+    plain,
+)
+
+NOTHING: frozenset[Address] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """No living pod is known at this address (yet), or two claim it: a request waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The pod gets nothing, and waiting would not help."""
+
+    assignment: Assignment
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The pod is known and its credentials are not here (any more): a request waits."""
+
+    assignment: Assignment
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The pod may have these credentials, and they are still valid."""
+
+    assignment: Assignment
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
+class Unconfirmed:
+    """A pod is known at this address, and the kernel does not vouch for it now: a request waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unwitnessed:
+    """A pod is known at this address, and nothing could vouch for it: it gets nothing by it."""
+
+    assignment: Assignment
+
+
+# Of a pod; and of whoever asks from an address.
+Standing = Unknown | Refused | Waiting | Granted
+AddressStanding = Standing | Unconfirmed | Unwitnessed
+UNKNOWN = Unknown()
+UNCONFIRMED = Unconfirmed()
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What the cache holds, for metrics and health."""
+
+    pods: Mapping[tuple[State, Reason | None], int]
+    sessions: int
+    # Granted by the server, and the credentials never came or have ended.
+    missing: int
+    # How long the first session to end still lives, as pods are told; None without any.
+    least_remaining: timedelta | None
+    ending: Mapping[timedelta, int]  # Sessions whose reported end is nearer than the key.
+    snapshot_at: datetime | None  # The end of the last whole snapshot.
+
+
+NEAR_ENDS = (timedelta(minutes=5), timedelta(minutes=10))  # An SDK's last-second and safe margins.
+
+
+class Cache:
+    """Everything that the server has told this node. No I/O, no clock."""
+
+    def __init__(self, holders: Mapping[Address, Holder] | None = None) -> None:
+        """*holders* says whom the kernel vouches for; None where it is not asked."""
+        self._holders = holders
+        self._live = Contents()
+        self._staged: Contents | None = Contents()
+        self._snapshot_at: datetime | None = None
+        # Counts the changes of what is served: equal numbers, equal answers (time's passing apart).
+        self.generation = 0
+
+    @property
+    def synced(self) -> bool:
+        """Whether a whole snapshot has been seen since the start."""
+        return self._snapshot_at is not None
+
+    @property
+    def keys(self) -> DoorKeys | None:
+        """What the doors check proofs with; None before the first snapshot."""
+        return self._live.keys
+
+    def begin(self) -> None:
+        """Open a stream: a snapshot comes next. A half one of the stream before is dropped."""
+        self._staged = Contents()
+
+    def apply(self, update: Update, now: datetime) -> frozenset[Address]:
+        """Take in *update*; return the addresses whose answer may be another one now.
+
+        Before the end of a snapshot nothing changes. A session that no assignment refers to any
+        more is not served and not claimed, and forgotten half a minute later.
+        """
+        if self._staged is not None:
+            return self._stage(self._staged, update, now)
+        changed = _take(self._live, update, now)
+        self._live.drop_loose(now)
+        if changed or isinstance(update, DoorKeys):
+            self.generation += 1
+        return frozenset(changed)
+
+    def held(self, now: datetime) -> tuple[Held, ...]:
+        """Return the claims for the next stream: what pods use, and what has not ended."""
+        live = self._live
+        return tuple(
+            Held(session.id, session.credentials.expires_at)
+            for session in live.sessions.values()
+            if live.users.get(session.id) and now < session.credentials.expires_at
+        )
+
+    def standing(self, address: Address, now: datetime) -> AddressStanding:
+        """Return what the pod at *address* gets at *now*."""
+        address = plain(address)
+        claimants = self._live.claimants.get(address)
+        if not claimants:
+            return UNKNOWN
+        for assignment in claimants.values():
+            if assignment.host_network:
+                return Refused(assignment)  # The address is the node's own.
+        meant = self._meant(address, claimants)
+        return self._standing_of(meant, now) if isinstance(meant, Assignment) else meant
+
+    def claimants(self, address: Address) -> Collection[PodUid]:
+        """Return the pods that have *address* as the server says, but for those of the node's own.
+
+        Of an address that such a pod has nothing is asked.
+        """
+        claimants = self._live.claimants.get(address, {})
+        if any(assignment.host_network for assignment in claimants.values()):
+            return ()
+        return claimants.keys()
+
+    def vouched_anew(self) -> None:
+        """Note that the kernel vouches for others than before: answers may be others."""
+        self.generation += 1
+
+    def standing_of_pod(self, uid: PodUid, now: datetime) -> Standing:
+        """Return what the pod *uid* gets at *now*, where something else than its address proves it.
+
+        The pods of the node's own network are pods like others then.
+        """
+        assignment = self._live.assignments.get(uid)
+        return UNKNOWN if assignment is None else self._standing_of(assignment, now)
+
+    def users_of(self, session_id: SessionId) -> frozenset[PodUid]:
+        """Return the pods that this session is for."""
+        return frozenset(self._live.users.get(session_id, ()))
+
+    def statistics(self, now: datetime) -> Statistics:
+        """Count what is held. Walks everything: for a scrape, not for a request."""
+        live = self._live
+        assignments = live.assignments.values()
+        standings = [self._standing_of(each, now) for each in assignments]
+        lives = [session.reported_until - now for session in live.sessions.values()]
+        return Statistics(
+            pods=Counter((each.state, each.reason) for each in assignments),
+            sessions=len(live.sessions),
+            missing=sum(
+                isinstance(standing, Waiting) and standing.assignment.state is State.GRANTED
+                for standing in standings
+            ),
+            least_remaining=min(lives, default=None),
+            ending={near: sum(left < near for left in lives) for near in NEAR_ENDS},
+            snapshot_at=self._snapshot_at,
+        )
+
+    def _meant(
+        self, address: Address, claimants: Mapping[PodUid, Assignment]
+    ) -> Assignment | Unknown | Unconfirmed | Unwitnessed:
+        """Return which of *claimants* the address stands for."""
+        holder: Holder = Doubt.ACCEPTED
+        if self._holders is not None:
+            holder = self._holders.get(address, Doubt.SUSPENDED)
+        if holder is Doubt.ACCEPTED:
+            return next(iter(claimants.values())) if len(claimants) == 1 else UNKNOWN
+        if holder is Doubt.UNWITNESSED:
+            return Unwitnessed(next(iter(claimants.values())))
+        return UNCONFIRMED if isinstance(holder, Doubt) else claimants.get(holder, UNCONFIRMED)
+
+    def _standing_of(self, assignment: Assignment, now: datetime) -> Standing:
+        match assignment.state:
+            case State.GRANTED:
+                session = self._live.session_of(assignment)
+                if session is None or now >= session.credentials.expires_at:
+                    return Waiting(assignment, Reason.CREDENTIALS_PENDING)
+                return Granted(assignment, session)
+            case State.PENDING:
+                return Waiting(assignment, assignment.reason or Reason.CREDENTIALS_PENDING)
+            case State.DENIED | State.FAILED:
+                return Refused(assignment)
+            case _:
+                assert_never(assignment.state)
+
+    def _stage(self, staged: Contents, update: Update, now: datetime) -> frozenset[Address]:
+        if not isinstance(update, SnapshotEnd):
+            _take(staged, update, now)
+            return NOTHING
+        old, self._live, self._staged = self._live, staged, None
+        self._live.inherit(old)
+        self._snapshot_at = now
+        self.generation += 1
+        return frozenset(old.claimants.keys() | staged.claimants.keys())
+
+
+def _take(contents: Contents, update: Update, now: datetime) -> set[Address]:
+    match update:
+        case AssignmentUpserted(assignment):
+            return contents.upsert(assignment, now)
+        case PodRemoved(uid):
+            return contents.remove(uid, now)
+        case SessionRenewed(session):
+            return contents.renew(session, now)
+        case DoorKeys():
+            contents.keys = update
+            return set()
+        case SnapshotEnd() | Heartbeat():
+            return set()
+        case _:
+            assert_never(update)

@@ -1,0 +1,1 @@
+"""Following a server: the stream of what this node may hold, and questions about pods."""

@@ -1,0 +1,64 @@
+"""The node as the agent sees it: what the stream tells is kept, and whoever waits is woken."""
+
+from collections.abc import Callable, Collection, Iterable
+
+from rolecall_agent.metadata.endpoint import Door
+from rolecall_agent.store.cache import Cache
+from rolecall_agent.witness.service import Witness
+from rolecall_common.clock import Clock
+from rolecall_common.version import VERSION
+from rolecall_proto.values import Address, Hello, SnapshotEnd, Update
+
+
+class Node:
+    """Listens to the stream on behalf of the doors.
+
+    Args:
+        cache: What this node holds.
+        clock: Wall-clock time.
+        door: The metadata door, which is woken by each change.
+        doubt: Called with addresses of which the server is to be asked again.
+        on_update: Called after each update has been taken in.
+        witness: The kernel, where it is asked.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what it is made of
+        self,
+        cache: Cache,
+        clock: Clock,
+        door: Door,
+        doubt: Callable[[Iterable[Address]], None],
+        on_update: Callable[[Update], None],
+        witness: Witness | None = None,
+    ) -> None:
+        self._cache = cache
+        self._clock = clock
+        self._door = door
+        self._doubt = doubt
+        self._on_update = on_update
+        self._witness = witness
+
+    def hello(self) -> Hello:
+        """Open with what is held: a server that knows it need not ask STS again."""
+        return Hello(VERSION, self._cache.held(self._clock.now()))
+
+    def begin(self) -> None:
+        self._cache.begin()
+
+    def vouched(self, addresses: Collection[Address]) -> None:
+        """Note that the kernel vouches for other pods than before, or for none, at *addresses*."""
+        self._cache.vouched_anew()
+        self._doubt(addresses)
+        self._door.wake(addresses)
+
+    def apply(self, update: Update) -> None:
+        if self._witness is not None:
+            self._witness.glance()  # What happened before the server spoke.
+        changed = self._cache.apply(update, self._clock.now())
+        if self._witness is not None:
+            claims = {address: self._cache.claimants(address) for address in changed}
+            self._doubt(self._witness.claim(claims))
+            if isinstance(update, SnapshotEnd):
+                self._witness.told()
+        self._door.wake(changed)
+        self._on_update(update)

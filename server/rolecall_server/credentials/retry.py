@@ -1,0 +1,60 @@
+"""When STS is asked again for what it did not give, by the kind of error (contract §7)."""
+
+import random
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from rolecall_common.backoff import Backoff
+from rolecall_proto.values import Reason
+from rolecall_server.model.issuer import IssueError, RefusedError, ThrottledError
+
+# A role may be seconds old, and IAM's own copies take about that long to agree.
+_FIRST_REFUSALS = (2, 5, 10, 30)
+_LONGEST_AFTER_REFUSAL = timedelta(minutes=10)
+# A pod that is new may hope that somebody has changed something; a crash loop may not hope often.
+PULL_FORWARD_PAUSE = timedelta(seconds=5)
+_UNAVAILABLE = Backoff(timedelta(seconds=0.2), timedelta(seconds=30))
+
+
+@dataclass(frozen=True, slots=True)
+class Setback:
+    """An identity's last call failed: how, how often in a row, and when to ask again."""
+
+    again_at: datetime
+    failed_at: datetime
+    in_a_row: int  # Failures of the same kind.
+    # Set where STS said no; None where it said nothing, or "slower".
+    reason: Reason | None = None
+    explanation: str = ""
+    unreachable: bool = False
+
+    def pulled_forward(self, now: datetime) -> "Setback":
+        """Return this for a pod that is new: asked again sooner, where STS had said no."""
+        soonest = max(now, self.failed_at + PULL_FORWARD_PAUSE)
+        if self.reason is None or soonest >= self.again_at:
+            return self
+        return replace(self, again_at=soonest)
+
+
+def setback(
+    before: Setback | None, error: IssueError, now: datetime, dice: random.Random
+) -> Setback:
+    """Return what follows from *error*, after *before*."""
+    if isinstance(error, RefusedError):
+        count = before.in_a_row + 1 if before is not None and before.reason is not None else 1
+        again = now + _after_refusal(count)
+        return Setback(again, now, count, reason=error.reason, explanation=error.explanation)
+    if isinstance(error, ThrottledError):
+        # The budget does the waiting, for everyone alike. "Slower" says nothing about the identity:
+        # whatever was known of it stands.
+        known = before or Setback(now, now, in_a_row=0)
+        return replace(known, again_at=now, failed_at=now)
+    count = before.in_a_row + 1 if before is not None and before.unreachable else 1
+    return Setback(now + _UNAVAILABLE.delay(count, dice), now, count, unreachable=True)
+
+
+def _after_refusal(count: int) -> timedelta:
+    if count <= len(_FIRST_REFUSALS):
+        return timedelta(seconds=_FIRST_REFUSALS[count - 1])
+    doublings = min(count - len(_FIRST_REFUSALS), 32)  # Bounded, as a year of refusals is not.
+    return min(_LONGEST_AFTER_REFUSAL, timedelta(seconds=_FIRST_REFUSALS[-1]) * (1 << doublings))

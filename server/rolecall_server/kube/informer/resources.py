@@ -1,0 +1,66 @@
+"""The two kinds of objects that are watched, and what is made of each."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from rolecall_proto.values import PodUid
+from rolecall_server.kube.informer.decoder import Reader
+from rolecall_server.model import kube_objects
+from rolecall_server.model.annotations import AnnotationKeys
+from rolecall_server.model.pods import Namespace, Pod
+from rolecall_server.model.source import (
+    Change,
+    NamespaceChanged,
+    NamespaceGone,
+    NamespacesListed,
+    PodChanged,
+    PodGone,
+    PodsListed,
+)
+
+V = TypeVar("V")
+
+PODS, NAMESPACES = "pods", "namespaces"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[V]):
+    """How objects of one kind are asked for, read and told."""
+
+    name: str
+    path: str
+    selector: Mapping[str, str]
+    reader: Reader[V]
+    key: Callable[[V], str]
+    listed: Callable[[Iterable[V]], Change]
+    changed: Callable[[V], Change]
+    gone: Callable[[str], Change]
+
+
+def pods(keys: AnnotationKeys) -> Kind[Pod]:
+    """Return the kind of pods that may have credentials: those that have finished are spared."""
+    return Kind(
+        PODS,
+        "/api/v1/pods",
+        {"fieldSelector": "status.phase!=Succeeded,status.phase!=Failed"},
+        Reader("Pod", kube_objects.Pod, lambda read: Pod.parse(read, keys)),
+        lambda pod: pod.uid,
+        lambda listed: PodsListed(tuple(listed)),
+        PodChanged,
+        lambda uid: PodGone(PodUid(uid)),
+    )
+
+
+def namespaces(keys: AnnotationKeys) -> Kind[Namespace]:
+    """Return the kind of namespaces."""
+    return Kind(
+        NAMESPACES,
+        "/api/v1/namespaces",
+        {},
+        Reader("Namespace", kube_objects.Namespace, lambda read: Namespace.parse(read, keys)),
+        lambda namespace: namespace.name,
+        lambda listed: NamespacesListed(tuple(listed)),
+        NamespaceChanged,
+        NamespaceGone,
+    )

@@ -1,0 +1,1 @@
+"""The values that everything else is about, and the ports that adapters implement."""

@@ -1,0 +1,74 @@
+"""Namespace rules: what the two annotations of a namespace, read together, permit.
+
+Nothing here raises, whatever an annotation says: what cannot be read permits nothing.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from rolecall_server.model.pods import Namespace
+from rolecall_server.policy.allowed_roles import AllowedDialect, AllowedRoles, parse_allowed
+from rolecall_server.policy.permitted import Permitted, PermittedDialect, parse_permitted
+from rolecall_server.policy.regex import Invalid
+from rolecall_server.policy.role_arns import BaseArn, RoleArn
+
+# Each text is compiled once; with more rules than this in a cluster, some are compiled again.
+_REMEMBERED = 512
+# A role that nobody can have meant: what permits it permits everything.
+_NOBODYS = RoleArn("arn:aws-iso-f:iam::000000000000:role/nobody/meant/this", "000000000000", "this")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a namespace says to a role."""
+
+    objections: tuple[str, ...] = ()  # Sentences. The role is permitted if there is none.
+    faults: tuple[str, ...] = ()  # What whoever wrote the rule should know in any case.
+    everything: bool = False  # The rule permits any role of any account.
+
+    @property
+    def permits(self) -> bool:
+        return not self.objections
+
+
+class NamespaceRules:
+    """Reads the annotations of namespaces, and remembers what it compiled."""
+
+    def __init__(
+        self,
+        permitted: PermittedDialect = PermittedDialect.STRICT,
+        allowed: AllowedDialect = AllowedDialect.GLOB,
+        base: BaseArn | None = None,
+    ) -> None:
+        # Caches of this instance, not of the module: they live as long as it does.
+        self._permitted = lru_cache(_REMEMBERED)(lambda text: parse_permitted(text, permitted))
+        self._allowed = lru_cache(_REMEMBERED)(lambda text: parse_allowed(text, allowed, base))
+
+    def verdict(self, namespace: Namespace, role: RoleArn) -> Verdict:
+        """Tell whether all annotations that *namespace* has permit *role*; having none does not."""
+        found: dict[str, Permitted | AllowedRoles | Invalid] = {}
+        if namespace.permitted is not None:
+            found["permitted"] = self._permitted(namespace.permitted)
+        if namespace.allowed_roles is not None:
+            found["allowed-roles"] = self._allowed(namespace.allowed_roles)
+        if not found:
+            return Verdict(("it has no annotation that permits any",))
+        rules = [rule for rule in found.values() if not isinstance(rule, Invalid)]
+        return Verdict(
+            objections=tuple(_objections(found, role)),
+            faults=tuple(
+                fault for rule in rules if isinstance(rule, AllowedRoles) for fault in rule.voided
+            ),
+            everything=len(rules) == len(found) and all(rule.permits(_NOBODYS) for rule in rules),
+        )
+
+
+def _objections(
+    found: dict[str, Permitted | AllowedRoles | Invalid], role: RoleArn
+) -> Iterator[str]:
+    for name, rule in found.items():
+        if isinstance(rule, Invalid):
+            yield f"its annotation {name} permits nothing: {rule.why}"
+        elif not rule.permits(role):
+            yield f"its annotation {name} does not permit it"

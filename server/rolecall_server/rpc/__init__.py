@@ -1,0 +1,1 @@
+"""The server's end of the wire: lets agents in, and streams to each what its node may hold."""

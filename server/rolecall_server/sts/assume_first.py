@@ -1,0 +1,34 @@
+"""The first hop: own credentials that are themselves a role's (`assumeRoleArn`)."""
+
+from datetime import timedelta
+
+from rolecall_common.clock import Clock
+from rolecall_server.model.identity import Identity
+from rolecall_server.model.issuer import Issuer, RefusedError, UnavailableError
+from rolecall_server.sts.own_credentials import Found, OwnKeys
+
+# Every role allows one hour, whoever calls; what it issues is chained, so no longer either.
+_DURATION = timedelta(hours=1)
+
+
+class FirstHop:
+    """Looks for own keys by assuming *role_arn* through *issuer*."""
+
+    def __init__(self, issuer: Issuer, role_arn: str, clock: Clock) -> None:
+        self._issuer = issuer
+        self._identity = Identity(role_arn, "rolecall-server", _DURATION)
+        self._clock = clock
+
+    async def look(self) -> Found:
+        """Assume the role anew. Raises ThrottledError, UnavailableError."""
+        now = self._clock.now()
+        try:
+            issued = await self._issuer.issue(self._identity)
+        except RefusedError as error:
+            # It says nothing about the identity that somebody is waiting for.
+            raise UnavailableError(
+                f"assumeRoleArn {self._identity.role_arn}: {error.explanation}"
+            ) from error
+        got = issued.credentials
+        keys = OwnKeys(got.access_key_id, got.secret_access_key, got.session_token)
+        return Found(keys, now + (got.expires_at - now) / 2)

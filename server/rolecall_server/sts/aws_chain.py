@@ -1,0 +1,77 @@
+"""Own credentials from the AWS chain: environment, profile, web identity, process or metadata."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+
+from botocore.config import Config  # type: ignore[import-untyped]  # it ships no types
+from botocore.credentials import Credentials, RefreshableCredentials  # type: ignore[import-untyped]  # it ships no types
+from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]  # it ships no types
+from botocore.session import Session  # type: ignore[import-untyped]  # it ships no types
+
+from rolecall_common.clock import Clock
+from rolecall_common.secret import Secret
+from rolecall_server.model.issuer import UnavailableError
+from rolecall_server.sts.own_credentials import Found, OwnKeys
+
+# botocore renews what it can refresh from 15 minutes before the end; static keys in a mounted
+# Secret may change at any time. A look costs a few milliseconds.
+LOOK_EVERY = timedelta(minutes=1)
+
+_NONE_FOUND = (
+    "no AWS credentials for the server itself: give it a web identity (IRSA or another OIDC "
+    "issuer), static keys or Roles Anywhere from a Secret, or run it on the host network of a node "
+    "whose role it may use"
+)
+
+
+def make_session() -> Session:
+    """Return a botocore session whose own requests do not hang for minutes."""
+    session = Session()
+    # botocore waits a minute each for connection and answer, five times over, if it is let.
+    config = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 2})
+    session.set_default_client_config(config)
+    return session
+
+
+class Chain:
+    """Looks through botocore's credential chain, in a thread, for it blocks."""
+
+    def __init__(self, clock: Clock, make_session: Callable[[], Session] = make_session) -> None:
+        self._clock = clock
+        self._make_session = make_session
+        self._credentials: Credentials | None = None
+
+    @property
+    def method(self) -> str | None:
+        """Which provider of the chain it was (`env`, `iam-role`, …); None before the first look."""
+        return None if self._credentials is None else self._credentials.method
+
+    async def look(self) -> Found:
+        """Find the newest keys. Raises UnavailableError."""
+        keys = await asyncio.to_thread(self._read)
+        return Found(keys, self._clock.now() + LOOK_EVERY)
+
+    def _read(self) -> OwnKeys:
+        try:
+            return self._newest()
+        # Files and processes that the chain reads fail with the errors of the operating system
+        # or of their parsers.
+        except (BotoCoreError, ClientError, OSError, ValueError) as error:
+            raise UnavailableError(f"own AWS credentials: {_one_line(error)}") from error
+
+    def _newest(self) -> OwnKeys:
+        if not isinstance(self._credentials, RefreshableCredentials):
+            # A session remembers the files it has read, so static keys take a new one.
+            self._credentials = self._make_session().get_credentials()
+        if self._credentials is None:
+            raise UnavailableError(_NONE_FOUND)
+        frozen = self._credentials.get_frozen_credentials()
+        if not frozen.access_key or not frozen.secret_key:
+            raise UnavailableError("own AWS credentials: the provider gave empty ones")
+        token = Secret(frozen.token) if frozen.token else None
+        return OwnKeys(frozen.access_key, Secret(frozen.secret_key), token)
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"

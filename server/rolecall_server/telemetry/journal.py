@@ -1,0 +1,83 @@
+"""What the broker tells the outside: the seam for log, audit, Events and counters."""
+
+import enum
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Protocol
+
+from rolecall_proto.values import Reason
+from rolecall_server.model.identity import Identity
+from rolecall_server.model.issuer import Issued, IssueError
+from rolecall_server.model.pods import Pod
+
+
+class Why(enum.StrEnum):
+    """Why an identity was issued, in order of urgency."""
+
+    WAITING = "waiting"  # A pod has asked, and its request is held.
+    NEW = "new"  # A pod needs it and its node holds nothing.
+    RENEWAL = "renewal"
+
+
+class Journal(Protocol):
+    """Hears what happened. Synchronous and quick: what takes time is queued behind it.
+
+    A replica speaks only for the nodes that are connected to it, so that two replicas do not say
+    everything twice. Everything about a pod is said once per cause.
+    """
+
+    def denied(self, pod: Pod, reason: Reason, sentence: str) -> None:
+        """Hear that policy says no to *pod*. Not called for a pod without a role."""
+
+    def warned(self, pod: Pod, reason: Reason, sentence: str) -> None:
+        """Hear that *pod* is served, and what somebody should know of it."""
+
+    def refused(self, pod: Pod, reason: Reason, sentence: str) -> None:
+        """Hear that STS says no to the role of *pod*, and that nothing valid is held for it."""
+
+    def issued(self, identity: Identity, issued: Issued, why: Why, waited: timedelta) -> None:
+        """Hear that STS gave credentials, *waited* after they were due."""
+
+    def failed(self, identity: Identity, error: IssueError) -> None:
+        """Hear that one call of STS failed; it will be asked again."""
+
+    def quarantined(self, kind: str, key: str, reason: str) -> None:
+        """Hear that an object is unusable and left out; everything else is served on."""
+
+    def bug(self, kind: str, key: str, error: Exception) -> None:
+        """Hear of an unforeseen *error* around one object, now quarantined. Log its traceback."""
+
+
+class Journals:
+    """Several journals as one: each hears everything, in the order in which they are given."""
+
+    def __init__(self, journals: Iterable[Journal]) -> None:
+        self._journals = tuple(journals)
+
+    def denied(self, pod: Pod, reason: Reason, sentence: str) -> None:
+        for each in self._journals:
+            each.denied(pod, reason, sentence)
+
+    def warned(self, pod: Pod, reason: Reason, sentence: str) -> None:
+        for each in self._journals:
+            each.warned(pod, reason, sentence)
+
+    def refused(self, pod: Pod, reason: Reason, sentence: str) -> None:
+        for each in self._journals:
+            each.refused(pod, reason, sentence)
+
+    def issued(self, identity: Identity, issued: Issued, why: Why, waited: timedelta) -> None:
+        for each in self._journals:
+            each.issued(identity, issued, why, waited)
+
+    def failed(self, identity: Identity, error: IssueError) -> None:
+        for each in self._journals:
+            each.failed(identity, error)
+
+    def quarantined(self, kind: str, key: str, reason: str) -> None:
+        for each in self._journals:
+            each.quarantined(kind, key, reason)
+
+    def bug(self, kind: str, key: str, error: Exception) -> None:
+        for each in self._journals:
+            each.bug(kind, key, error)
