@@ -1,0 +1,155 @@
+"""The warden's packet rules: text that follows from the settings, and nothing else."""
+
+import pytest
+
+from core.warden.rig import GOLDEN, settings
+from rolecall_common.settings.declare import SettingsError
+from rolecall_common.settings.types import Raw
+from rolecall_warden import app, rules, table_comments
+from rolecall_warden.ownership import Finding, judge
+from rolecall_warden.table_comments import Mark
+
+CASES: dict[str, dict[str, Raw]] = {
+    "default": {},
+    "ipv4": {"redirect": "ipv4", "generation": "7"},
+    "ipv6": {"redirect": "ipv6", "door_ipv6": "fd12::7", "door_port": "8080"},
+    "capped": {"connections_per_source": "3", "door_ipv4": "169.254.77.1"},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_preview_is_the_golden_one(case: str) -> None:
+    """Every rule that a warden makes is shown; edit the golden file when one changes on purpose."""
+    assert app.preview(settings(**CASES[case])) == (GOLDEN / f"warden-{case}.txt").read_text()
+
+
+def test_the_guards_alone_are_all_but_the_redirect() -> None:
+    """What an uninstallation passes through has the same chains, less one."""
+    whole = rules.shape(rules.render(settings()).text)
+    guards = rules.shape(rules.render(settings(), redirect=False).text)
+
+    assert whole.pop("to_door") == 3
+    assert guards == whole
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_rule_names_a_link_of_a_pod(case: str) -> None:
+    """A wrong prefix of a CNI can open nothing: the loopback link is the only one that is named."""
+    text = rules.render(settings(**CASES[case])).text
+    words = text.replace("saddr . iif", "").split()
+    named = {words[i + 1] for i, word in enumerate(words) if word.startswith(("iif", "oif"))}
+
+    assert named <= {'"lo"', "!=", "missing"}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_both_addresses_are_guarded_whichever_is_redirected(case: str) -> None:
+    """What is not redirected is dropped, in either family."""
+    text = rules.render(settings(**CASES[case])).text
+
+    for guard in ("ip daddr 169.254.169.254 counter drop", "ip6 daddr fd00:ec2::254 counter drop"):
+        assert guard in text
+
+
+def test_what_is_not_led_to_the_agent_is_counted_where_it_comes_in() -> None:
+    """The routing rules end it before any other chain could: a pod that tries is seen here."""
+    for redirect, accepting in (("both", {"ip", "ip6"}), ("ipv4", {"ip"}), ("ipv6", {"ip6"})):
+        text = rules.render(settings(redirect=redirect)).text
+        chain = text.partition("chain origin {")[2].partition("}")[0]
+        lines = [line.strip() for line in chain.splitlines()]
+        for ip, address in (("ip", "169.254.169.254"), ("ip6", "fd00:ec2::254")):
+            of_family = [each for each in lines if each.startswith(f"{ip} daddr {address} ")]
+            assert of_family[-1] == f"{ip} daddr {address} counter"
+            led = f"{ip} daddr {address} tcp dport 80 accept" in of_family
+            assert led is (ip in accepting)
+
+
+def test_the_mark_is_read_back_as_it_was_written() -> None:
+    """A table says of which generation it is, and of which contents."""
+    ruleset = rules.render(settings(generation="12"))
+
+    assert table_comments.mark_of(ruleset.text) == ruleset.mark
+    assert ruleset.mark.generation == 12
+    assert ruleset.mark.digest != rules.render(settings(door_port="1")).mark.digest
+    named = settings(generation="12", installation="n" * 63 + "/" + "r" * 53)
+    held = rules.render(named, holder="0123456789abcdef")
+    assert table_comments.mark_of(held.text) == held.mark
+    assert held.mark.digest == ruleset.mark.digest
+    assert held.mark.installation == named.keeping.installation
+    assert held.mark.holder == "0123456789abcdef"
+
+
+@pytest.mark.parametrize("text", ["", "table inet rolecall {\n}", '"rolecall generation=x"'])
+def test_a_table_without_a_mark_has_none(text: str) -> None:
+    """Whatever a listing holds, there is no error."""
+    assert table_comments.mark_of(text) is None
+
+
+MINE = Mark(5, "a" * 16)
+
+
+def listing(generation: int, digest: str) -> str:
+    return (
+        f'table inet rolecall {{ chain about {{ return comment "{Mark(generation, digest)}" }} }}'
+    )
+
+
+@pytest.mark.parametrize(
+    ("there", "expected", "finding"),
+    [
+        (None, None, Finding.MISSING),
+        (None, "as put", Finding.MISSING),
+        ("as put", "as put", Finding.IN_PLACE),
+        ("no mark", "as put", Finding.MISSING),
+        ("no mark", None, Finding.MISSING),
+        (listing(4, "b" * 16), None, Finding.MISSING),
+        (listing(4, "b" * 16), "as put", Finding.MISSING),
+        (listing(6, "b" * 16), None, Finding.OTHERS),
+        (listing(6, "b" * 16), "as put", Finding.OTHERS),
+        # At its start a warden takes its own generation over, with other settings or the same.
+        (listing(5, "b" * 16), None, Finding.MISSING),
+        (listing(5, "a" * 16), None, Finding.MISSING),
+        # Later it repairs its own, and leaves what somebody has put there after it.
+        (listing(5, "a" * 16), "as put", Finding.MISSING),
+        (listing(5, "b" * 16), "as put", Finding.OTHERS),
+    ],
+)
+def test_a_newer_table_is_left_alone_and_any_other_is_repaired(
+    there: str | None, expected: str | None, finding: Finding
+) -> None:
+    """The generation decides, and among equals whoever came later."""
+    assert judge(there, MINE, expected) is finding
+
+
+@pytest.mark.parametrize("generation", [4, 5, 6])
+def test_a_table_whose_warden_is_gone_is_anybodys(generation: int) -> None:
+    """Whatever its generation, and also after this warden has been superseded by it."""
+    for expected in (None, "as put"):
+        there = listing(generation, "b" * 16)
+        assert judge(there, MINE, expected, gone=True) is Finding.MISSING
+    assert judge("as put", MINE, "as put", gone=True) is Finding.IN_PLACE
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("door_ipv4", "10.0.0.1"),
+        ("door_ipv4", "169.254.169.254"),
+        ("door_ipv4", "169.254.170.23"),
+        ("door_ipv4", "fd00::1"),
+        ("door_ipv6", "fe80::1"),
+        ("door_ipv6", "fd00:ec2::254"),
+        ("door_ipv6", "2001:db8::1"),
+        ("connections_per_source", "0"),
+        ("generation", "-1"),
+        ("check_period", "0s"),
+        ("redirect", "none"),
+    ],
+)
+def test_a_setting_that_would_open_something_is_refused(setting: str, value: str) -> None:
+    """An address of others, or one that others could reach, is no door."""
+    with pytest.raises(SettingsError) as caught:
+        settings(**{setting: value})
+
+    (problem,) = caught.value.problems
+    assert value in str(problem)
