@@ -33,11 +33,11 @@ SERVER_OWN = frozenset(
 AGENT_OWN = frozenset(
     {
         *("adminListen", "caFile", "containerListen", "listen", "serverName", "servers"),
-        *("doorFile", "recordFile", "tokenFile", "wardenFile"),
+        *("endpointFile", "recordFile", "tokenFile", "wardenFile"),
     }
 )
 WARDEN_OWN = frozenset(
-    ["doorFile", "doorPort", "generation", "healthFile", "installation", "moreAddresses"]
+    ["endpointFile", "endpointPort", "generation", "healthFile", "installation", "moreAddresses"]
 )
 
 Schema = dict[str, Any]
@@ -83,7 +83,7 @@ CONSTRAINTS: dict[str, Schema] = {
     "server.webIdentity.audience": {"minLength": 1},
     "agent.tokenAudience": {"pattern": "^[!-~]{1,253}$"},
     "agent.servers": {"items": {"type": "string", "pattern": "^[^,\\s]+:[0-9]{1,5}$"}},
-    "agent.containerDoor.listen": {
+    "agent.containerEndpoint.listen": {
         "items": {
             "type": "string",
             "pattern": f"^({_CONTAINER_HOST}):[0-9]{{4,5}}$",

@@ -13,10 +13,10 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from rolecall_agent.audit import Recorder
-from rolecall_agent.container.endpoint import ContainerDoor, need_library
+from rolecall_agent.container.endpoint import ContainerEndpoint, need_library
 from rolecall_agent.http.connection_limits import MOST_IN_ALL
 from rolecall_agent.http.server import Hall
-from rolecall_agent.metadata.endpoint import Door, DoorRules
+from rolecall_agent.metadata.endpoint import EndpointRules, MetadataEndpoint
 from rolecall_agent.metadata.imds_client import Imds
 from rolecall_agent.metadata.item_cache import Shelf
 from rolecall_agent.metadata.item_fetcher import Upstream
@@ -26,7 +26,7 @@ from rolecall_agent.process.inherited import Handed
 from rolecall_agent.process.sockets import CONTAINER, METADATA
 from rolecall_agent.process.takeover import HandOver, Warmth, together
 from rolecall_agent.settings import (
-    DoorSettings,
+    EndpointSettings,
     ServerSettings,
     Settings,
     Unwitnessed,
@@ -64,8 +64,8 @@ class _Parts:
     cache: Cache
     warmth: Warmth
     upstream: Upstream
-    door: Door
-    container: ContainerDoor
+    endpoint: MetadataEndpoint
+    container: ContainerEndpoint
     follower: Follower
 
     def readiness(self) -> Readiness:
@@ -75,7 +75,7 @@ class _Parts:
 
     def finished(self) -> Awaitable[object]:
         """Wait until no client is connected."""
-        return asyncio.gather(self.door.finished(), self.container.finished())
+        return asyncio.gather(self.endpoint.finished(), self.container.finished())
 
 
 async def run(settings: Settings, handed: Handed) -> None:
@@ -83,7 +83,7 @@ async def run(settings: Settings, handed: Handed) -> None:
     async with AsyncExitStack() as stack:
         parts = _parts(settings, handed, SystemClock(), stack)
         probes = partial(probing, settings.output.admin_listen, parts.readiness, _registry(parts))
-        await stack.enter_async_context(parts.door.serving(handed.sockets[METADATA]))
+        await stack.enter_async_context(parts.endpoint.serving(handed.sockets[METADATA]))
         if handed.sockets[CONTAINER]:
             with refusing("containerListen", ImportError):
                 need_library()
@@ -111,10 +111,12 @@ def _parts(settings: Settings, handed: Handed, clock: Clock, stack: AsyncExitSta
         trust = Trust(settings.server.ca_file, clock.now)
     access = _access(settings.server)
     asker = Asker(access, clock, witness if witness is not None else NoDoubts())
-    upstream = _upstream(settings.door, clock)
-    door, container = _doors(settings.door, cache, clock, asker, Recorder(audit, cache, clock))
-    door.offers(upstream.shelf, upstream.want)
-    upstream.wakes(door.items_told)
+    upstream = _upstream(settings.endpoint, clock)
+    endpoint, container = _endpoints(
+        settings.endpoint, cache, clock, asker, Recorder(audit, cache, clock)
+    )
+    endpoint.offers(upstream.shelf, upstream.want)
+    upstream.wakes(endpoint.items_told)
     warmth = Warmth(cache, clock, witness.settled if witness is not None else None)
 
     def taken_in(update: Update) -> None:
@@ -123,38 +125,48 @@ def _parts(settings: Settings, handed: Handed, clock: Clock, stack: AsyncExitSta
             handed.prove()
         warmth.look()
 
-    node = Node(cache, clock, door, asker.doubt, taken_in, witness)
+    node = Node(cache, clock, endpoint, asker.doubt, taken_in, witness)
     if witness is not None:
-        _have_watched(witness, node, door, container)
+        _have_watched(witness, node, endpoint, container)
     dice = random.Random()  # noqa: S311 - only jitter
     follower = Follower(access, trust, node, clock, dice, asker)
     process = Process(audit)
     return _Parts(
-        settings, clock, process, trust, witness, cache, warmth, upstream, door, container, follower
+        settings,
+        clock,
+        process,
+        trust,
+        witness,
+        cache,
+        warmth,
+        upstream,
+        endpoint,
+        container,
+        follower,
     )
 
 
-def _doors(
-    settings: DoorSettings, cache: Cache, clock: Clock, asker: Asker, recorder: Recorder
-) -> tuple[Door, ContainerDoor]:
-    each = room_for(2 * MOST_IN_ALL) // 2  # There are two doors.
-    rules = DoorRules(settings.allowed_hosts, settings.hold, each)
+def _endpoints(
+    settings: EndpointSettings, cache: Cache, clock: Clock, asker: Asker, recorder: Recorder
+) -> tuple[MetadataEndpoint, ContainerEndpoint]:
+    each = room_for(2 * MOST_IN_ALL) // 2  # There are two endpoints.
+    rules = EndpointRules(settings.allowed_hosts, settings.hold, each)
     first_serve = recorder.first_serve
-    door = Door(cache, clock, rules, on_unknown=asker.want, first_serve=first_serve)
-    container = ContainerDoor(
-        cache, clock, rules, on_unknown=asker.want, first_serve=first_serve, beside=door
+    endpoint = MetadataEndpoint(cache, clock, rules, on_unknown=asker.want, first_serve=first_serve)
+    container = ContainerEndpoint(
+        cache, clock, rules, on_unknown=asker.want, first_serve=first_serve, beside=endpoint
     )
-    return door, container
+    return endpoint, container
 
 
-def _have_watched(witness: Witness, node: Node, *doors: Hall) -> None:
+def _have_watched(witness: Witness, node: Node, *endpoints: Hall) -> None:
     def moved(addresses: Collection[Address]) -> None:
-        for door in doors:
-            door.cut(addresses)
+        for endpoint in endpoints:
+            endpoint.cut(addresses)
 
     witness.changed, witness.moved = node.vouched, moved
-    for door in doors:
-        door.watches(witness.glance, lambda: witness.needs_each)
+    for endpoint in endpoints:
+        endpoint.watches(witness.glance, lambda: witness.needs_each)
 
 
 def _registry(parts: _Parts) -> CollectorRegistry:
@@ -162,7 +174,7 @@ def _registry(parts: _Parts) -> CollectorRegistry:
     parts.process.register(registry)
     registry.register(
         AgentCollector(
-            parts.door,
+            parts.endpoint,
             parts.cache,
             parts.follower.statistics,
             parts.trust,
@@ -218,14 +230,14 @@ def _say_start(handed: Handed) -> None:
 
 
 def _hand_over(settings: Settings, clock: Clock) -> HandOver | None:
-    path = settings.hand_over.door_file
+    path = settings.hand_over.endpoint_file
     if path is None:
         return None
-    with refusing("doorFile", OSError):
+    with refusing("endpointFile", OSError):
         return HandOver(path, clock)
 
 
-def _upstream(settings: DoorSettings, clock: Clock) -> Upstream:
+def _upstream(settings: EndpointSettings, clock: Clock) -> Upstream:
     return Upstream(Imds(settings.metadata_service, clock), Shelf(settings.offered), clock)
 
 

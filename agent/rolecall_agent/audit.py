@@ -14,7 +14,7 @@ class Recorder:
         self._cache = cache
         self._clock = clock
 
-    def first_serve(self, assignment: Assignment, session: Session, door: str) -> None:
+    def first_serve(self, assignment: Assignment, session: Session, endpoint: str) -> None:
         keys = self._cache.keys
         self._audit.write(
             "first_serve",
@@ -28,5 +28,5 @@ class Recorder:
             session=session.id,
             access_key_id=session.credentials.access_key_id,
             reported_end=stamp(session.reported_until),
-            door=door,
+            endpoint=endpoint,
         )

@@ -9,7 +9,7 @@ from rolecall_agent.container.endpoint import NAME as CONTAINER
 from rolecall_agent.http.counters import DURATIONS, REMAINING
 from rolecall_agent.http.server import Hall
 from rolecall_agent.metadata.decide import Missing, Outcome
-from rolecall_agent.metadata.endpoint import NAME, Door
+from rolecall_agent.metadata.endpoint import NAME, MetadataEndpoint
 from rolecall_agent.metadata.item_cache import Result
 from rolecall_agent.metadata.routes import Route
 from rolecall_agent.store.cache import NEAR_ENDS, Cache, Statistics
@@ -30,7 +30,7 @@ from rolecall_common.metrics import (
 )
 from rolecall_proto.values import Reason, State
 
-_DOOR = Label("door", (NAME, CONTAINER))
+_ENDPOINT = Label("endpoint", (NAME, CONTAINER))
 _ROUTE = Label("route", tuple(Route))
 _WITHIN = Label("within", tuple(f"{near // timedelta(minutes=1)}m" for near in NEAR_ENDS))
 
@@ -39,7 +39,7 @@ REQUESTS = Metric(
     Kind.COUNTER,
     "Requests of pods that were answered.",
     (
-        _DOOR,
+        _ENDPOINT,
         _ROUTE,
         Label("code", ("200", "400", "401", "403", "404", "405", "503")),
         Label("outcome", tuple(Outcome)),
@@ -49,7 +49,7 @@ REQUEST_DURATION = Metric(
     "rolecall_agent_request_duration_seconds",
     Kind.HISTOGRAM,
     "From a request's head to its answer. One given in the same turn of the loop counts as zero.",
-    (_DOOR, _ROUTE),
+    (_ENDPOINT, _ROUTE),
     DURATIONS,
 )
 HOLD_DURATION = Metric(
@@ -66,9 +66,9 @@ REMAINING_LIFE = Metric(
     buckets=REMAINING,
 )
 CONNECTIONS = Metric(
-    "rolecall_agent_connections", Kind.GAUGE, "Open connections of pods.", (_DOOR,)
+    "rolecall_agent_connections", Kind.GAUGE, "Open connections of pods.", (_ENDPOINT,)
 )
-HELD = Metric("rolecall_agent_held_requests", Kind.GAUGE, "Requests that wait now.", (_DOOR,))
+HELD = Metric("rolecall_agent_held_requests", Kind.GAUGE, "Requests that wait now.", (_ENDPOINT,))
 PODS = Metric(
     "rolecall_agent_pods_assigned",
     Kind.GAUGE,
@@ -198,7 +198,7 @@ class AgentCollector:
 
     def __init__(  # noqa: PLR0913 - all that is read
         self,
-        door: Door,
+        endpoint: MetadataEndpoint,
         cache: Cache,
         stream: Callable[[], StreamStatistics],
         trust: Trust,
@@ -207,8 +207,8 @@ class AgentCollector:
         container: Hall | None = None,
         witness: Witness | None = None,
     ) -> None:
-        self._door = door
-        self._doors = [door] if container is None else [door, container]
+        self._endpoint = endpoint
+        self._endpoints = [endpoint] if container is None else [endpoint, container]
         self._cache = cache
         self._witness = witness
         self._stream = stream
@@ -218,8 +218,8 @@ class AgentCollector:
     def collect(self) -> Iterator[Family]:
         """Yield every metric of METRICS."""
         now = self._now()
-        yield from _of_doors(self._doors)
-        yield from _of_all_doors(self._door)
+        yield from _of_endpoints(self._endpoints)
+        yield from _of_all_endpoints(self._endpoint)
         yield from _of_cache(self._cache.statistics(now), now)
         yield from _of_stream(self._stream())
         yield from _of_witness(self._witness)
@@ -228,29 +228,33 @@ class AgentCollector:
         yield gauge_family(CA_UNUSABLE, {(): self._trust.problem is not None})
 
 
-def _of_doors(doors: Sequence[Hall]) -> Iterator[Family]:
+def _of_endpoints(endpoints: Sequence[Hall]) -> Iterator[Family]:
     requests: dict[tuple[str, ...], float] = {
-        (door.name, route, str(status), outcome): count
-        for door in doors
-        for (route, status, outcome), count in door.tally.requests.items()
+        (endpoint.name, route, str(status), outcome): count
+        for endpoint in endpoints
+        for (route, status, outcome), count in endpoint.tally.requests.items()
     }
     durations: dict[tuple[str, ...], Distribution] = {
-        (door.name, route): each for door in doors for route, each in door.tally.durations.items()
+        (endpoint.name, route): each
+        for endpoint in endpoints
+        for route, each in endpoint.tally.durations.items()
     }
     yield counter_family(REQUESTS, requests)
     yield histogram_family(REQUEST_DURATION, durations)
-    yield gauge_family(CONNECTIONS, {(door.name,): door.open_connections for door in doors})
-    yield gauge_family(HELD, {(door.name,): door.held_requests for door in doors})
+    yield gauge_family(
+        CONNECTIONS, {(endpoint.name,): endpoint.open_connections for endpoint in endpoints}
+    )
+    yield gauge_family(HELD, {(endpoint.name,): endpoint.held_requests for endpoint in endpoints})
 
 
-def _of_all_doors(door: Door) -> Iterator[Family]:
-    """Read what the doors count together, and what there is at the metadata door only."""
-    tally = door.tally
+def _of_all_endpoints(endpoint: MetadataEndpoint) -> Iterator[Family]:
+    """Read what the endpoints count together, and what there is at the metadata endpoint only."""
+    tally = endpoint.tally
     yield histogram_family(
         HOLD_DURATION, {(missing,): each for missing, each in tally.holds.items()}
     )
     yield histogram_family(REMAINING_LIFE, {(): tally.remaining})
-    yield counter_family(ITEMS_ASKED, {(r,): n for r, n in door.stores.shelf.results.items()})
+    yield counter_family(ITEMS_ASKED, {(r,): n for r, n in endpoint.stores.shelf.results.items()})
 
 
 def _of_cache(statistics: Statistics, now: datetime) -> Iterator[Family]:

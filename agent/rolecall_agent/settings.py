@@ -41,17 +41,17 @@ class ServerSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DoorSettings:
+class EndpointSettings:
     """Where pods ask for credentials."""
 
     listen: tuple[HostPort, ...] = setting(
         types.several(types.HOST_PORT, least=1),
-        "Where the metadata door listens.",
+        "Where the metadata endpoint listens.",
         default=(HostPort("169.254.169.254", 80),),
     )
     allowed_hosts: tuple[str, ...] = setting(
         types.several(_HOST),
-        "Hosts that requests may name, besides the metadata addresses and the door's own.",
+        "Hosts that requests may name, besides the metadata addresses and the endpoint's own.",
         default=(),
     )
     hold: timedelta = setting(
@@ -62,7 +62,7 @@ class DoorSettings:
     metadata_service: HostPort | None = setting(
         types.optional(types.HOST_PORT),
         "The node's own metadata service, of which single items are passed on. Without it, or "
-        "where the door itself listens there, none is.",
+        "where the endpoint itself listens there, none is.",
         default=HostPort("169.254.169.254", 80),
     )
     metadata_items: tuple[Item, ...] = setting(
@@ -74,7 +74,7 @@ class DoorSettings:
 
     @property
     def offered(self) -> tuple[Item, ...]:
-        """What is passed on: nothing, where there is nobody to ask but the door itself."""
+        """What is passed on: nothing, where there is nobody to ask but the endpoint itself."""
         return () if self.metadata_service in (None, *self.listen) else self.metadata_items
 
 
@@ -84,15 +84,15 @@ class ContainerSettings:
 
     container_listen: tuple[HostPort, ...] = setting(
         types.several(types.HOST_PORT),
-        "Where the container door listens, such as 169.254.170.23:9804 or [fd00:ec2::23]:9804: "
+        "Where the container endpoint listens, such as 169.254.170.23:9804 or [fd00:ec2::23]:9804: "
         "over plain HTTP SDKs accept these addresses and loopback. The machine may come to have "
-        "them later. Without any there is no such door.",
+        "them later. Without any there is no such endpoint.",
         default=(),
     )
 
 
 class Unwitnessed(StrEnum):
-    """What the metadata door does for a pod whose address has no link of its own."""
+    """What the metadata endpoint does for a pod whose address has no link of its own."""
 
     REFUSE = "refuse"
     SERVE = "serve"
@@ -104,7 +104,7 @@ class WitnessSettings:
 
     unwitnessed: Unwitnessed = setting(
         types.choice(Unwitnessed),
-        "What the metadata door does for a pod whose address has no link of its own on this node, "
+        "What the metadata endpoint does for a pod whose address has no link of its own here, "
         "so that nothing shows when another pod gets it. serve believes the API alone.",
         default=Unwitnessed.REFUSE,
     )
@@ -121,11 +121,11 @@ class WitnessSettings:
 class HandOverSettings:
     """How one agent of a node takes the place of another."""
 
-    door_file: Path | None = setting(
+    endpoint_file: Path | None = setting(
         types.optional(types.PATH),
-        "Where the warden of this pod is told the door's port, once the agent is warm. With it the "
-        "agent takes a port of its own, from the one that is set upwards, so that two can share a "
-        "node. Beside it is a file that ends with .ready, as long as the agent is.",
+        "Where the warden of this pod reads the endpoint's port once the agent is warm. With it "
+        "the agent takes a port of its own, from the one that is set upwards, so that two can share "
+        "a node. Beside it is a file that ends with .ready, as long as the agent is.",
         default=None,
     )
     warden_file: Path | None = setting(
@@ -150,18 +150,18 @@ class Settings:
     """Everything that `rolecall agent` is told."""
 
     server: ServerSettings = group(ServerSettings, "Servers")
-    door: DoorSettings = group(DoorSettings, "Metadata door")
-    container: ContainerSettings = group(ContainerSettings, "Container door")
+    endpoint: EndpointSettings = group(EndpointSettings, "Metadata endpoint")
+    container: ContainerSettings = group(ContainerSettings, "Container endpoint")
     witness: WitnessSettings = group(WitnessSettings, "Witness")
     hand_over: HandOverSettings = group(HandOverSettings, "Hand-over")
     output: AgentOutputSettings = group(AgentOutputSettings, "Log, audit and health")
 
     def cautions(self) -> Iterator[str]:
         """Yield what works and should still be known: a sentence each, for the log at start."""
-        if self.door.hold > PATIENCE:
-            held = duration_text(self.door.hold)
+        if self.endpoint.hold > PATIENCE:
+            held = duration_text(self.endpoint.hold)
             yield f"requests are held for {held}, and some SDKs give up for good after 1s"
         if self.witness.unwitnessed is Unwitnessed.SERVE:
             yield "pods without a link of their own are served by what the API says of them alone"
-        if self.door.metadata_service in self.door.listen:
-            yield "the door is in the metadata service's place: no item of the node is passed on"
+        if self.endpoint.metadata_service in self.endpoint.listen:
+            yield "the endpoint stands in the metadata service's place: no item is passed on"

@@ -49,9 +49,9 @@ async def run(settings: Settings, *, once: bool = False) -> None:
         warden = Warden(settings, kernel, ipv6=has_ipv6(), holder=stack.enter_context(held_name()))
         with refusing("", OSError):
             changes = stack.enter_context(Changes.opened())
-        if settings.redirecting.door_file is not None:
-            with refusing("doorFile", OSError):
-                stack.enter_context(watching(settings.redirecting.door_file, changes.changed))
+        if settings.redirecting.endpoint_file is not None:
+            with refusing("endpointFile", OSError):
+                stack.enter_context(watching(settings.redirecting.endpoint_file, changes.changed))
         with refusing("healthFile", OSError, PulseTakenError):
             pulse = stack.enter_context(beating(settings.keeping.health_file))
         with refusing("", RefusedError):
@@ -87,7 +87,7 @@ async def remove(settings: Settings, say: Callable[[str], None]) -> None:
 def preview(settings: Settings) -> str:
     """Return all that a warden of these *settings* would do, without asking the node anything."""
     lines = ["# Packet rules, as for nft -f:", rules.render(settings).text]
-    lines += ["# The door's addresses and the routing rules, as for ip -batch:"]
+    lines += ["# The endpoint's addresses and the routing rules, as for ip -batch:"]
     for address in settings.redirecting.addresses:
         lines.append(f"-{routing.family_of(address)} {routing.address_line(address)}")
     for family in Family:

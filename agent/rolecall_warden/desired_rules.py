@@ -1,9 +1,9 @@
 """Where the redirect leads, and from when on it is this warden's to say.
 
-With a file in which the agent of its pod tells where its door is, a warden waits for it. Until then
-another agent may be on the node, which is warm, and another warden, which leads pods to it. Then it
-takes over, with a generation above any that is there. The number is of the pod, not of the process:
-an older warden that is started again stays the older one.
+With a file in which the agent of its pod tells where its endpoint is, a warden waits for it. Until
+then another agent may be on the node, which is warm, and another warden, which leads pods to it.
+Then it takes over, with a generation above any that is there. The number is of the pod, not of the
+process: an older warden that is started again stays the older one.
 """
 
 import logging
@@ -18,7 +18,7 @@ from rolecall_warden.settings import Settings
 
 log = logging.getLogger(__name__)
 
-WAITING = "the agent of this pod has not said yet where its door is"
+WAITING = "the agent of this pod has not said yet where its endpoint is"
 _LARGEST = 12  # digits
 
 
@@ -32,7 +32,7 @@ class Aim:
         self._settings = settings
         self._unix_time = unix_time
         self._holder = holder
-        self._file = settings.redirecting.door_file
+        self._file = settings.redirecting.endpoint_file
         self._port: int | None = None
         guards = replace(settings, keeping=replace(settings.keeping, generation=0))
         self.ruleset: Ruleset = (
@@ -57,8 +57,8 @@ class Aim:
             return False
         settings = self._settings
         keeping = replace(settings.keeping, generation=self._generation(listing))
-        door = replace(settings.redirecting, door_port=port)
-        settings = replace(settings, keeping=keeping, redirecting=door)
+        endpoint = replace(settings.redirecting, endpoint_port=port)
+        settings = replace(settings, keeping=keeping, redirecting=endpoint)
         self.ruleset = rules.render(settings, holder=self._holder)
         self._port = port
         log.info("pods are to be led", extra={"port": port, "rules": str(self.ruleset.mark)})

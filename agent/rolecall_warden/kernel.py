@@ -76,13 +76,13 @@ class Kernel:
         if text:
             await self._tools.run("ip", f"-{family}", "-batch", "-", say=text)
 
-    async def forget_old_flows(self, doors: frozenset[Address]) -> int:
-        """Forget the connections to a metadata address that no door answers; return how many."""
+    async def forget_old_flows(self, endpoints: frozenset[Address]) -> int:
+        """Forget connections to a metadata address that no endpoint answers; return how many."""
         hosts = await self.addresses()
         count = 0
         for family, metadata in (("ipv4", METADATA_IPV4), ("ipv6", METADATA_IPV6)):
             listed = await self._tools.run("conntrack", "-L", "-f", family, "-d", str(metadata))
-            for flow in stale_connections.stale(listed, doors, hosts):
+            for flow in stale_connections.stale(listed, endpoints, hosts):
                 try:
                     await self._tools.run("conntrack", "-D", "-f", family, *flow.words)
                 except RefusedError:

@@ -1,4 +1,4 @@
-"""The second guard, and the address of the door: what `ip` is told, as values.
+"""The second guard, and the address of the endpoint: what `ip` is told, as values.
 
 Three routing rules for each family. The host's own traffic to a metadata address leaps over the
 second one, to the third, which does nothing: what follows is the host's as ever. Everybody else's
@@ -137,7 +137,7 @@ def family_of(address: Address) -> Family:
 
 
 def address_line(address: Address, verb: str = "add") -> str:
-    """Return the line for `ip -batch` that adds the door's *address*, or deletes it (`del`).
+    """Return the line for `ip -batch` that adds the endpoint's *address*, or deletes it (`del`).
 
     It is never chosen as the source of what the host sends: it is of the host's own scope, and of
     no preferred life.

@@ -34,12 +34,12 @@ class _Family:
     ip: str
     address_type: str
     metadata: str
-    door: str
+    endpoint: str
     redirected: bool
 
     @property
     def target(self) -> str:
-        return f"[{self.door}]" if ":" in self.door else self.door
+        return f"[{self.endpoint}]" if ":" in self.endpoint else self.endpoint
 
 
 def render(settings: Settings, *, redirect: bool = True, holder: str = "") -> Ruleset:
@@ -83,22 +83,26 @@ def shape(text: str) -> dict[str, int]:
 
 
 def _chains(settings: Settings, *, redirect: bool) -> Iterator[str]:
-    door = settings.redirecting
+    endpoint = settings.redirecting
     families = (
-        _Family("4", "ip", "ipv4_addr", str(METADATA_IPV4), str(door.door_ipv4), door.ipv4),
-        _Family("6", "ip6", "ipv6_addr", str(METADATA_IPV6), str(door.door_ipv6), door.ipv6),
+        _Family(
+            "4", "ip", "ipv4_addr", str(METADATA_IPV4), str(endpoint.endpoint_ipv4), endpoint.ipv4
+        ),
+        _Family(
+            "6", "ip6", "ipv6_addr", str(METADATA_IPV6), str(endpoint.endpoint_ipv6), endpoint.ipv6
+        ),
     )
     for each in families:
         yield _set(each)
     yield from _origin(families)
     if redirect:
-        yield from _redirect(families, door.door_port)
+        yield from _redirect(families, endpoint.endpoint_port)
     yield from _passing(families)
     yield from _leaving(families)
     yield from _arriving(families)
     for each in families:
-        yield from _door(each)
-        yield from _admitted(each, door.connections_per_source)
+        yield from _endpoint(each)
+        yield from _admitted(each, endpoint.connections_per_source)
 
 
 def _set(family: _Family) -> str:
@@ -134,7 +138,7 @@ def _origin(families: tuple[_Family, ...]) -> Iterator[str]:
 def _redirect(families: tuple[_Family, ...], port: int) -> Iterator[str]:
     """Send what SDKs ask to the agent. Only what others send passes here, never the host's own."""
     yield _chain(
-        "to_door",
+        "to_endpoint",
         # Before kube-proxy's, and before what kiam or kube2iam have left.
         "type nat hook prerouting priority dstnat - 5; policy accept;",
         *(
@@ -179,8 +183,8 @@ def _leaving(families: tuple[_Family, ...]) -> Iterator[str]:
 
 
 def _arriving(families: tuple[_Family, ...]) -> Iterator[str]:
-    """Keep the door for redirected requests, and every other way to the node closed to them."""
-    doors = [f"{each.ip} daddr {each.door} jump door{each.suffix}" for each in families]
+    """Keep the endpoint for redirected requests, and every other way to the node closed to them."""
+    endpoints = [f"{each.ip} daddr {each.endpoint} jump endpoint{each.suffix}" for each in families]
     others = [
         # Somebody else's redirect. Answers to the host's own requests are of the other direction.
         f'iif != "lo" ct direction original ct original {each.ip} daddr {each.metadata} '
@@ -190,14 +194,14 @@ def _arriving(families: tuple[_Family, ...]) -> Iterator[str]:
     yield _chain(
         "arriving",
         "type filter hook input priority filter - 5; policy accept;",
-        *doors,
+        *endpoints,
         *others,
     )
 
 
-def _door(family: _Family) -> Iterator[str]:
+def _endpoint(family: _Family) -> Iterator[str]:
     yield _chain(
-        f"door{family.suffix}",
+        f"endpoint{family.suffix}",
         'iif "lo" accept',
         # Whatever the port: connections to an agent that is being replaced may end there.
         f"meta l4proto tcp ct status dnat ct original {family.ip} daddr {family.metadata} "

@@ -47,20 +47,20 @@ class ForeignRules(StrEnum):
 class RedirectSettings:
     """Where requests of pods go, and how many at once."""
 
-    door_ipv4: IPv4Address = setting(
+    endpoint_ipv4: IPv4Address = setting(
         types.of_text(IPv4Address, "a link-local IPv4 address that nobody uses", "ADDRESS"),
         "Where the agent listens for pods. The warden makes this address, on the loopback link.",
         default=IPv4Address("169.254.170.169"),
     )
-    door_ipv6: IPv6Address = setting(
+    endpoint_ipv6: IPv6Address = setting(
         types.of_text(IPv6Address, "a unique local IPv6 address that nobody uses", "ADDRESS"),
         "The same in IPv6.",
         default=IPv6Address("fd72:6f6c:6563:616c::1"),
     )
-    door_port: int = setting(
+    endpoint_port: int = setting(
         types.whole(1, 65_535), "The TCP port on which the agent listens there.", default=9803
     )
-    door_file: Path | None = setting(
+    endpoint_file: Path | None = setting(
         types.optional(types.PATH),
         "Where the agent of the same pod tells its port. The redirect waits for it, is then taken "
         "over from the warden of an older pod, and follows it; the port set above does not count.",
@@ -69,7 +69,7 @@ class RedirectSettings:
     more_addresses: tuple[Address, ...] = setting(
         types.several(types.of_text(ip_address, "an address of this node's own", "ADDRESS")),
         "Addresses that the warden makes on the loopback link, where the node does not have them: "
-        "those of the container door, such as 169.254.170.23 and fd00:ec2::23.",
+        "those of the container endpoint, such as 169.254.170.23 and fd00:ec2::23.",
         default=(),
     )
     redirect: Redirected = setting(
@@ -85,23 +85,23 @@ class RedirectSettings:
     )
 
     def conflicts(self) -> Iterator[Conflict]:
-        if not self.door_ipv4.is_link_local:
+        if not self.endpoint_ipv4.is_link_local:
             yield Conflict(
-                "door_ipv4", "it is not in 169.254.0.0/16, so that others could reach it"
+                "endpoint_ipv4", "it is not in 169.254.0.0/16, so that others could reach it"
             )
-        if self.door_ipv4 in _TAKEN:
-            yield Conflict("door_ipv4", "somebody else listens there on many nodes")
+        if self.endpoint_ipv4 in _TAKEN:
+            yield Conflict("endpoint_ipv4", "somebody else listens there on many nodes")
         for each in self.more_addresses:
             if each in {METADATA_IPV4, METADATA_IPV6}:
                 yield Conflict("more_addresses", f"{each} is the real metadata service's")
         local = IPv6Network("fd00::/8")
-        if self.door_ipv6 not in local or self.door_ipv6 in _EC2_IPV6:
-            yield Conflict("door_ipv6", "it is not in fd00::/8, or is one of EC2's own")
+        if self.endpoint_ipv6 not in local or self.endpoint_ipv6 in _EC2_IPV6:
+            yield Conflict("endpoint_ipv6", "it is not in fd00::/8, or is one of EC2's own")
 
     @property
     def addresses(self) -> tuple[Address, ...]:
         """All that the warden makes."""
-        return (self.door_ipv4, self.door_ipv6, *self.more_addresses)
+        return (self.endpoint_ipv4, self.endpoint_ipv6, *self.more_addresses)
 
     @property
     def ipv4(self) -> bool:
@@ -119,7 +119,7 @@ class KeepingSettings:
     generation: int = setting(
         types.whole(0, 999_999_999),
         "The number of this installation. Rules of a higher one are left alone, those of a lower "
-        "or the same one are taken over. With a door's file it is chosen, above any that is there, "
+        "or the same one are taken over. With an endpoint file it is chosen, above any there is, "
         "and kept beside the health file as long as the pod lives.",
         default=0,
     )

@@ -37,14 +37,14 @@ class Flow:
         return (*named, *ports)
 
 
-def stale(text: str, doors: Container[Address], hosts: Container[Address]) -> Iterator[Flow]:
-    """Yield the flows to a metadata address that no door answers, but not those of the host.
+def stale(text: str, endpoints: Container[Address], hosts: Container[Address]) -> Iterator[Flow]:
+    """Yield the flows to a metadata address that no endpoint answers, but not those of the host.
 
     *text* is what `conntrack -L` says; a line that cannot be read is passed over.
     """
     for flow in filter(None, map(_flow, text.splitlines())):
         metadata = flow.destination in (METADATA_IPV4, METADATA_IPV6)
-        if metadata and flow.answered_by not in doors and flow.source not in hosts:
+        if metadata and flow.answered_by not in endpoints and flow.source not in hosts:
             yield flow
 
 

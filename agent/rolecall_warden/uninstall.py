@@ -26,7 +26,7 @@ they can take the node's own role, read its user data, and be taken for the node
 async def uninstall(
     settings: Settings, kernel: Kernel, say: Callable[[str], None], *, ipv6: bool
 ) -> list[Address]:
-    """Remove the redirect, the addresses of the doors, and the two guards. Raises RefusedError.
+    """Remove the redirect, the addresses of the endpoints, and the two guards. Raises RefusedError.
 
     Where a step fails, the guards that come after it stand. Returns the addresses that may be a
     warden's and are left, because nothing says so.
@@ -36,14 +36,14 @@ async def uninstall(
     if listing is not None:
         # With the record, for whoever has to do it again.
         more = sorted(recorded.union(settings.redirecting.more_addresses), key=str)
-        door = replace(settings.redirecting, more_addresses=tuple(more))
-        await kernel.apply(rules.render(replace(settings, redirecting=door), redirect=False))
+        endpoint = replace(settings.redirecting, more_addresses=tuple(more))
+        await kernel.apply(rules.render(replace(settings, redirecting=endpoint), redirect=False))
     say("removed: the redirect to the agent; pods get no answer at the metadata address")
     there = await kernel.addresses("lo")
     ours = recorded.union(settings.redirecting.addresses)
     for each in sorted(there & ours, key=str):
         await kernel.batch([routing.address_line(each, "del")], routing.family_of(each))
-    say("removed: the doors' addresses")
+    say("removed: the endpoints' addresses")
     for family in (Family.IPV4, Family.IPV6) if ipv6 else (Family.IPV4,):
         await kernel.batch(routing.removal(await kernel.rules(family)), family)
     say("removed: the guard by routing rules")

@@ -49,10 +49,10 @@ class Warden:
         self._settings = settings
         self._kernel = kernel
         self._families = (Family.IPV4, Family.IPV6) if ipv6 else (Family.IPV4,)
-        door = settings.redirecting
-        doors: set[Address] = {door.door_ipv4}
-        self._doors = frozenset(doors | {door.door_ipv6} if ipv6 else doors)
-        self._more = frozenset(each for each in door.more_addresses if ipv6 or each.version == 4)  # noqa: PLR2004 - IPv4
+        led = settings.redirecting
+        endpoints: set[Address] = {led.endpoint_ipv4}
+        self._endpoints = frozenset(endpoints | {led.endpoint_ipv6} if ipv6 else endpoints)
+        self._more = frozenset(each for each in led.more_addresses if ipv6 or each.version == 4)  # noqa: PLR2004 - IPv4
         self._aim = Aim(settings, time.time, holder)
         self._monotonic = monotonic
         self._absence = Absence(_PERIODS * settings.keeping.check_period, monotonic)
@@ -180,7 +180,7 @@ class Warden:
         return changed
 
     async def _keep_addresses(self) -> list[str]:
-        lacking = self._doors - await self._kernel.addresses("lo")
+        lacking = self._endpoints - await self._kernel.addresses("lo")
         # Somebody else may have made these on a link of their own, as EKS's agent does.
         lacking |= self._more - await self._kernel.addresses() if self._more else frozenset()
         missing = sorted(lacking, key=str)
@@ -211,7 +211,7 @@ class Warden:
 
     async def _forget_old_flows(self) -> None:
         try:
-            count = await self._kernel.forget_old_flows(self._doors)
+            count = await self._kernel.forget_old_flows(self._endpoints)
         except RefusedError as error:
             # They are stopped all the same, and hang until their clients lose patience.
             log.warning("old connections are not forgotten", extra={"reason": str(error)})

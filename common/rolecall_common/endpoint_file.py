@@ -1,4 +1,4 @@
-"""Where an agent's door is: told by the agent, once it is warm, to the warden of the same pod.
+"""Where an agent's endpoint is: told by the agent, once it is warm, to the warden of the same pod.
 
 Two agents share a node while one takes the place of the other, so that each has a port of its own.
 The file lies in a directory that lives as long as the pod: an agent that is started again in it
@@ -13,7 +13,7 @@ _LARGEST = 256
 
 
 def tell(path: Path, port: int) -> None:
-    """Say that the door is at *port*; nobody reads half of it. Raises OSError."""
+    """Say that the endpoint is at *port*; nobody reads half of it. Raises OSError."""
     draft = path.with_suffix(".draft")
     draft.write_text(json.dumps({"port": port}))
     draft.chmod(0o644)  # The warden is another user.

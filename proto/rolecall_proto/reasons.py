@@ -99,9 +99,9 @@ MEANINGS: Mapping[Reason, Meaning] = MappingProxyType(
             "Use fewer or shorter ones.",
         ),
         Reason.HOST_NETWORK_UNSUPPORTED: _remark(
-            "The pod shares its node's network: at the metadata door it cannot be told apart from "
+            "The pod shares its node's network: the metadata endpoint cannot tell it apart from "
             "its neighbours, and is not served there.",
-            "Have it ask at the container door, by a token, or take it off the host network.",
+            "Have it ask at the container endpoint, by a token, or take it off the host network.",
         ),
         Reason.SESSION_NAME_IGNORED: _remark(
             "The pod chooses a session name, and pods may not.",

@@ -62,7 +62,7 @@ class Reason(enum.StrEnum):
 
 
 class State(enum.StrEnum):
-    """What a door does with a pod: serve, refuse at once, or hold."""
+    """What an endpoint does with a pod: serve, refuse at once, or hold."""
 
     GRANTED = "granted"
     DENIED = "denied"
@@ -110,7 +110,7 @@ class Assignment:
     role_arn: str = ""
     session_id: SessionId | None = None
     reason: Reason | None = None
-    # Its address is the node's own: the metadata door never serves it.
+    # Its address is the node's own: the metadata endpoint never serves it.
     host_network: bool = False
     imdsv2_required: bool = False
 
@@ -140,12 +140,12 @@ class PodTokenRules:
 
 
 @dataclass(frozen=True, slots=True)
-class DoorKeys(NotPickled):
-    """What the doors of this node need to check proofs by themselves."""
+class EndpointKeys(NotPickled):
+    """What the endpoints of this node need to check proofs by themselves."""
 
     # 32 bytes, derived by the server for this node: the key of metadata tokens.
     token_key: bytes = field(repr=False)
-    # How the metadata door writes and reads roles: the prefix of short names, or "".
+    # How the metadata endpoint writes and reads roles: the prefix of short names, or "".
     base_arn: str = ""
     # IMDSv2 required of addresses that no pod is known for (yet).
     imdsv2_required: bool = False
@@ -165,7 +165,7 @@ class Heartbeat:
     sent_at: datetime
 
 
-Update = AssignmentUpserted | PodRemoved | SessionRenewed | DoorKeys | SnapshotEnd | Heartbeat
+Update = AssignmentUpserted | PodRemoved | SessionRenewed | EndpointKeys | SnapshotEnd | Heartbeat
 
 
 @dataclass(frozen=True, slots=True)

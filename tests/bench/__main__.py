@@ -8,14 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench import cluster_figures, figures
-from bench.door import Effort, compare
+from bench.endpoint import Effort, compare
 from bench.ground import not_here
 from bench.machine import Cores, described
 from bench.noise import of_noise
 from bench.system import system
-from bench.table import Line, door_table, lines_table
+from bench.table import Line, endpoint_table, lines_table
 
-PARTS = ("door", "arrivals", "noise", "memory", "sts", *cluster_figures.PARTS)
+PARTS = ("endpoint", "arrivals", "noise", "memory", "sts", *cluster_figures.PARTS)
 
 
 def main() -> int:
@@ -45,13 +45,13 @@ def _arguments() -> argparse.Namespace:
 async def _measure(chosen: argparse.Namespace, cores: Cores, directory: Path) -> None:
     parts = chosen.only or PARTS
     lines: list[Line] = []
-    if {"door", "arrivals", "noise"} & set(parts):
+    if {"endpoint", "arrivals", "noise"} & set(parts):
         async with system(cores, directory) as running:
-            if "door" in parts:
+            if "endpoint" in parts:
                 effort = Effort(1, 1) if chosen.quick else Effort(chosen.rounds, chosen.seconds)
                 comparisons = await compare(running, cores, directory, effort, _progress())
-                _say(door_table(comparisons))
-                lines += figures.of_door(comparisons, running)
+                _say(endpoint_table(comparisons))
+                lines += figures.of_endpoint(comparisons, running)
             if "arrivals" in parts:
                 lines += await figures.of_arrivals(running, quick=chosen.quick)
             if "noise" in parts:

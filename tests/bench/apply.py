@@ -124,10 +124,10 @@ async def _arrive(ground: Ground, place: _Place, name: str, found: dict[str, Arr
         where = "has no address" if arrival.bound else "is not bound to a node"
         raise RuntimeError(f"the pod of {name} {where} after {_PATIENCE:.0f} s") from None
     async with asyncio.timeout(_PATIENCE):
-        door, path = ground.at.port(f"{place.node}-door"), f"{ROLE_LIST}{name}"
-        answer = await ask(door, path, source=arrival.address)
+        endpoint, path = ground.at.port(f"{place.node}-endpoint"), f"{ROLE_LIST}{name}"
+        answer = await ask(endpoint, path, source=arrival.address)
         while answer.status != 200:
-            answer = await ask(door, path, source=arrival.address)
+            answer = await ask(endpoint, path, source=arrival.address)
     arrival.answered = answer.at
 
 

@@ -1,4 +1,4 @@
-"""Asks the metadata door as a pod does: from the pod's own address, over a socket of its own."""
+"""Asks the metadata endpoint as a pod does: from the pod's own address, over its own socket."""
 
 import asyncio
 import time
@@ -24,7 +24,7 @@ async def ask(
     method: str = "GET",
     headers: dict[str, str] | None = None,
 ) -> Answer:
-    """Ask the door on *port* from the address *source* (all of 127/8 is this machine's)."""
+    """Ask the endpoint on *port* from the address *source* (all of 127/8 is this machine's)."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(source, 0))
     try:
         writer.write(_request(method, path, port, headers or {}))

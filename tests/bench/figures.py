@@ -8,7 +8,7 @@ from statistics import mean
 
 from bench import arrivals, sts
 from bench.arrivals import STS_SECONDS, Burst
-from bench.door import PODS, Comparison
+from bench.endpoint import PODS, Comparison
 from bench.load import CALM
 from bench.machine import Cores
 from bench.processes import python
@@ -21,8 +21,8 @@ _KUBE2IAM_CPU = 0.30 / 0.063
 _BUDGET_REST = 2.5  # seconds
 
 
-def of_door(comparisons: Sequence[Comparison], system: System) -> list[Line]:
-    """Return how the door's promises stand, and the agent's memory after the load."""
+def of_endpoint(comparisons: Sequence[Comparison], system: System) -> list[Line]:
+    """Return how the endpoint's promises stand, and the agent's memory after the load."""
     lines = []
     for comparison in comparisons:
         promise = PROMISES[comparison.case.name]

@@ -1,4 +1,4 @@
-"""Many agents in one process, without doors: each follows a server and holds what it is told.
+"""Many agents in one process, without endpoints: each follows a server and holds what it is told.
 
 How they reconnect, and what they claim to hold, is the agent's own code.
 """

@@ -1,4 +1,4 @@
-"""One pod that takes of the door what it can get, in a process of its own, until it is ended."""
+"""One pod that takes of the endpoint what it can, in a process of its own, until it is ended."""
 
 import argparse
 import contextlib
@@ -20,7 +20,7 @@ _PIECE = 64 * 1024
 
 
 class Flood:
-    """So many connections, each opened anew when the door drops it."""
+    """So many connections, each opened anew when the endpoint drops it."""
 
     def __init__(self, kind: str, port: int, source: str, count: int) -> None:
         self._payload, self._reads = KINDS[kind]

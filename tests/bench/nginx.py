@@ -1,4 +1,4 @@
-"""nginx's `return 200` with the very same body: the floor that the door is measured against."""
+"""nginx's `return 200` with the very same body: the floor that the endpoint is measured against."""
 
 import contextlib
 import socket

@@ -1,4 +1,4 @@
-"""What one pod sees of its door while another pod takes of it what it can get."""
+"""What one pod sees of its endpoint while another pod takes of it what it can get."""
 
 import asyncio
 import time
@@ -13,8 +13,9 @@ from bench.system import System
 from bench.table import Line
 
 QUIET, NOISY = "127.64.60.1", "127.64.60.2"
-# What the noisy pod does, and on how many connections: twice as many as the door keeps of a pod, or
-# just as many. (New ones that come faster than they can be taken are for the warden to limit.)
+# What the noisy pod does, and on how many connections: twice as many as the endpoint keeps of a
+# pod, or just as many. (New ones that come faster than they can be taken are for the warden to
+# limit.)
 NOISES = {
     "idle": (2000, "that say nothing"),
     "pipeline": (1000, "that pipeline without end"),

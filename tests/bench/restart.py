@@ -57,7 +57,7 @@ async def prepare(ground: Ground, own: list[Inhabitant]) -> None:
 
 
 def others() -> list[str]:
-    """Return the nodes of the agents without doors."""
+    """Return the nodes of the agents without endpoints."""
     return [f"node-{number}" for number in range(1, NODES + 1)]
 
 
@@ -117,8 +117,8 @@ async def _asking(ground: Ground, pod: Inhabitant) -> AsyncGenerator[list[int]]:
 
     async def go_on() -> None:
         while True:
-            door = ground.at.port(f"{NODE}-door")
-            answer = await ask(door, f"{ROLE_LIST}{pod.role}", source=pod.address)
+            endpoint = ground.at.port(f"{NODE}-endpoint")
+            answer = await ask(endpoint, f"{ROLE_LIST}{pod.role}", source=pod.address)
             statuses.append(answer.status)
             await asyncio.sleep(_BETWEEN_QUESTIONS)
 

@@ -82,13 +82,15 @@ async def system(cores: Cores, directory: Path) -> AsyncGenerator[System]:
             running("server", command, core=core, directory=directory, environment=environment)
         )
         await _ready(server, probes)
-        door, probes = free_port(), free_port()
-        command = python("rolecall_cli", "agent", *_agent_flags(directory, broker, door, probes))
+        endpoint, probes = free_port(), free_port()
+        command = python(
+            "rolecall_cli", "agent", *_agent_flags(directory, broker, endpoint, probes)
+        )
         agent = await stack.enter_async_context(
             running("agent", command, core=core, directory=directory)
         )
         await _ready(agent, probes)
-        yield System(server, agent, door, manifests, stamps, sts)
+        yield System(server, agent, endpoint, manifests, stamps, sts)
 
 
 @contextlib.asynccontextmanager

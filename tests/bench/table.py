@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.door import Comparison
+from bench.endpoint import Comparison
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """What a case of the door has to reach, beside the peers' recorded shares of nginx."""
+    """What a case of the endpoint has to reach, beside the peers' recorded shares of nginx."""
 
     share: float | None = None
     kube2iam: float | None = None
@@ -34,14 +34,14 @@ PROMISES = {
     "64 clients, IMDSv2 token and an SDK's headers": Promise(share=0.65),
 }
 _HEADER = (
-    "the door, warm", "requests/s", "nginx", "share", "promised", "kube2iam", "kiam",
+    "the endpoint, warm", "requests/s", "nginx", "share", "promised", "kube2iam", "kiam",
     "CPU s/10k", "nginx", "p50 ms", "p99 ms", "nginx", "p99.9 ms", "failed",
 )  # fmt: skip
 
 
-def door_table(comparisons: Sequence[Comparison]) -> str:
-    """Return the door's figures beside nginx's and the peers' recorded shares."""
-    return _aligned([_HEADER, *(_door_row(comparison) for comparison in comparisons)])
+def endpoint_table(comparisons: Sequence[Comparison]) -> str:
+    """Return the endpoint's figures beside nginx's and the peers' recorded shares."""
+    return _aligned([_HEADER, *(_endpoint_row(comparison) for comparison in comparisons)])
 
 
 def lines_table(lines: Sequence[Line]) -> str:
@@ -50,7 +50,7 @@ def lines_table(lines: Sequence[Line]) -> str:
     return _aligned([("measured", "figure", "promised", "kept"), *rows])
 
 
-def _door_row(comparison: Comparison) -> tuple[str, ...]:
+def _endpoint_row(comparison: Comparison) -> tuple[str, ...]:
     ours, nginx = comparison.ours, comparison.nginx
     promise = PROMISES[comparison.case.name]
     return (

@@ -9,14 +9,14 @@ import pytest
 from bench.apply import Arrival
 from bench.arrivals import STS_SECONDS
 from bench.cluster_figures import Size, of_cluster
-from bench.door import Comparison, medians
+from bench.endpoint import Comparison, medians
 from bench.load import Case, Measured, parsed, undisturbed
 from bench.machine import Cores, described
 from bench.manifests import BenchPod, write
 from bench.nginx import nginx
 from bench.population import inhabitants, manifest
 from bench.reconnect import most_within
-from bench.table import Line, door_table, lines_table
+from bench.table import Line, endpoint_table, lines_table
 from testcluster.binaries import Binaries
 
 needs_wrk = pytest.mark.skipif(
@@ -66,7 +66,7 @@ def test_a_run_that_others_disturbed_does_not_count() -> None:
 def test_the_table_tells_what_was_promised() -> None:
     """A share stands beside its promise, and beside the peers' shares."""
     case = Case("64 clients", 64, {})
-    rows = door_table([Comparison(case, measured(85_000), measured(100_000))]).splitlines()
+    rows = endpoint_table([Comparison(case, measured(85_000), measured(100_000))]).splitlines()
 
     assert "85.0%" in rows[1]
     assert "at least 80.0%" in rows[1]

@@ -87,8 +87,8 @@ def test_probes_name_no_host(default: Rendering) -> None:
 def test_an_agent_is_ready_by_its_own_word(default: Rendering) -> None:
     """While two share a node, a port could be answered by the other one; a file could not."""
     agent = default.agent["spec"]["containers"][0]
-    (door,) = [word for word in agent["args"] if word.startswith("--door-file=")]
-    file = door.partition("=")[2] + ".ready"
+    (endpoint,) = [word for word in agent["args"] if word.startswith("--endpoint-file=")]
+    file = endpoint.partition("=")[2] + ".ready"
 
     assert agent["readinessProbe"]["exec"] == {"command": ["test", "-e", file]}
 

@@ -50,8 +50,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"server": {"adminPort": 8443}}, "server.adminPort: it must differ from server.port"),
     ({"server": {"hostNetwork": True, "adminPort": 9802}}, "it must differ from the agent's ports"),
     (
-        {"agent": {"containerDoor": {"listen": ["169.254.170.23:9802"]}}},
-        "agent.containerDoor.listen: its ports must differ from agent.adminPort",
+        {"agent": {"containerEndpoint": {"listen": ["169.254.170.23:9802"]}}},
+        "agent.containerEndpoint.listen: its ports must differ from agent.adminPort",
     ),
     # A second agent of a node takes one of the seven that follow.
     (
@@ -62,9 +62,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (
         {
             "server": {"hostNetwork": True, "port": 9900},
-            "agent": {"containerDoor": {"listen": ["169.254.170.23:9900"]}},
+            "agent": {"containerEndpoint": {"listen": ["169.254.170.23:9900"]}},
         },
-        "to 9810, agent.adminPort and those of agent.containerDoor.listen",
+        "to 9810, agent.adminPort and those of agent.containerEndpoint.listen",
     ),
     # A rollout of none at a time is one that the API server refuses.
     (

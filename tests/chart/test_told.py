@@ -106,7 +106,7 @@ def test_the_agent_finds_the_servers_by_the_address_that_the_kubelet_injects(
     name = rendering.of_kind("Deployment")[0]["metadata"]["name"]
     assert settings.server.servers == (HostPort(service, 8443), HostPort(f"{name}.infra.svc", 8443))
     assert settings.server.server_name == f"{name}.infra.svc"
-    assert settings.door.listen == (
+    assert settings.endpoint.listen == (
         HostPort("169.254.170.169", 9803),
         HostPort("fd72:6f6c:6563:616c::1", 9803),
     )
@@ -114,7 +114,7 @@ def test_the_agent_finds_the_servers_by_the_address_that_the_kubelet_injects(
     assert rendering.one("Service", name)["spec"]["type"] == "ClusterIP"
 
 
-@pytest.mark.parametrize("given", [{}, {"doorIpv4": "169.254.77.1", "doorIpv6": "fd12::1"}])
+@pytest.mark.parametrize("given", [{}, {"endpointIpv4": "169.254.77.1", "endpointIpv6": "fd12::1"}])
 def test_the_agent_listens_where_the_warden_leads_pods(helm: Helm, given: dict[str, str]) -> None:
     """The warden makes these addresses on the node, and nobody else can reach them."""
     rendering = helm.render({"warden": {"settings": given}, "agent": {"port": 9999}})
@@ -122,11 +122,11 @@ def test_the_agent_listens_where_the_warden_leads_pods(helm: Helm, given: dict[s
     warden = read(WardenSettings, expanded(rendering.agent, {}, container=1))
     agent = read(AgentSettings, expanded(rendering.agent, variables))
 
-    doors = (warden.redirecting.door_ipv4, warden.redirecting.door_ipv6)
-    assert agent.door.listen == tuple(HostPort(str(each), 9999) for each in doors)
+    endpoints = (warden.redirecting.endpoint_ipv4, warden.redirecting.endpoint_ipv6)
+    assert agent.endpoint.listen == tuple(HostPort(str(each), 9999) for each in endpoints)
     # The port is the agent's to say, and the rules are the warden's.
-    assert warden.redirecting.door_file is not None
-    assert warden.redirecting.door_file == agent.hand_over.door_file
+    assert warden.redirecting.endpoint_file is not None
+    assert warden.redirecting.endpoint_file == agent.hand_over.endpoint_file
     assert warden.keeping.health_file == agent.hand_over.warden_file
 
 
@@ -142,7 +142,7 @@ def test_a_new_agent_warms_up_beside_the_old_one(default: Rendering, helm: Helm)
     agent = read(AgentSettings, expanded(alone.agent, variables))
 
     assert strategies == [{"maxSurge": "10%", "maxUnavailable": 0}, {"maxUnavailable": "10%"}]
-    assert agent.hand_over.door_file is None
+    assert agent.hand_over.endpoint_file is None
     assert alone.agent["spec"]["containers"][0]["readinessProbe"]["httpGet"]["path"] == "/readyz"
 
 
@@ -152,7 +152,7 @@ def test_without_a_warden_the_agent_listens_at_its_node(helm: Helm) -> None:
     variables = {"POD_IP": "10.0.0.9", "ROLECALL_SERVER_SERVICE_HOST": "10.96.0.7"}
     agent = read(AgentSettings, expanded(rendering.agent, variables))
 
-    assert agent.door.listen == (HostPort("10.0.0.9", 9803),)
+    assert agent.endpoint.listen == (HostPort("10.0.0.9", 9803),)
     assert len(rendering.agent["spec"]["containers"]) == 1
 
 
@@ -171,13 +171,13 @@ def test_the_agent_accepts_what_the_operator_gives_by_way_of_the_chart(helm: Hel
     rendering = helm.render({"agent": {"settings": given, **servers}})
     settings = read(AgentSettings, expanded(rendering.agent, {"POD_IP": "10.0.0.9"}))
 
-    assert settings.door.allowed_hosts == ("metadata:8080", "m")
+    assert settings.endpoint.allowed_hosts == ("metadata:8080", "m")
     assert settings.output.audit_file is None
     assert settings.server.servers == (HostPort("a.example.com", 1), HostPort("fd00::1", 2))
     assert settings.server.server_name == "a.example.com"
 
 
-def test_the_container_door_is_where_the_documentation_says(default: Rendering) -> None:
+def test_the_container_endpoint_is_where_the_documentation_says(default: Rendering) -> None:
     """At both addresses that SDKs accept, on a port that nobody else on a node has."""
     variables = {"POD_IP": "10.0.0.9", "ROLECALL_SERVER_SERVICE_HOST": "10.96.0.7"}
     settings = read(AgentSettings, expanded(default.agent, variables))
@@ -188,9 +188,9 @@ def test_the_container_door_is_where_the_documentation_says(default: Rendering) 
     )
 
 
-def test_the_container_door_can_be_closed(helm: Helm) -> None:
+def test_the_container_endpoint_can_be_closed(helm: Helm) -> None:
     """An empty list is no flag at all."""
-    rendering = helm.render({"agent": {"containerDoor": {"listen": []}}})
+    rendering = helm.render({"agent": {"containerEndpoint": {"listen": []}}})
     words = expanded(rendering.agent, {"POD_IP": "10.0.0.9"})
 
     assert not [word for word in words if "container" in word]

@@ -15,10 +15,10 @@ VALUES: dict[str, Any] = {
     "agent": {
         "image": {"registry": "registry.example.com"},
         "nodeSelector": {"example.com/rolecall": "yes"},
-        "containerDoor": {"listen": ["169.254.170.23:9804"]},
+        "containerEndpoint": {"listen": ["169.254.170.23:9804"]},
     },
 }
-SETTINGS = {"doorIpv4": "169.254.77.1", "routingPriority": 50, "foreignRules": "adopt"}
+SETTINGS = {"endpointIpv4": "169.254.77.1", "routingPriority": 50, "foreignRules": "adopt"}
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_it_stands_in_place_of_the_agents(staying: Rendering, leaving: Rendering
 def test_it_takes_away_what_a_warden_of_these_values_makes(
     staying: Rendering, leaving: Rendering
 ) -> None:
-    """The same addresses, door and priorities; only a door's file says nothing to it."""
+    """The same addresses, endpoint and priorities; only an endpoint's file says nothing to it."""
     typed = parsed(uninstalling(leaving))
     gone = settings_of(Settings, typed, {})
     made = settings_of(Settings, parsed(staying.agent["spec"]["containers"][1]), {})
@@ -69,7 +69,7 @@ def test_it_takes_away_what_a_warden_of_these_values_makes(
     assert typed.uninstall
     assert [str(each) for each in gone.redirecting.more_addresses] == ["169.254.170.23"]
     assert gone.redirecting.more_addresses == made.redirecting.more_addresses
-    assert gone.redirecting.door_ipv4 == made.redirecting.door_ipv4
+    assert gone.redirecting.endpoint_ipv4 == made.redirecting.endpoint_ipv4
     assert gone.keeping == made.keeping
 
 

@@ -80,8 +80,8 @@ class Heard:
                 self.granted |= {update.assignment.session_id} - {""}
             case "session":
                 self.sessions[update.session.id] = update.session
-            case "door_keys":
-                self.node = update.door_keys.node
+            case "endpoint_keys":
+                self.node = update.endpoint_keys.node
             case "snapshot_end":
                 self.snapshots += 1
 

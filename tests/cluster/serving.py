@@ -98,7 +98,7 @@ class Serving(System):
             "--server-name", f"{_SERVER}.{SPACE}.svc",
             "--ca-file", str(self.root / "ca.crt"),
             "--token-file", str(self.root / f"{name}-token"),
-            "--listen", f"127.0.0.1:{self.port(f'{name}-door')}",
+            "--listen", f"127.0.0.1:{self.port(f'{name}-endpoint')}",
             "--container-listen", f"127.0.0.1:{self.port(f'{name}-container')}",
             "--admin-listen", f"127.0.0.1:{self.port(f'{name}-admin')}",
             "--unwitnessed", "serve",  # Addresses of loopback have no links of their own.
@@ -156,8 +156,8 @@ class Serving(System):
         (self.root / "api-token").write_text(token)
 
     async def ask(self, node: str, path: str, source: str) -> tuple[int, str]:
-        """Ask the door of *node* from *source*; return the status and the body."""
-        return await ask(self.port(f"{node}-door"), path, source)
+        """Ask the endpoint of *node* from *source*; return the status and the body."""
+        return await ask(self.port(f"{node}-endpoint"), path, source)
 
     async def until_given(self, node: str, source: str, role: str) -> dict[str, str]:
         """Ask again until *source* is told *role*; return the document of its credentials."""

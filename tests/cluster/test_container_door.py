@@ -1,4 +1,4 @@
-"""The container door in a cluster: tokens that a real API server issues for real pods."""
+"""The container endpoint in a cluster: tokens that a real API server issues for real pods."""
 
 import base64
 import json
@@ -15,7 +15,7 @@ from fakes.system import BASE, REGION, ask
 from testcluster.client import Manifest
 
 PATH = "/v1/credentials"
-DOORS = "rolecall-credentials"
+ENDPOINTS = "rolecall-credentials"
 SDK = """
 import boto3
 session = boto3.Session()
@@ -79,10 +79,10 @@ async def test_the_pod_of_the_documentation_gets_its_role(at: Serving, apps: str
     file = at.root / "pod-token"
     file.write_text(await token(at, pod))
     uri = environment["AWS_CONTAINER_CREDENTIALS_FULL_URI"]
-    door = f"127.0.0.1:{at.port(f'{NODE}-container')}"
+    endpoint = f"127.0.0.1:{at.port(f'{NODE}-container')}"
     sdk = await at.run(
         "sdk", "-c", SDK,
-        AWS_CONTAINER_CREDENTIALS_FULL_URI=uri.replace("169.254.170.23:9804", door),
+        AWS_CONTAINER_CREDENTIALS_FULL_URI=uri.replace("169.254.170.23:9804", endpoint),
         AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=str(file),
         AWS_ENDPOINT_URL_STS=f"http://127.0.0.1:{at.port('sts')}",
         AWS_DEFAULT_REGION=REGION,
@@ -92,7 +92,7 @@ async def test_the_pod_of_the_documentation_gets_its_role(at: Serving, apps: str
     arn = f"arn:aws:sts::111122223333:assumed-role/reader/{apps}.default"
     assert sdk.out == [f"container-role {arn}"]
     served = json.loads(await at.running(NODE).wait_line("first_serve"))
-    assert (served["door"], served["pod"]) == ("container", "report")
+    assert (served["endpoint"], served["pod"]) == ("container", "report")
 
 
 @pytest.mark.every_kubernetes
@@ -135,7 +135,7 @@ async def test_tokens_for_others_are_refused(at: Serving, apps: str) -> None:
         await at.admin.token("default", apps, AUDIENCE, pod=pod),
         await at.admin.token("default", apps, said["iss"], pod=pod),
         await at.agent_token(NODE),
-        await at.admin.token("default", apps, DOORS),
+        await at.admin.token("default", apps, ENDPOINTS),
         f"{head}.{longer}.{signature}",
     ]
 
@@ -143,7 +143,7 @@ async def test_tokens_for_others_are_refused(at: Serving, apps: str) -> None:
     assert (await answered(at, f"Bearer {good}"))[0] == 200
 
 
-async def test_both_doors_agree_on_a_denial(at: Serving, apps: str) -> None:
+async def test_both_endpoints_agree_on_a_denial(at: Serving, apps: str) -> None:
     """What the namespace forbids, and what no annotation asks for."""
     await at.start_everything(NODE)
     only = {"metadata": {"annotations": {"iam.amazonaws.com/allowed-roles": '["reader"]'}}}

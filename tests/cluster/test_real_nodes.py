@@ -157,4 +157,4 @@ async def test_a_pod_that_answers_for_its_neighbour_on_a_bridge_gets_nothing(
     assert await curl(grounds, "b", LIST) == ("shop-b", "200")
     outcomes = await taken_over(grounds, "y", addresses["b"], "announce")
     assert outcomes <= IN_VAIN
-    assert "503" in outcomes  # Or it has not reached the door.
+    assert "503" in outcomes  # Or it has not reached the endpoint.

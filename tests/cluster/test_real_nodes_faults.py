@@ -109,7 +109,7 @@ async def test_servers_are_replaced_unnoticed(grounds: Grounds, watch: Watch) ->
 async def test_an_agents_worker_that_is_killed_refuses_nobody(
     grounds: Grounds, watch: Watch
 ) -> None:
-    """Its parent holds the door, where requests wait for the next worker.
+    """Its parent holds the endpoint, where requests wait for the next worker.
 
     It may tell them to come again. What a pod asked the killed one in that moment is cut.
     """

@@ -20,8 +20,8 @@ async def left_on(node: Machine) -> set[str]:
     looks = {
         "packet rules": (("nft", "list", "tables"), "inet rolecall"),
         "routing rules": (("ip", "rule", "show"), f"to {METADATA} prohibit"),
-        "door": (("ip", "address", "show", "lo"), "169.254.170.169/32"),
-        "container door": (("ip", "address", "show", "lo"), "169.254.170.23/32"),
+        "endpoint": (("ip", "address", "show", "lo"), "169.254.170.169/32"),
+        "container endpoint": (("ip", "address", "show", "lo"), "169.254.170.23/32"),
     }
     said = {what: await asyncio.to_thread(node.run, *words) for what, (words, _) in looks.items()}
     return {what for what, (_, sign) in looks.items() if sign in said[what]}
@@ -35,7 +35,7 @@ async def test_the_way_back_leaves_nothing_and_pods_reach_the_nodes_own_service(
     for node in grounds.nodes:
         await grounds.admin.create(placed(client_pod(node.name, None, node.name), "leaving"))
     await grounds.until_running("leaving", len(grounds.nodes))
-    everything = {"packet rules", "routing rules", "door", "container door"}
+    everything = {"packet rules", "routing rules", "endpoint", "container endpoint"}
     assert [await left_on(node) for node in grounds.nodes] == [everything] * len(grounds.nodes)
 
     await grounds.install(warden={"uninstall": True})

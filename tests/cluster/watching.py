@@ -23,10 +23,10 @@ name, role = sys.argv[1:]
 credentials = "/latest/meta-data/iam/security-credentials/"
 
 def ask(path):
-    door = http.client.HTTPConnection("169.254.169.254", timeout=5)
+    endpoint = http.client.HTTPConnection("169.254.169.254", timeout=5)
     try:
-        door.request("GET", path)
-        answer = door.getresponse()
+        endpoint.request("GET", path)
+        answer = endpoint.getresponse()
         body = answer.read().decode()
     except ConnectionRefusedError:
         return "refused", ""
@@ -35,7 +35,7 @@ def ask(path):
     except (OSError, http.client.HTTPException):
         return "broken", ""
     finally:
-        door.close()
+        endpoint.close()
     return str(answer.status), body
 
 def own():

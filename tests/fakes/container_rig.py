@@ -1,4 +1,4 @@
-"""A container door on loopback, told what to hold, and tokens that a cluster has signed."""
+"""A container endpoint on loopback, told what to hold, and tokens that a cluster has signed."""
 
 import asyncio
 import contextlib
@@ -9,15 +9,15 @@ from datetime import timedelta
 from typing import Any
 
 from fakes.clock import FakeClock
-from fakes.door_rig import BASE, KEYS, LIMIT, START, Answer, Client, request, session
+from fakes.endpoint_rig import BASE, KEYS, LIMIT, START, Answer, Client, request, session
 from fakes.vouching import ISSUER, claims, public, signed
-from rolecall_agent.container.endpoint import ContainerDoor
-from rolecall_agent.http.server import DoorRules
+from rolecall_agent.container.endpoint import ContainerEndpoint
+from rolecall_agent.http.server import EndpointRules
 from rolecall_agent.process.freebind import listeners
 from rolecall_agent.store.cache import Cache
 from rolecall_proto.values import (
     Address,
-    DoorKeys,
+    EndpointKeys,
     NodeName,
     PodTokenRules,
     SnapshotEnd,
@@ -36,8 +36,8 @@ def rules(*names: str) -> PodTokenRules:
     return PodTokenRules(ISSUER, ("other", AUDIENCE), texts)
 
 
-def door_keys(pod_tokens: PodTokenRules | None = None) -> DoorKeys:
-    return DoorKeys(KEYS.token_key, BASE, node=NODE, pod_tokens=pod_tokens or rules())
+def endpoint_keys(pod_tokens: PodTokenRules | None = None) -> EndpointKeys:
+    return EndpointKeys(KEYS.token_key, BASE, node=NODE, pod_tokens=pod_tokens or rules())
 
 
 def said(uid: str = "uid-a", name: str = "pod-10.0.0.1", **other: object) -> dict[str, Any]:
@@ -65,11 +65,11 @@ def asking(
 
 @dataclass
 class ContainerRig:
-    """The door, its cache and clock, and what it called."""
+    """The endpoint, its cache and clock, and what it called."""
 
     clock: FakeClock
     cache: Cache
-    door: ContainerDoor
+    endpoint: ContainerEndpoint
     host: str = ""
     port: int = 0
     asked: list[Address] = field(default_factory=list)
@@ -79,11 +79,11 @@ class ContainerRig:
     def tell(self, *updates: Update) -> None:
         for update in updates:
             self.cache.apply(update, self.clock.now())
-            self.door.told(update)
+            self.endpoint.told(update)
 
-    def snapshot(self, *updates: Update, keys: DoorKeys | None = None) -> None:
+    def snapshot(self, *updates: Update, keys: EndpointKeys | None = None) -> None:
         self.cache.begin()
-        self.tell(keys or door_keys(), *updates, SnapshotEnd())
+        self.tell(keys or endpoint_keys(), *updates, SnapshotEnd())
 
     @contextlib.asynccontextmanager
     async def client(self) -> AsyncGenerator[Client]:
@@ -99,7 +99,7 @@ class ContainerRig:
     async def until_held(self) -> None:
         """Return once a request is held."""
         async with asyncio.timeout(LIMIT):
-            while not self.door.held_requests:  # noqa: ASYNC110 - sockets tell nobody of bytes read
+            while not self.endpoint.held_requests:  # noqa: ASYNC110 - sockets tell nobody of bytes read
                 await asyncio.sleep(0)
 
     async def ask(self, authorization: str | None, path: str = PATH, method: str = "GET") -> Answer:
@@ -116,25 +116,25 @@ class ContainerRig:
 async def container_rig(
     hold: timedelta = timedelta(milliseconds=50), host: str = "127.0.0.1"
 ) -> AsyncGenerator[ContainerRig]:
-    """Run a door that knows nothing yet. It holds for 50 ms, so that tests of 503 are quick."""
+    """Run an endpoint that knows nothing yet. It holds for 50 ms, so tests of 503 are quick."""
     clock, cache = FakeClock(START), Cache()
 
     def note_unknown(address: Address) -> None:
         rig.asked.append(address)
         rig.parked.set()
 
-    door = ContainerDoor(
+    endpoint = ContainerEndpoint(
         cache,
         clock,
-        DoorRules(hold=hold),
+        EndpointRules(hold=hold),
         on_unknown=note_unknown,
         first_serve=lambda assignment, session, name: rig.served.append(
             (assignment.uid, f"{session.credentials.access_key_id} {name}")
         ),
     )
-    rig = ContainerRig(clock, cache, door, host)
-    async with door.serving(listeners([(host, 0)])) as bound, asyncio.TaskGroup() as tasks:
-        loading = tasks.create_task(door.run(), name="load what verifies tokens")
+    rig = ContainerRig(clock, cache, endpoint, host)
+    async with endpoint.serving(listeners([(host, 0)])) as bound, asyncio.TaskGroup() as tasks:
+        loading = tasks.create_task(endpoint.run(), name="load what verifies tokens")
         rig.port = bound[0][1]
         yield rig
         loading.cancel()

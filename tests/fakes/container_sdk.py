@@ -1,6 +1,6 @@
-"""An unmodified boto3 that loads credentials once, and what it says when the door has them."""
+"""An unmodified boto3 that loads credentials once, and what it says when the endpoint has them."""
 
-from fakes.door_rig import BASE
+from fakes.endpoint_rig import BASE
 
 SDK = """
 import boto3

@@ -1,4 +1,4 @@
-"""The example of docs/container-door.md, for tests that hold it against the code, and run it."""
+"""The example of docs/container-endpoint.md, for tests that compare it with the code and run it."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-PAGE = Path(__file__).parents[2] / "docs" / "container-door.md"
+PAGE = Path(__file__).parents[2] / "docs" / "container-endpoint.md"
 _EXAMPLE = re.compile(r"<!-- the example: a test runs it -->\n```yaml\n(.*?)```", re.DOTALL)
 
 

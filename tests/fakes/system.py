@@ -60,8 +60,8 @@ class System:
         return self.root / "manifests"
 
     @property
-    def door(self) -> int:
-        return self.port("door")
+    def endpoint(self) -> int:
+        return self.port("endpoint")
 
     @property
     def said(self) -> str:
@@ -71,8 +71,8 @@ class System:
     def port(self, name: str) -> int:
         """Return the port that goes by *name*, chosen once and free then."""
         if name not in self.ports:
-            # An agent that finds another one at its door takes one of the ports after it.
-            [self.ports[name]] = free_ports(1, room=7 if name == "door" else 0)
+            # An agent that finds another one at its endpoint takes one of the ports after it.
+            [self.ports[name]] = free_ports(1, room=7 if name == "endpoint" else 0)
         return self.ports[name]
 
     def running(self, name: str) -> Running:
@@ -152,7 +152,7 @@ class System:
             "--servers", ",".join(f"127.0.0.1:{self.port(name)}" for name in servers),
             "--ca-file", str(self.root / "ca.pem"),
             "--token-file", str(self.root / "token"),
-            "--listen", f"127.0.0.1:{self.door}",
+            "--listen", f"127.0.0.1:{self.endpoint}",
             "--admin-listen", f"127.0.0.1:{self.port('agent-admin')}",
             "--unwitnessed", "serve",  # Addresses of loopback have no links of their own.
             *self.output,
@@ -161,8 +161,8 @@ class System:
     async def get(
         self, path: str, source: str, headers: str = "", method: str = "GET"
     ) -> tuple[int, str]:
-        """Ask the door from *source*; return the status and the body."""
-        return await ask(self.door, path, source, headers, method)
+        """Ask the endpoint from *source*; return the status and the body."""
+        return await ask(self.endpoint, path, source, headers, method)
 
     async def until(
         self, path: str, source: str, good: Callable[[int, str], bool], headers: str = ""
@@ -202,7 +202,7 @@ class System:
 
     async def until_held(self, count: int) -> None:
         """Return once *count* requests are held."""
-        line = f'rolecall_agent_held_requests{{door="metadata"}} {count}.0'
+        line = f'rolecall_agent_held_requests{{endpoint="metadata"}} {count}.0'
         await self.until_measured("agent", line)
 
     async def calls(self) -> Mapping[str, int]:

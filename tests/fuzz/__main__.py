@@ -1,4 +1,4 @@
-"""Looks for bytes that break a rule of the metadata door, led by the code that they reach."""
+"""Looks for bytes that break a rule of the metadata endpoint, led by the code that they reach."""
 
 import argparse
 import os
@@ -84,7 +84,7 @@ def _run_engine(*arguments: str) -> int:
     """Run libFuzzer in a process of its own, which ends when it is done."""
     words = [
         f"-artifact_prefix={_WORK}/broken-",
-        f"-dict={Path(__file__).parent / 'door.dict'}",
+        f"-dict={Path(__file__).parent / 'endpoint.dict'}",
         f"-max_len={_MOST_BYTES}",
         f"-timeout={_SLOWEST}",
         "-print_final_stats=1",

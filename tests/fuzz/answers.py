@@ -1,4 +1,4 @@
-"""Reads what the door sends, by the letter of HTTP/1.1, and by nothing of the door's own."""
+"""Reads what the endpoint sends, by the letter of HTTP/1.1 and by nothing of the endpoint's."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the metadata door may say to whom: an answer, held against what is true by then."""
+"""What the metadata endpoint may say to whom: an answer, held against what is true by then."""
 
 import json
 import re

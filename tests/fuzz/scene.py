@@ -1,4 +1,4 @@
-"""Plays a script to the real door, and holds every answer against what is true by then."""
+"""Plays a script to the real endpoint, and holds every answer against what is true by then."""
 
 import asyncio
 import itertools
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from fakes.clock import FakeClock
-from fakes.door_rig import START
+from fakes.endpoint_rig import START
 from fuzz import answers
 from fuzz.answers import Answer
 from fuzz.loop import Loop, turns
@@ -18,7 +18,7 @@ from rolecall_agent.http.connection import Connection
 from rolecall_agent.http.connection_limits import Turns
 from rolecall_agent.http.timeouts import Deadlines
 from rolecall_agent.metadata import tokens
-from rolecall_agent.metadata.endpoint import Door
+from rolecall_agent.metadata.endpoint import MetadataEndpoint
 from rolecall_agent.store.cache import Cache
 from rolecall_common.clock import Clock
 from rolecall_proto.values import Address
@@ -30,7 +30,7 @@ _MOST_HOLDS = 30  # Of them until an idle connection is closed.
 _PAUSE = timedelta(seconds=0.1)
 
 
-class NarrowDoor(Door):
+class NarrowEndpoint(MetadataEndpoint):
     """Has place for few connections, so that scripts that fill it can stay short."""
 
     def __init__(self, cache: Cache, clock: Clock) -> None:
@@ -79,12 +79,12 @@ class Line:
 class Scene:
     """One script, played. See `play`."""
 
-    def __init__(self, loop: Loop, make: Callable[[Cache, Clock], Door]) -> None:
+    def __init__(self, loop: Loop, make: Callable[[Cache, Clock], MetadataEndpoint]) -> None:
         self.loop = loop
         self._clock = FakeClock(START)
         cache = Cache()
-        self._door = make(cache, self._clock)
-        self._world = World(self._door, cache)
+        self._endpoint = make(cache, self._clock)
+        self._world = World(self._endpoint, cache)
         self._lines: dict[int, list[Line]] = {}
         self._client = 0
         self._sent = 0
@@ -94,12 +94,12 @@ class Scene:
     async def play(self, script: bytes) -> None:
         """Play *script* to its end.
 
-        Raises: BrokenRuleError, and whatever the door raises.
+        Raises: BrokenRuleError, and whatever the endpoint raises.
         """
         self.loop.set_exception_handler(self._note)
         self._problems: list[BaseException] = []
         played = list(steps(script))
-        async with self._door.serving([]):
+        async with self._endpoint.serving([]):
             self._world.begin(self._now)
             if not played or played[0].kind is not Kind.UNSYNCED:
                 self._world.sync(self._now)
@@ -109,7 +109,7 @@ class Scene:
             await self._finish()
         await turns()
         self._raise()
-        if self._door.open_connections or self._door.held_requests:
+        if self._endpoint.open_connections or self._endpoint.held_requests:
             raise BrokenRuleError("something is left of a connection that is gone")
 
     @property
@@ -200,7 +200,7 @@ class Scene:
 
     def _opened(self, client: int) -> Line:
         line = Line(self, client)
-        line.wire.open(Connection(self._door))
+        line.wire.open(Connection(self._endpoint))
         return line
 
     def _pass_time(self, by: timedelta) -> None:
@@ -259,8 +259,10 @@ class Scene:
             raise self._problems[0]
 
 
-def play(script: bytes, loop: Loop, make: Callable[[Cache, Clock], Door] = NarrowDoor) -> None:
-    """Play *script* on *loop*, which is free by then for another one, to the door of *make*."""
+def play(
+    script: bytes, loop: Loop, make: Callable[[Cache, Clock], MetadataEndpoint] = NarrowEndpoint
+) -> None:
+    """Play *script* on *loop*, which is free by then for another one, to the endpoint of *make*."""
 
     async def played() -> None:
         await Scene(loop, make).play(script)

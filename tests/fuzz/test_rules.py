@@ -1,4 +1,4 @@
-"""A scene notices what it is there to notice: each door here breaks one rule."""
+"""A scene notices what it is there to notice: each endpoint here breaks one rule."""
 
 import contextlib
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from fuzz.wire import BrokenRuleError
 from fuzz.world import ADDRESSES
 from rolecall_agent.http.endpoint import Asked
 from rolecall_agent.metadata.decide import Ending, Refuse, Verdict
-from rolecall_agent.metadata.endpoint import Door
+from rolecall_agent.metadata.endpoint import MetadataEndpoint
 from rolecall_agent.metadata.tokens import NONCE_SIZE, issue
 
 SECOND = timedelta(seconds=1)
@@ -23,7 +23,7 @@ LISTED = ROLES + HOST + b"\r\n"
 DOCUMENT = ROLES + b"role-1" + HOST + b"\r\n"
 
 
-class Blind(Door):
+class Blind(MetadataEndpoint):
     """Takes everybody for the first pod."""
 
     def verdict(self, asked: Asked, now: datetime) -> Verdict:
@@ -31,7 +31,7 @@ class Blind(Door):
         return super().verdict(asked, now)
 
 
-class Trusting(Door):
+class Trusting(MetadataEndpoint):
     """Looks at no token."""
 
     def verdict(self, asked: Asked, now: datetime) -> Verdict:
@@ -39,7 +39,7 @@ class Trusting(Door):
         return super().verdict(asked, now)
 
 
-class Lenient(Door):
+class Lenient(MetadataEndpoint):
     """Asks nobody for a token."""
 
     def verdict(self, asked: Asked, now: datetime) -> Verdict:
@@ -49,7 +49,7 @@ class Lenient(Door):
         return super().verdict(asked, now)
 
 
-class Mute(Door):
+class Mute(MetadataEndpoint):
     """Answers no refusal."""
 
     def answer(self, asked: Asked, ending: Ending, now: datetime, *, waited: bool) -> bytes:
@@ -57,14 +57,14 @@ class Mute(Door):
         return b"" if isinstance(ending, Refuse) else answer
 
 
-class Careless(Door):
+class Careless(MetadataEndpoint):
     """Sends one byte more than it says."""
 
     def answer(self, asked: Asked, ending: Ending, now: datetime, *, waited: bool) -> bytes:
         return super().answer(asked, ending, now, waited=waited) + b"x"
 
 
-class Stale(Door):
+class Stale(MetadataEndpoint):
     """Gives whoever has had an answer the same one ever after."""
 
     def answer(self, asked: Asked, ending: Ending, now: datetime, *, waited: bool) -> bytes:
@@ -72,7 +72,7 @@ class Stale(Door):
         return _GIVEN.setdefault(asked.head, answer) if b" 200 " in answer else answer
 
 
-class Patient(Door):
+class Patient(MetadataEndpoint):
     """Holds for an hour."""
 
     def verdict(self, asked: Asked, now: datetime) -> Verdict:
@@ -80,7 +80,7 @@ class Patient(Door):
         return super().verdict(asked, now)
 
 
-class Crashing(Door):
+class Crashing(MetadataEndpoint):
     """Raises what no one has thought of."""
 
     def verdict(self, asked: Asked, now: datetime) -> Verdict:
@@ -100,7 +100,7 @@ def loop() -> Iterator[Loop]:
 
 
 @pytest.mark.parametrize(
-    ("door", "script", "rule"),
+    ("endpoint", "script", "rule"),
     [
         (Blind, b"\xf6\x01" + LISTED, "the name of another role"),
         (Blind, b"\xf6\x01" + DOCUMENT, "the credentials of another session"),
@@ -114,15 +114,17 @@ def loop() -> Iterator[Loop]:
         (Patient, b"\xf6\x07" + LISTED, "a request without an answer"),
     ],
 )
-def test_a_broken_rule_is_noticed(loop: Loop, door: type[Door], script: bytes, rule: str) -> None:
-    """A scene that is played to such a door ends with what is wrong."""
+def test_a_broken_rule_is_noticed(
+    loop: Loop, endpoint: type[MetadataEndpoint], script: bytes, rule: str
+) -> None:
+    """A scene that is played to such an endpoint ends with what is wrong."""
     _GIVEN.clear()
 
     with pytest.raises(BrokenRuleError, match=rule):
-        play(script, loop, door)
+        play(script, loop, endpoint)
 
 
-def test_an_error_of_the_door_is_noticed(loop: Loop) -> None:
+def test_an_error_of_the_endpoint_is_noticed(loop: Loop) -> None:
     """What its code raises, whatever it is, ends the scene."""
     with pytest.raises(LookupError):
         play(b"GET /crash" + HOST + b"\r\n", loop, Crashing)

@@ -1,16 +1,17 @@
-"""One connection, played: the transport that the door writes to, and the client behind it."""
+"""One connection, played: the transport that the endpoint writes to, and the client behind it."""
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
 
-# How much a client that does not read leaves unread before the door is told; asyncio's is 64 KiB.
+# How much a client that does not read leaves unread before the endpoint is told; asyncio's is 64
+# KiB.
 HIGH_WATER = 300
 _SERVER = ("169.254.169.254", 80)
 
 
 class BrokenRuleError(AssertionError):
-    """The door did what no door may do; the text says what."""
+    """The endpoint did what no endpoint may do; the text says what."""
 
 
 class Wire(asyncio.Transport):
@@ -24,8 +25,10 @@ class Wire(asyncio.Transport):
         self._host = host
         self._on_write = on_write
         self._protocol: asyncio.Protocol
-        self._incoming: deque[bytes] = deque()  # In the kernel: what the door does not read yet.
-        self.arrived = bytearray()  # All that the door has read.
+        self._incoming: deque[bytes] = (
+            deque()
+        )  # In the kernel: what the endpoint does not read yet.
+        self.arrived = bytearray()  # All that the endpoint has read.
         self._unread = 0  # What the client has not read yet.
         self._client_reads = True
         self._client_ended = False
@@ -43,7 +46,7 @@ class Wire(asyncio.Transport):
         protocol.connection_made(self)
 
     def send(self, data: bytes) -> None:
-        """Have *data* arrive in one piece, once the door reads."""
+        """Have *data* arrive in one piece, once the endpoint reads."""
         if not self._client_ended:
             self._incoming.append(data)
             self._deliver()
@@ -73,7 +76,7 @@ class Wire(asyncio.Transport):
         """Whether all that was sent has arrived."""
         return not self._incoming
 
-    # What the door does.
+    # What the endpoint does.
 
     def get_extra_info(self, name: str, default: object = None) -> object:
         return {"peername": (self._host, 40000), "sockname": _SERVER}.get(name, default)
@@ -89,7 +92,7 @@ class Wire(asyncio.Transport):
             self._protocol.pause_writing()
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Keep to HIGH_WATER whatever the door wants, so that scripts can stay short."""
+        """Keep to HIGH_WATER whatever the endpoint wants, so that scripts can stay short."""
 
     def write_eof(self) -> None:
         self._wrote_eof = True

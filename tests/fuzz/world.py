@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from ipaddress import ip_address
 
-from fakes.door_rig import BASE, KEYS, pod, session
-from rolecall_agent.metadata.endpoint import Door
+from fakes.endpoint_rig import BASE, KEYS, pod, session
+from rolecall_agent.metadata.endpoint import MetadataEndpoint
 from rolecall_agent.metadata.item_cache import Missed, Shelf
 from rolecall_agent.metadata.items import COMMON_ITEMS
 from rolecall_agent.store.cache import Cache
@@ -17,7 +17,7 @@ from rolecall_proto.values import (
     Address,
     Assignment,
     AssignmentUpserted,
-    DoorKeys,
+    EndpointKeys,
     PodRemoved,
     PodUid,
     Reason,
@@ -57,17 +57,17 @@ class Contents:
 
     pods: dict[PodUid, Assignment] = field(default_factory=dict)
     sessions: dict[SessionId, Session] = field(default_factory=dict)
-    keys: DoorKeys | None = None
+    keys: EndpointKeys | None = None
 
 
 class World:
     """The node, told of to an agent by and by. *now* is the only clock."""
 
-    def __init__(self, door: Door, cache: Cache) -> None:
-        self._door = door
+    def __init__(self, endpoint: MetadataEndpoint, cache: Cache) -> None:
+        self._endpoint = endpoint
         self._cache = cache
         self._shelf = Shelf(COMMON_ITEMS)
-        door.offers(self._shelf, lambda _: None)
+        endpoint.offers(self._shelf, lambda _: None)
         self._made = 0
         self._true = Contents(keys=KEYS)  # As the server knows it.
         self._told = Contents()  # As the agent was told, the last whole snapshot and since.
@@ -192,7 +192,7 @@ class World:
         items = list(COMMON_ITEMS)
         told = (TOLD, Missed.REFUSED, Missed.UNAVAILABLE)[kind % 3]
         self._shelf.put(items[kind % len(items)], told, now)
-        self._door.items_told()
+        self._endpoint.items_told()
 
     def _at(self, address: Address) -> list[Assignment]:
         return [each for each in self._true.pods.values() if address in each.addresses]
@@ -223,7 +223,7 @@ class World:
 
     def _tell(self, update: Update, now: datetime) -> None:
         self._note(self._told if self._staged is None else self._staged, update)
-        self._door.wake(self._cache.apply(update, now))
+        self._endpoint.wake(self._cache.apply(update, now))
 
     def _note(self, contents: Contents, update: Update) -> None:
         match update:
@@ -233,7 +233,7 @@ class World:
                 contents.pods.pop(uid, None)
             case SessionRenewed(renewed):
                 contents.sessions[renewed.id] = renewed
-            case DoorKeys():
+            case EndpointKeys():
                 contents.keys = update
             case SnapshotEnd() if self._staged is not None:
                 # Sessions that were not sent again stay; the agent said that it has them.

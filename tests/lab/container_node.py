@@ -1,4 +1,4 @@
-"""A container door that listens where nodes do, as a program: it runs in the lab, on the node.
+"""A container endpoint that listens where nodes do, as a program: it runs in the lab, on the node.
 
 Its pods are known and have a role, and a token of each is written into the folder that is named.
 """
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from fakes.container_rig import SDK_SESSION, container_rig, token
-from fakes.door_rig import known, pod
+from fakes.endpoint_rig import known, pod
 from rolecall_agent.process.freebind import listeners
 
 LISTEN = [("169.254.170.23", 9804), ("fd00:ec2::23", 9804)]
@@ -21,7 +21,7 @@ async def main(folder: Path) -> None:
     ]
     for each in pods:
         (folder / f"{each.uid}.token").write_text(token(each.uid, each.name))
-    async with container_rig() as rig, rig.door.serving(listeners(LISTEN)):
+    async with container_rig() as rig, rig.endpoint.serving(listeners(LISTEN)):
         rig.snapshot(*known(*pods, credentials=SDK_SESSION))
         sys.stdout.write("listening\n")
         sys.stdout.flush()

@@ -22,7 +22,7 @@ from rolecall_cli.lab.places import OUTSIDE
 from rolecall_common.heartbeat_file import Vital, feel
 
 METADATA = {4: "169.254.169.254", 6: "fd00:ec2::254"}
-DOOR = {4: "169.254.170.169", 6: "fd72:6f6c:6563:616c::1"}
+ENDPOINT = {4: "169.254.170.169", 6: "fd72:6f6c:6563:616c::1"}
 PORT = 9803
 PODS = {"first": "10.77.1.2", "second": "10.77.1.3"}
 ADDRESSES = {
@@ -188,7 +188,7 @@ class Guarded:
     clients: dict[str, Client] = field(default_factory=dict)
     wardens: list[Warden] = field(default_factory=list)
     exits: AsyncExitStack = field(default_factory=AsyncExitStack)
-    door: Process | None = None
+    endpoint: Process | None = None
 
     def __getitem__(self, name: str) -> Client:
         return self.clients[name]
@@ -198,7 +198,7 @@ class Guarded:
         return [each for each in self._seen("real") if each[1] not in _NODE]
 
     def served(self) -> list[object]:
-        """Return all that has reached the door since the last time."""
+        """Return all that has reached the endpoint since the last time."""
         return list(self._seen("agent"))
 
     def _seen(self, name: str) -> list[list[str]]:
@@ -250,16 +250,16 @@ class Guarded:
             await warden.end()
         return await self.run(*rolecall(*SETTINGS, "--uninstall"))
 
-    async def restart_door(self, port: int = PORT, name: str = "agent") -> Process:
+    async def restart_endpoint(self, port: int = PORT, name: str = "agent") -> Process:
         """Start what stands in the agent's place."""
-        where = [f"{address} {port}" for address in DOOR.values()]
-        self.door = await self._listen(name, None, where)
-        return self.door
+        where = [f"{address} {port}" for address in ENDPOINT.values()]
+        self.endpoint = await self._listen(name, None, where)
+        return self.endpoint
 
-    async def kill_door(self) -> None:
-        assert self.door is not None
-        self.door.kill()
-        await self.door.wait()
+    async def kill_endpoint(self) -> None:
+        assert self.endpoint is not None
+        self.endpoint.kill()
+        await self.endpoint.wait()
 
     async def _listen(self, name: str, pod: str | None, where: Sequence[str]) -> Process:
         record = self.root / name
@@ -313,5 +313,5 @@ async def guarded(kind: Kind, root: Path) -> AsyncGenerator[Guarded]:
         for name, pod in {**{each: each for each in PODS}, "node": None, OUTSIDE: OUTSIDE}.items():
             await one._client(name, pod)  # noqa: SLF001 -- of this module
         await one.run(*rolecall("--once"))
-        await one.restart_door()
+        await one.restart_endpoint()
         yield one

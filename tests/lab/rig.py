@@ -25,11 +25,11 @@ RAW = """
 import json, socket, sys, time
 def ask(method, path, *headers):
     start = time.monotonic()
-    with socket.create_connection(("169.254.169.254", 80), timeout=20) as door:
+    with socket.create_connection(("169.254.169.254", 80), timeout=20) as endpoint:
         lines = ["Host: 169.254.169.254", "Connection: close", *headers, "", ""]
-        door.sendall("\\r\\n".join([f"{method} {path} HTTP/1.1", *lines]).encode())
+        endpoint.sendall("\\r\\n".join([f"{method} {path} HTTP/1.1", *lines]).encode())
         answer = b""
-        while more := door.recv(65536):
+        while more := endpoint.recv(65536):
             answer += more
     head, _, body = answer.partition(b"\\r\\n\\r\\n")
     took = time.monotonic() - start

@@ -1,4 +1,4 @@
-"""The container door at the very addresses that SDKs accept, on a node that gets them late."""
+"""The container endpoint at the very addresses that SDKs accept, on a node that gets them late."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ async def node() -> AsyncGenerator[LabNode]:
 
 @pytest.fixture
 async def tokens(node: LabNode, tmp_path: Path) -> AsyncGenerator[Path]:
-    """Run the door on the node; return where the tokens of its pods are."""
+    """Run the endpoint on the node; return where the tokens of its pods are."""
     script = Path(__file__).with_name("container_node.py")
     environment = {**os.environ, "PYTHONPATH": str(script.parents[1])}
     process = await asyncio.create_subprocess_exec(

@@ -13,7 +13,7 @@ import pytest_asyncio
 from lab.guarded import (
     ADDRESSES,
     CAP,
-    DOOR,
+    ENDPOINT,
     METADATA,
     PATIENCE,
     PORT,
@@ -32,17 +32,19 @@ TAMPERINGS = {
     "iptables -F": "iptables -F; iptables -t nat -F; iptables -t raw -F; iptables -t mangle -F",
     "nft flush ruleset": "nft flush ruleset",
     "delete the table": "nft delete table inet rolecall",
-    "delete the redirect": "nft flush chain inet rolecall to_door",
+    "delete the redirect": "nft flush chain inet rolecall to_endpoint",
     "delete the guard": "nft delete chain inet rolecall passing",
-    "flush the input": "nft flush chain inet rolecall door4; nft flush chain inet rolecall door6",
+    "flush the input": (
+        "nft flush chain inet rolecall endpoint4; nft flush chain inet rolecall endpoint6"
+    ),
     "delete the routing rules": "ip rule del pref 6; ip -6 rule del pref 6",
     "delete the goto and its goal": "ip rule del pref 5; ip rule del pref 7",
     "flush all routing rules": (
         "ip rule flush; ip rule add pref 32766 lookup main; "
         "ip -6 rule flush; ip -6 rule add pref 32766 lookup main"
     ),
-    "delete the door's addresses": (
-        f"ip addr del {DOOR[4]}/32 dev lo; ip addr del {DOOR[6]}/128 dev lo"
+    "delete the endpoint's addresses": (
+        f"ip addr del {ENDPOINT[4]}/32 dev lo; ip addr del {ENDPOINT[6]}/128 dev lo"
     ),
     "put the loopback link down": "ip link set lo down; ip link set lo up",
 }
@@ -78,14 +80,16 @@ async def served(node: Guarded, family: int = 4, pod: str = "first", **more: flo
 
 
 async def until_served(node: Guarded, family: int) -> None:
-    """Ask until the door answers; what is done to the rules has no event of its own here."""
+    """Ask until the endpoint answers; what is done to the rules has no event of its own here."""
     async with asyncio.timeout(PATIENCE):
         while not await served(node, family, wait=SHORT):  # noqa: ASYNC110 -- as above
             await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-async def test_a_pod_is_led_to_the_door_with_its_own_address(node: Guarded, family: int) -> None:
+async def test_a_pod_is_led_to_the_endpoint_with_its_own_address(
+    node: Guarded, family: int
+) -> None:
     """What SDKs ask arrives at the agent, from the address that says which pod it is."""
     for pod, addresses in ADDRESSES.items():
         assert await node[pod].ask(METADATA[family]) == f"agent {addresses[family]}"
@@ -138,24 +142,24 @@ async def test_a_pod_that_tries_is_counted(node: Guarded, family: int) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-async def test_nobody_reaches_the_door_directly(node: Guarded, family: int) -> None:
+async def test_nobody_reaches_the_endpoint_directly(node: Guarded, family: int) -> None:
     """Neither a pod nor the network outside: connections time out, as if nobody were there."""
     via = {4: "10.78.0.1", 6: "fd78::1"}[family]
-    await node.run("ip", "route", "replace", DOOR[family], "via", via, pod=OUTSIDE)
+    await node.run("ip", "route", "replace", ENDPOINT[family], "via", via, pod=OUTSIDE)
 
     for name in ("first", OUTSIDE):
         for port in (PORT, 80, 22):
-            assert await node[name].ask(DOOR[family], port=port, wait=0.4) == "TimeoutError"
+            assert await node[name].ask(ENDPOINT[family], port=port, wait=0.4) == "TimeoutError"
     assert node.served() == []
-    assert await node["node"].ask(DOOR[family], port=PORT) == f"agent {DOOR[family]}"
+    assert await node["node"].ask(ENDPOINT[family], port=PORT) == f"agent {ENDPOINT[family]}"
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 async def test_while_the_agent_is_away_nothing_gets_out(node: Guarded, family: int) -> None:
     """Killed, pods are refused; started again, they are served."""
-    await node.kill_door()
+    await node.kill_endpoint()
     refused = [await node["first"].ask(METADATA[family]) for _ in range(3)]
-    await node.restart_door()
+    await node.restart_endpoint()
 
     assert refused == ["ConnectionRefusedError"] * 3
     assert await served(node, family)
@@ -206,7 +210,7 @@ async def test_either_guard_is_enough(node: Guarded, family: int) -> None:
     by_routing = await node["first"].ask(METADATA[family], wait=SHORT)
     await node.run(*rolecall("--once"))
     await node.run("sh", "-c", "ip rule del pref 6; ip -6 rule del pref 6")
-    await node.run("nft", "flush", "chain", "inet", "rolecall", "to_door")
+    await node.run("nft", "flush", "chain", "inet", "rolecall", "to_endpoint")
     by_packets = await node["first"].ask(METADATA[family], wait=SHORT)
 
     assert not by_routing.startswith(("real", "agent"))
@@ -312,7 +316,7 @@ async def test_one_address_has_so_many_connections_and_no_more(node: Guarded, fa
     await until_served(node, family)
 
 
-async def test_the_container_doors_addresses_are_made_where_they_are_missing(
+async def test_the_container_endpoints_addresses_are_made_where_they_are_missing(
     bare: Guarded,
 ) -> None:
     """Where somebody has them on a link of their own, as EKS's agent does, they stay theirs."""
@@ -332,7 +336,7 @@ async def test_the_container_doors_addresses_are_made_where_they_are_missing(
     said = await bare.uninstall()
     assert "Nothing of Rolecall is left on this node" in said
     loopback = await bare.run("ip", "-brief", "address", "show", "dev", "lo")
-    assert not [each for each in (theirs, missing, *DOOR.values()) if each in loopback]
+    assert not [each for each in (theirs, missing, *ENDPOINT.values()) if each in loopback]
 
 
 async def test_a_warden_that_ends_leaves_everything(node: Guarded) -> None:
@@ -346,16 +350,16 @@ async def test_a_warden_that_ends_leaves_everything(node: Guarded) -> None:
         assert await rules_stand(node)
 
 
-async def test_a_newer_warden_takes_over_and_old_connections_end_at_the_old_door(
+async def test_a_newer_warden_takes_over_and_old_connections_end_at_the_old_endpoint(
     node: Guarded,
 ) -> None:
     """In one transaction: no request is refused or gets out, and the older warden keeps off."""
     old = await node.warden("--generation=1")
     for warden in node.wardens[:-1]:
         await warden.end()
-    door = await node.restart_door(PORT + 1, "newer")
+    endpoint = await node.restart_endpoint(PORT + 1, "newer")
     assert await node["first"].hold(METADATA[4], 1) == 1
-    new = await node.warden("--generation=2", f"--door-port={PORT + 1}")
+    new = await node.warden("--generation=2", f"--endpoint-port={PORT + 1}")
     answer = await node["first"].ask(METADATA[4])
     over = await old.until(well=False)
     older = await node["first"].use()
@@ -369,7 +373,7 @@ async def test_a_newer_warden_takes_over_and_old_connections_end_at_the_old_door
     await old.until(well=True)
     back = await served(node)
     await old.end()
-    door.kill()
+    endpoint.kill()
 
     assert answer == "newer 10.77.1.2"
     assert older == ["agent 10.77.1.2"]

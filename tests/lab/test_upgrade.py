@@ -44,24 +44,24 @@ def begun_again():
     told = [each.split() for each in open("/proc/net/netstat")]
     names, counts = [each for each in told if each[0] == "TcpExt:"]
     return int(counts[names.index("TCPSynRetrans")])
-def request(door):
+def request(endpoint):
     began = time.monotonic()
-    door.request("GET", PATH)
-    answer = door.getresponse()
+    endpoint.request("GET", PATH)
+    answer = endpoint.getresponse()
     outcome = f"{answer.status} {answer.read().decode()}"
     waits.append(time.monotonic() - began)
     return outcome
 def client():
     while not stop.is_set():
-        door = http.client.HTTPConnection("169.254.169.254", 80, timeout=20)
+        endpoint = http.client.HTTPConnection("169.254.169.254", 80, timeout=20)
         try:
             for _ in range(3):
-                outcomes[request(door)] += 1
+                outcomes[request(endpoint)] += 1
                 time.sleep(0.01)
         except (OSError, http.client.HTTPException) as error:
             outcomes[type(error).__name__] += 1
         finally:
-            door.close()
+            endpoint.close()
 before = begun_again()
 clients = [threading.Thread(target=client) for _ in range(4)]
 for each in clients: each.start()
@@ -86,7 +86,7 @@ class AgentPod:
     @property
     def is_ready(self) -> bool:
         """Whether a kubelet would say so; the warden's word is the agent's as well."""
-        return (self.root / "door.ready").exists() and feel(self.root / "warden").well
+        return (self.root / "endpoint.ready").exists() and feel(self.root / "warden").well
 
     async def until_ready(self) -> None:
         async with asyncio.timeout(PATIENCE):
@@ -96,10 +96,10 @@ class AgentPod:
                 await asyncio.sleep(0.02)
 
     async def lead(self, port: int) -> None:
-        """Say that the door is at *port*, and wait until the rules lead there."""
+        """Say that the endpoint is at *port*, and wait until the rules lead there."""
         before = self.log("warden").count("pods are to be led")
-        is_there = endpoint_file.told(self.root / "door") == port
-        endpoint_file.tell(self.root / "door", port)
+        is_there = endpoint_file.told(self.root / "endpoint") == port
+        endpoint_file.tell(self.root / "endpoint", port)
         async with asyncio.timeout(PATIENCE):
             while not is_there and self.log("warden").count("pods are to be led") == before:  # noqa: ASYNC110 -- others have no event
                 await asyncio.sleep(0.02)
@@ -130,9 +130,9 @@ class DaemonSet:
         self.made += 1
         pod = AgentPod(self.root / f"pod-{self.made}")
         pod.root.mkdir()
-        door = f"--door-file={pod.root / 'door'}"
-        await self._run(pod, "agent", door, f"--audit-file={pod.root / 'audit'}")
-        files = (door, f"--health-file={pod.root / 'warden'}")
+        endpoint = f"--endpoint-file={pod.root / 'endpoint'}"
+        await self._run(pod, "agent", endpoint, f"--audit-file={pod.root / 'audit'}")
+        files = (endpoint, f"--health-file={pod.root / 'warden'}")
         await self._run(pod, "warden", *files, f"--check-period={self.check_period}")
         self.exits.push_async_callback(pod.end)
         return pod
@@ -185,7 +185,7 @@ async def agents(node: Rig, tmp_path: Path) -> AsyncGenerator[DaemonSet]:
 def answered(said: Mapping[str, Any]) -> None:
     """Hold what clients saw against the promise: nobody refused, nobody cut, nobody cold.
 
-    No connection had to be begun a second time: the rules led each first packet to a door.
+    No connection had to be begun a second time: the rules led each first packet to an endpoint.
     The longest wait is for docs/upgrade.md to tell: here the machine may be busy with other things.
     """
     assert set(said["outcomes"]) == {f"200 {ROLE}"}, said
@@ -218,7 +218,7 @@ async def test_a_redirect_that_moves_is_not_noticed(node: Rig, agents: DaemonSet
     for _ in range(2):
         pods.append(await agents.start())
         await pods[-1].until_ready()
-    ports = [endpoint_file.told(pod.root / "door") for pod in pods]
+    ports = [endpoint_file.told(pod.root / "endpoint") for pod in pods]
     async with load(node) as said:
         for move in range(MOVES):
             port = ports[move % 2]
@@ -237,7 +237,7 @@ async def test_after_a_rollback_the_older_pod_serves_again(node: Rig, agents: Da
     await old.until_ready()
     new = await agents.start()
     await new.until_ready()
-    ports = {endpoint_file.told(pod.root / "door") for pod in (old, new)}
+    ports = {endpoint_file.told(pod.root / "endpoint") for pod in (old, new)}
     await new.end(signal.SIGKILL)
     await old.until_ready()
     await node.until(POD, ROLE)

@@ -1,4 +1,4 @@
-"""A node inside the lab whose agent is this process: its witness, its door, and the server's word.
+"""A node inside the lab whose agent is this process: witness, endpoint, and the server's word.
 
 The kernel is the real one. What the server says, and what a live read would say, is the test's:
 so the watch can be late, doubled or lost to the millisecond.
@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from pyroute2 import IPRoute, NetNS, netns  # type: ignore[import-untyped]  # it has no types
 
-from rolecall_agent.metadata.endpoint import Door, DoorRules
+from rolecall_agent.metadata.endpoint import EndpointRules, MetadataEndpoint
 from rolecall_agent.store.cache import Cache
 from rolecall_agent.sync.updates import Node
 from rolecall_agent.witness.service import Witness, witnessing
@@ -32,7 +32,7 @@ from rolecall_proto.values import (
     Assignment,
     AssignmentUpserted,
     Credentials,
-    DoorKeys,
+    EndpointKeys,
     PodRemoved,
     PodUid,
     Session,
@@ -72,7 +72,7 @@ class Agent:
     witness: Witness
     cache: Cache
     node: Node
-    door: Door
+    endpoint: MetadataEndpoint
     # What a live read of a pod says; who is not here cannot be read.
     truth: dict[PodUid, tuple[Address, ...]] = field(default_factory=dict)
 
@@ -128,16 +128,16 @@ async def agent(
     clock = SystemClock()
     with witnessing(record, clock, accept=accept, settling=settling) as witness:
         cache = Cache(witness.holders)
-        rules = DoorRules(hold=HOLD)
-        door = Door(cache, clock, rules, on_unknown=lambda each: at.asks(each))  # noqa: PLW0108 - `at` comes last
-        node = Node(cache, clock, door, lambda _: None, lambda _: None, witness)
-        at = Agent(network, witness, cache, node, door)
-        witness.changed, witness.moved = node.vouched, door.cut
-        door.watches(witness.glance, lambda: witness.needs_each)
+        rules = EndpointRules(hold=HOLD)
+        endpoint = MetadataEndpoint(cache, clock, rules, on_unknown=lambda each: at.asks(each))  # noqa: PLW0108 - `at` comes last
+        node = Node(cache, clock, endpoint, lambda _: None, lambda _: None, witness)
+        at = Agent(network, witness, cache, node, endpoint)
+        witness.changed, witness.moved = node.vouched, endpoint.cut
+        endpoint.watches(witness.glance, lambda: witness.needs_each)
         node.begin()
-        at.tell(DoorKeys(bytes(32), _BASE), *known, SnapshotEnd())
+        at.tell(EndpointKeys(bytes(32), _BASE), *known, SnapshotEnd())
         keeping = asyncio.create_task(witness.run(), name="keep the record")
-        async with door.serving([(str(NODE_ADDRESS), 80), (str(NODE_ADDRESS_IPV6), 80)]):
+        async with endpoint.serving([(str(NODE_ADDRESS), 80), (str(NODE_ADDRESS_IPV6), 80)]):
             if settled:
                 await asyncio.sleep(settling)
             yield at
@@ -166,11 +166,11 @@ def client(pod: str, source: Address | None = None, family: int = socket.AF_INET
 
 
 async def connect(made: socket.socket, patience: float = 2.0) -> bool:
-    """Connect to the door; tell whether it has come to that."""
-    door = NODE_ADDRESS if made.family == socket.AF_INET else NODE_ADDRESS_IPV6
+    """Connect to the endpoint; tell whether it has come to that."""
+    endpoint = NODE_ADDRESS if made.family == socket.AF_INET else NODE_ADDRESS_IPV6
     try:
         async with asyncio.timeout(patience):
-            await asyncio.get_running_loop().sock_connect(made, (str(door), 80))
+            await asyncio.get_running_loop().sock_connect(made, (str(endpoint), 80))
     except (TimeoutError, OSError):
         return False
     return True

@@ -173,10 +173,10 @@ async def a_connection_does_not_outlive_its_link(ground: Ground) -> None:
         with client("open") as made:
             assert await connect(made)
             assert await request(made) == Answer(200, "open")
-            assert at.door is not None
+            assert at.endpoint is not None
             await ground.remove("open")
             async with asyncio.timeout(2):
-                while at.door.open_connections:  # noqa: ASYNC110 - others have no event
+                while at.endpoint.open_connections:  # noqa: ASYNC110 - others have no event
                     await asyncio.sleep(0.01)
 
 
@@ -191,13 +191,13 @@ async def _loses(ground: Ground, way: str, sent: bytes, *, ends: bool = False) -
         with client(old) as made:
             assert await connect(made)
             await aside(mislead, address)
-            assert at.door is not None
-            before = at.door.tally.requests.total()
+            assert at.endpoint is not None
+            before = at.endpoint.tally.requests.total()
             await asyncio.get_running_loop().sock_sendall(made, sent)
             if ends:
                 made.shutdown(socket.SHUT_WR)
             async with asyncio.timeout(2):
-                while at.door.tally.requests.total() == before:  # noqa: ASYNC110 - as above
+                while at.endpoint.tally.requests.total() == before:  # noqa: ASYNC110 - as above
                     await asyncio.sleep(0.01)
             at.truth[PodUid(old)] = ()
             await ground.replace(old, new, address)
@@ -222,7 +222,7 @@ async def an_answer_that_was_lost_is_not_sent_to_the_next(ground: Ground) -> Non
 
 @story(Kind.ROUTED)
 async def a_last_answer_that_was_lost_is_not_sent_to_the_next(ground: Ground) -> None:
-    """The door is done with the connection, and the kernel is not."""
+    """The endpoint is done with the connection, and the kernel is not."""
     await _loses(ground, "closes", _document("closes1", "1.1", "Connection: close"))
 
 

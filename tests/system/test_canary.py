@@ -87,7 +87,7 @@ async def live(node: System) -> list[str]:
     await node.start_server()
     await node.start_agent()
     secrets = [*await serve(node, ONE, "reader"), *await serve(node, TWO, "writer")]
-    secrets.append(await abuse_the_door(node))
+    secrets.append(await abuse_the_endpoint(node))
     node.write("all", namespace(), pod("one", ONE, "changed"), pod("two", TWO, "arn:bad"))
     secrets += await serve(node, ONE, "changed")
     node.write("refused", pod("refused", REFUSED, "untrusting"))
@@ -103,7 +103,7 @@ async def serve(node: System, source: str, role: str) -> list[str]:
     return [document["SecretAccessKey"], document["Token"]]
 
 
-async def abuse_the_door(node: System) -> str:
+async def abuse_the_endpoint(node: System) -> str:
     """Send a good token to where it does not belong; return it."""
     _, token = await node.get("/latest/api/token", ONE, TTL, "PUT")
     head = "X-aws-ec2-metadata-token"
@@ -201,7 +201,7 @@ async def node(tmp_path: Path) -> AsyncGenerator[System]:
 async def test_nothing_secret_is_measured(node: System) -> None:
     """Metrics and readiness of both sides hold no secret, no role, no pod and no address."""
     secrets = [*await serve(node, ONE, "reader"), OWN.secret, OWN.token, ISSUED]
-    secrets.append(await abuse_the_door(node))
+    secrets.append(await abuse_the_endpoint(node))
     secrets += of_files(node.root)
     pages = await asyncio.gather(
         *(

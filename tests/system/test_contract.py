@@ -240,7 +240,7 @@ async def test_boto3_gets_credentials_that_aws_accepts(node: System) -> None:
     await node.until(LIST, LOOPBACK, lambda status, _: status == 401)
     sdk = await node.run(
         "boto3", "-c", SDK,
-        AWS_EC2_METADATA_SERVICE_ENDPOINT=f"http://127.0.0.1:{node.door}",
+        AWS_EC2_METADATA_SERVICE_ENDPOINT=f"http://127.0.0.1:{node.endpoint}",
         AWS_ENDPOINT_URL_STS=f"http://127.0.0.1:{node.port('sts')}",
         AWS_DEFAULT_REGION="eu-west-1",
     )  # fmt: skip

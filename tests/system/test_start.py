@@ -111,7 +111,7 @@ REFUSALS: dict[str, tuple[str, list[str], list[str]]] = {
     ),
     "no servers": ("agent", ["--servers", "here"], ["servers: ", "here", "host:port"]),
     "a long hold": ("agent", ["--hold", "1m"], ["hold: '1m'", "from 0s to 10s"]),
-    "a door of somebody": (
+    "an endpoint of somebody": (
         "agent", ["--listen", "127.0.0.1:{taken}"],
         ["listen: cannot listen on 127.0.0.1:{taken}: Address already in use"],
     ),
@@ -140,9 +140,9 @@ async def refusals(
 
         async def refuse(side: str, flags: list[str]) -> Running:
             own = node.server_flags() if side == "server" else node.agent_flags()
-            # Each agent has a door of its own: it is bound before anything else is looked at.
-            shared, door = f"127.0.0.1:{node.door}", f"127.0.0.1:{free_ports(1)[0]}"
-            own = [door if each == shared else each for each in own]
+            # Each agent has an endpoint of its own: it is bound before anything else is looked at.
+            shared, endpoint = f"127.0.0.1:{node.endpoint}", f"127.0.0.1:{free_ports(1)[0]}"
+            own = [endpoint if each == shared else each for each in own]
             flags = [each.replace("{nobody}", "{{nobody}}").format(**known) for each in flags]
             async with at_once:
                 running = await node.run("refused", "-m", "rolecall_cli", side, *own, *flags)
@@ -263,7 +263,7 @@ async def test_what_is_declared_is_measured(
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("name", ["server", "agent"])
 async def test_health_is_told_on_a_port_of_its_own(node: System, name: str) -> None:
-    """And never on the door, where pods ask."""
+    """And never on the endpoint, where pods ask."""
     assert await node.probe(name, "/healthz") == (200, "ok\n")
     assert await node.probe(name, "/readyz") == (200, "ready\n")
     assert (await node.probe(name, "/metrics"))[0] == 200
@@ -276,7 +276,7 @@ async def test_both_end_at_once_and_well(tmp_path: Path) -> None:
     """SIGTERM ends each with exit code 0, though a stream is open and a request is held."""
     async with system(tmp_path) as node:
         await node.start(hold="8s")
-        reader, writer = await asyncio.open_connection("127.0.0.1", node.door)
+        reader, writer = await asyncio.open_connection("127.0.0.1", node.endpoint)
         writer.write(b"GET /half-a-request")
         held = asyncio.create_task(node.get(LIST, NOBODY))
         await node.until_held(1)

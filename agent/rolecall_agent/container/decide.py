@@ -1,7 +1,7 @@
-"""What a request at the container door gets: decided from its token, the cache and the time.
+"""What a request at the container endpoint gets: decided from its token, the cache and the time.
 
-The order is well-formed, path, method, token, pod. Whatever the metadata door refuses to a pod for
-good, this one refuses as well: some SDKs ask there next.
+The order is well-formed, path, method, token, pod. Whatever the metadata endpoint refuses to a pod
+for good, this one refuses as well: some SDKs ask there next.
 """
 
 from collections.abc import Mapping

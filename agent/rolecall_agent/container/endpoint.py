@@ -1,4 +1,4 @@
-"""The container door: where pods ask, by a token that the cluster has signed, for credentials.
+"""The container endpoint: where pods ask, by a token that the cluster has signed, for credentials.
 
 It serves what an address cannot prove: pods of the node's own network, and clusters in which the
 metadata address cannot be led to us. The protocol is that of `AWS_CONTAINER_CREDENTIALS_FULL_URI`.
@@ -16,7 +16,7 @@ from rolecall_agent.container.pod_tokens import PodTokens, Verifier, read, token
 from rolecall_agent.http.counters import Tally
 from rolecall_agent.http.endpoint import Asked, Client, Parked
 from rolecall_agent.http.parked_requests import WaitingRoom
-from rolecall_agent.http.server import DoorRules, FirstServe, Hall
+from rolecall_agent.http.server import EndpointRules, FirstServe, Hall
 from rolecall_agent.metadata.decide import Ending, Serve, Verdict, ending_of
 from rolecall_agent.metadata.routes import Target
 from rolecall_agent.store.cache import Cache, Unknown
@@ -24,7 +24,7 @@ from rolecall_common.clock import Clock
 from rolecall_proto.values import (
     Address,
     AssignmentUpserted,
-    DoorKeys,
+    EndpointKeys,
     Heartbeat,
     PodRemoved,
     PodTokenRules,
@@ -48,16 +48,16 @@ def _load() -> Callable[[PodTokenRules], Verifier]:
     return Signatures
 
 
-class ContainerDoor(Hall):
+class ContainerEndpoint(Hall):
     """Serves the container-credentials protocol on any number of addresses.
 
     Args:
         cache: What this node holds.
         clock: Wall-clock time: of tokens, credentials, and the Date header.
         rules: Hosts and hold.
-        on_unknown: As the metadata door's; with an address of the pod, or else with the peer's.
+        on_unknown: As the metadata endpoint's; with an address of the pod, or else with the peer's.
         first_serve: Called with the first answer that carries a session's credentials to a pod.
-        beside: The metadata door, with which it shares what is counted of no door alone.
+        beside: The metadata endpoint, with which it shares what is counted of no endpoint alone.
     """
 
     name = NAME
@@ -66,7 +66,7 @@ class ContainerDoor(Hall):
         self,
         cache: Cache,
         clock: Clock,
-        rules: DoorRules | None = None,
+        rules: EndpointRules | None = None,
         *,
         first_serve: FirstServe,
         on_unknown: Callable[[Address], None] = _ignore_unknown,
@@ -74,7 +74,7 @@ class ContainerDoor(Hall):
     ) -> None:
         tally = beside.tally if beside is not None else Tally()
         tally = tally.beside(REFUSALS, SERVED_ROUTES)
-        super().__init__(cache, clock, rules or DoorRules(), tally, first_serve)
+        super().__init__(cache, clock, rules or EndpointRules(), tally, first_serve)
         self._on_unknown = on_unknown
         self._library_wanted = asyncio.Event()
         self._tokens = PodTokens(self._library_wanted.set)
@@ -100,7 +100,7 @@ class ContainerDoor(Hall):
                 self._waiting.wake((uid,))
             case SessionRenewed(session):
                 self._waiting.wake(self.cache.users_of(session.id))
-            case DoorKeys() | SnapshotEnd():
+            case EndpointKeys() | SnapshotEnd():
                 self._waiting.wake_all()
             case Heartbeat():
                 pass

@@ -18,7 +18,7 @@ from rolecall_common.account_tokens import (
     header_and_payload,
     moment,
 )
-from rolecall_proto.values import DoorKeys, NodeName, PodTokenRules, PodUid
+from rolecall_proto.values import EndpointKeys, NodeName, PodTokenRules, PodUid
 
 # Tokens that are remembered. A node has some hundred pods, and a kubelet renews theirs by the hour.
 MOST_GOOD = 1024
@@ -83,7 +83,7 @@ class PodTokens:
     def verify_with(self, make_verifier: Callable[[PodTokenRules], Verifier]) -> None:
         self._make_verifier = make_verifier
 
-    def judge(self, token: str, keys: DoorKeys, now: datetime) -> Judgement:
+    def judge(self, token: str, keys: EndpointKeys, now: datetime) -> Judgement:
         """Return what *token* says where it is good at *now*; None where it is not."""
         rules = keys.pod_tokens
         if rules is None:

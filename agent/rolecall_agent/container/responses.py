@@ -1,4 +1,4 @@
-"""Answers of the container door: JSON, the errors too, and each of those constant."""
+"""Answers of the container endpoint: JSON, the errors too, and each of those constant."""
 
 import json
 from http import HTTPStatus

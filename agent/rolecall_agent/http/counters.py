@@ -1,4 +1,4 @@
-"""Counts of a door, as plain numbers: `metrics.py` shows them to Prometheus."""
+"""Counts of an endpoint, as plain numbers: `metrics.py` shows them to Prometheus."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -43,7 +43,7 @@ def _remaining() -> Distribution:
 
 @dataclass(slots=True)
 class Tally:
-    """Everything that one door counts.
+    """Everything that one endpoint counts.
 
     Durations are told by the loop's clock, which stands still for one turn of the loop: an answer
     that is given within the turn that brought its head counts as zero.
@@ -61,7 +61,7 @@ class Tally:
     def beside(
         self, refusals: Mapping[Route, Iterable[Refuse]], served_routes: Iterable[Route]
     ) -> "Tally":
-        """Return the tally of another door, with which this one shares what no door is told by."""
+        """Return another endpoint's tally, sharing what is counted of neither endpoint alone."""
         return Tally(
             requests=_ends(refusals, served_routes),
             durations={route: _durations() for route in refusals},

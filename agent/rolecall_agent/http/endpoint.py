@@ -1,4 +1,4 @@
-"""What passes between a connection and its door."""
+"""What passes between a connection and its endpoint."""
 
 import asyncio
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Parked:
 
 
 class Client(Protocol):
-    """A connection, as its door sees it."""
+    """A connection, as its endpoint sees it."""
 
     __slots__ = ()
 
@@ -87,7 +87,7 @@ class Pacing(Protocol):
 
 
 class Desk(Protocol):
-    """What a connection needs of its door."""
+    """What a connection needs of its endpoint."""
 
     loop: asyncio.AbstractEventLoop
     hold: float  # seconds

@@ -23,9 +23,9 @@ _KNOWN_TO_LLHTTP = frozenset({b"GET", b"HEAD", b"PUT"})
 
 @dataclass(slots=True)
 class Request(NotPickled):
-    """What the door looks at in a request; everything else of it is ignored.
+    """What the endpoint looks at in a request; everything else of it is ignored.
 
-    Not frozen, because a frozen one costs the door a microsecond a request; nobody changes it.
+    Not frozen, because a frozen one costs the endpoint a microsecond a request; nobody changes it.
     """
 
     method: bytes
@@ -36,7 +36,7 @@ class Request(NotPickled):
     ttl: bytes | None  # What was asked of a token's life, as it was written.
     forwarded: bool  # Whether X-Forwarded-For was there, with whatever value.
     keep_alive: bool
-    # Every Authorization that was sent; of use at the container door only.
+    # Every Authorization that was sent; of use at the container endpoint only.
     authorizations: tuple[bytes, ...] = field(default=(), repr=False)
 
 

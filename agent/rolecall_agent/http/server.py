@@ -1,7 +1,7 @@
-"""What stands behind any door: its connections, their turns and limits, and its memory.
+"""What stands behind any endpoint: its connections, their turns and limits, and its memory.
 
 Each connection is its own protocol (`connection.py`). What is asked and answered there is the
-door's own: `metadata/endpoint.py` for the metadata door.
+endpoint's own: `metadata/endpoint.py` for the metadata endpoint.
 """
 
 import abc
@@ -45,8 +45,8 @@ _SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class DoorRules:
-    """How a door behaves.
+class EndpointRules:
+    """How an endpoint behaves.
 
     *hosts* are those that are allowed besides its well-known addresses, *connections* how many it
     may have open at once.
@@ -68,7 +68,7 @@ def _never() -> bool:
 
 
 class Hall(abc.ABC):
-    """A door without its protocol: what is well-known of it, and what it says, is a subclass's."""
+    """An endpoint without its protocol: its well-known hosts and what it says are a subclass's."""
 
     # As metrics and audit records call it.
     name: str
@@ -77,7 +77,7 @@ class Hall(abc.ABC):
         self,
         cache: Cache,
         clock: Clock,
-        rules: DoorRules,
+        rules: EndpointRules,
         tally: Tally,
         first_serve: FirstServe,
     ) -> None:
@@ -157,7 +157,7 @@ class Hall(abc.ABC):
         if self._turns:
             await self._empty.wait()
 
-    # What connections need of the door (`desk.Desk`).
+    # What connections need of the endpoint (`desk.Desk`).
 
     def opened(self, client: Client, host: str) -> Address | None:
         """Return who *client* is; None where there is no place for it."""
@@ -226,7 +226,7 @@ class Hall(abc.ABC):
         )
         self.memory.add(asked.host, remembered)
 
-    # What the doors share.
+    # What the endpoints share.
 
     async def _listen(self, listen: Iterable[Where]) -> list[asyncio.Server]:
         return [await self._serve_at(where) for where in listen]

@@ -31,7 +31,7 @@ from rolecall_agent.store.cache import (
     Unwitnessed,
     Waiting,
 )
-from rolecall_proto.values import Address, Assignment, DoorKeys, Reason, Session, State
+from rolecall_proto.values import Address, Assignment, EndpointKeys, Reason, Session, State
 
 
 class Outcome(enum.StrEnum):
@@ -75,7 +75,7 @@ class Serve:
 
 @dataclass(frozen=True, slots=True)
 class GiveToken:
-    keys: DoorKeys
+    keys: EndpointKeys
     ttl: timedelta
 
 
@@ -195,7 +195,7 @@ def _of_the_node(target: Target, shelf: Shelf, now: datetime) -> Verdict:
             return Tell(body)
 
 
-def _put(request: Request, target: Target, keys: DoorKeys | None) -> Verdict:
+def _put(request: Request, target: Target, keys: EndpointKeys | None) -> Verdict:
     if target.route not in PUT_ROUTES:
         return _METHOD
     if target.route is Route.TOKEN_SLASH:
@@ -209,7 +209,7 @@ def _put(request: Request, target: Target, keys: DoorKeys | None) -> Verdict:
 
 
 def _proof(
-    request: Request, standing: AddressStanding, keys: DoorKeys, peer: Address, now: datetime
+    request: Request, standing: AddressStanding, keys: EndpointKeys, peer: Address, now: datetime
 ) -> datetime | Refuse | None:
     """Return the end of the token; None where none was sent and none is needed."""
     if not request.tokens:
@@ -219,14 +219,14 @@ def _proof(
     return tokens.valid_until(keys.token_key, peer, request.tokens[0], now) or _UNAUTHORIZED
 
 
-def _needs_token(standing: AddressStanding, keys: DoorKeys) -> bool:
+def _needs_token(standing: AddressStanding, keys: EndpointKeys) -> bool:
     if isinstance(standing, Unknown | Unconfirmed):
         return keys.imdsv2_required
     return standing.assignment.imdsv2_required
 
 
 def _credentials(
-    target: Target, standing: AddressStanding, keys: DoorKeys, good_until: datetime | None
+    target: Target, standing: AddressStanding, keys: EndpointKeys, good_until: datetime | None
 ) -> Verdict:
     match standing:
         case Granted(assignment, session):
@@ -245,14 +245,14 @@ def _credentials(
             assert_never(standing)
 
 
-def _asks_for_another(target: Target, assignment: Assignment, keys: DoorKeys) -> bool:
+def _asks_for_another(target: Target, assignment: Assignment, keys: EndpointKeys) -> bool:
     return target.route is Route.ROLE_DOCUMENT and not is_role_of(
         target.role, assignment, keys.base_arn
     )
 
 
 def refusal_of(assignment: Assignment) -> Refuse:
-    """Return how a pod that gets nothing is refused: the same at every door."""
+    """Return how a pod that gets nothing is refused: the same at every endpoint."""
     if assignment.state is State.FAILED:
         return _FAILED
     return _NO_ROLE if assignment.reason is Reason.NO_ROLE else _DENIED

@@ -1,6 +1,6 @@
-"""The metadata door: where pods ask, by their address, for the credentials of their role.
+"""The metadata endpoint: where pods ask, by their address, for the credentials of their role.
 
-Each answer is a pure decision (`decide.py`). The door joins them with the cache, the clock and
+Each answer is a pure decision (`decide.py`). The endpoint joins them with the cache, the clock and
 the counters, and wakes those who wait. What is not about metadata is in `http/server.py`.
 """
 
@@ -13,7 +13,7 @@ from rolecall_agent.http.counters import Tally
 from rolecall_agent.http.endpoint import Asked, Client, Parked
 from rolecall_agent.http.host_header import METADATA_HOSTS
 from rolecall_agent.http.parked_requests import WaitingRoom
-from rolecall_agent.http.server import DoorRules, FirstServe, Hall
+from rolecall_agent.http.server import EndpointRules, FirstServe, Hall
 from rolecall_agent.metadata import responses, tokens
 from rolecall_agent.metadata.decide import (
     Ending,
@@ -32,19 +32,19 @@ from rolecall_agent.metadata.responses import Answer
 from rolecall_agent.metadata.routes import Route
 from rolecall_agent.store.cache import Cache
 from rolecall_common.clock import Clock
-from rolecall_proto.values import Address, Assignment, DoorKeys, Session
+from rolecall_proto.values import Address, Assignment, EndpointKeys, Session
 
-__all__ = ["NAME", "Door", "DoorRules"]
+__all__ = ["NAME", "EndpointRules", "MetadataEndpoint"]
 
 NAME = "metadata"
 
 
 def _ignore_unknown(address: Address) -> None: ...
 def _ignore_item(item: Item) -> None: ...
-def _ignore_serve(assignment: Assignment, session: Session, door: str) -> None: ...
+def _ignore_serve(assignment: Assignment, session: Session, endpoint: str) -> None: ...
 
 
-class Door(Hall):
+class MetadataEndpoint(Hall):
     """Serves the metadata protocol on any number of addresses.
 
     Args:
@@ -62,17 +62,17 @@ class Door(Hall):
         self,
         cache: Cache,
         clock: Clock,
-        rules: DoorRules | None = None,
+        rules: EndpointRules | None = None,
         *,
         on_unknown: Callable[[Address], None] = _ignore_unknown,
         first_serve: FirstServe = _ignore_serve,
     ) -> None:
-        super().__init__(cache, clock, rules or DoorRules(), Tally(), first_serve)
+        super().__init__(cache, clock, rules or EndpointRules(), Tally(), first_serve)
         self.stores = Stores(cache, Shelf())
         self._on_unknown = on_unknown
         self._on_item: Callable[[Item], None] = _ignore_item
         self._hosts |= METADATA_HOSTS
-        self._keys: DoorKeys | None = None
+        self._keys: EndpointKeys | None = None
         self._waiting: WaitingRoom[Address] = WaitingRoom()
 
     @property

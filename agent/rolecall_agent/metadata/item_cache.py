@@ -42,7 +42,7 @@ class _Kept:
 
 
 class Shelf:
-    """The items that this door offers. Without any it offers none, and asks nobody."""
+    """The items that this endpoint offers. Without any it offers none, and asks nobody."""
 
     def __init__(self, offered: Collection[Item] = ()) -> None:
         self.offered = frozenset(offered)

@@ -1,4 +1,4 @@
-"""Which paths there are, and which spellings name a pod's role. No I/O, and shared by the doors."""
+"""Which paths there are, and which spellings name a pod's role. Shared by the endpoints."""
 
 import enum
 import re

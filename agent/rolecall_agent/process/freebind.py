@@ -1,7 +1,7 @@
 """Listening sockets at addresses that the machine may come to have later.
 
-The container door's address is made by somebody else: by the warden, an operator, or another agent
-whose address we share. Who comes first must not matter, and no capability is needed for that.
+The container endpoint's address is made by somebody else: by the warden, an operator, or another
+agent whose address we share. Who comes first must not matter, and no capability is needed for that.
 """
 
 import errno

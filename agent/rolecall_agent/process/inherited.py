@@ -1,4 +1,4 @@
-"""The doors' listening sockets: held by the parent, and handed to each of its workers."""
+"""The endpoints' listening sockets: held by the parent, and handed to each of its workers."""
 
 import ctypes
 import os
@@ -20,7 +20,7 @@ _PR_SET_PDEATHSIG = 1
 class Handed:
     """What a worker has from its parent."""
 
-    sockets: Mapping[str, tuple[socket.socket, ...]]  # By the name of their door.
+    sockets: Mapping[str, tuple[socket.socket, ...]]  # By the name of their endpoint.
     deaths: int = 0  # Workers before this one that ended by themselves.
     last: int = 0  # How the last of them did: its exit code, or the signal's number, negative.
     _proof: int = -1  # The descriptor by which it is told; none once it has been.

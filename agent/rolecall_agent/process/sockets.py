@@ -1,4 +1,4 @@
-"""The doors' listening sockets, bound before there is anything that could answer."""
+"""The endpoints' listening sockets, bound before there is anything that could answer."""
 
 import errno
 import socket
@@ -19,14 +19,14 @@ _PORTS = 8
 
 
 def bind(settings: Settings) -> dict[str, list[socket.socket]]:
-    """Listen for each door, by its name. Raises StartError where an address cannot be had.
+    """Listen for each endpoint, by its name. Raises StartError where an address cannot be had.
 
-    In a hand-over the container door's sockets are bound and not yet listened on: another agent may
-    answer at its address, and this one is cold.
+    In a hand-over the container endpoint's sockets are bound and not yet listened on: another agent
+    may answer at its address, and this one is cold.
     """
-    told = settings.hand_over.door_file
+    told = settings.hand_over.endpoint_file
     with refusing("listen", OSError):
-        metadata = _listening(settings.door.listen, told)
+        metadata = _listening(settings.endpoint.listen, told)
     with refusing("containerListen", OSError):
         where = [(each.host, each.port) for each in settings.container.container_listen]
         container = listeners(where, shared=told is not None)

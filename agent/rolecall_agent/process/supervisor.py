@@ -1,4 +1,4 @@
-"""Holds the listening sockets of the doors while workers come and go, and does nothing else.
+"""Holds the listening sockets of the endpoints while workers come and go, and does nothing else.
 
 `rolecall agent` binds the sockets and becomes this program, in the same process (`inherited.py`).
 It is run as a file, without the agent's packages and without site-packages: what it needs is the

@@ -1,7 +1,7 @@
 """Two agents on one node, for a moment: the new one warms up beside the old one.
 
-The new one has a door of its own (`sockets.py`), and says where it is once it could answer every
-pod. Then the warden of its pod leads pods there, in one step, and the old one ends: what is
+The new one has an endpoint of its own (`sockets.py`), and says where it is once it could answer
+every pod. Then the warden of its pod leads pods there, in one step, and the old one ends: what is
 connected to it finishes first. An agent to which pods are led already has nothing to wait for.
 """
 
@@ -96,7 +96,7 @@ class HandOver:
     ) -> dict[str, Coroutine[Any, Any, None]]:
         """Return what is to run beside the agent's own loops, by name.
 
-        *opening* is the container door. Its address is the same for all agents, which share it
+        *opening* is the container endpoint. Its address is the same for all agents, which share it
         while there are two: it is opened once this one is warm, or at once where pods are led here.
         """
         return {

@@ -16,7 +16,7 @@ from rolecall_proto.values import (
     Address,
     Assignment,
     AssignmentUpserted,
-    DoorKeys,
+    EndpointKeys,
     Heartbeat,
     Held,
     PodRemoved,
@@ -116,8 +116,8 @@ class Cache:
         return self._snapshot_at is not None
 
     @property
-    def keys(self) -> DoorKeys | None:
-        """What the doors check proofs with; None before the first snapshot."""
+    def keys(self) -> EndpointKeys | None:
+        """What the endpoints check proofs with; None before the first snapshot."""
         return self._live.keys
 
     def begin(self) -> None:
@@ -134,7 +134,7 @@ class Cache:
             return self._stage(self._staged, update, now)
         changed = _take(self._live, update, now)
         self._live.drop_loose(now)
-        if changed or isinstance(update, DoorKeys):
+        if changed or isinstance(update, EndpointKeys):
             self.generation += 1
         return frozenset(changed)
 
@@ -249,7 +249,7 @@ def _take(contents: Contents, update: Update, now: datetime) -> set[Address]:
             return contents.remove(uid, now)
         case SessionRenewed(session):
             return contents.renew(session, now)
-        case DoorKeys():
+        case EndpointKeys():
             contents.keys = update
             return set()
         case SnapshotEnd() | Heartbeat():

@@ -2,7 +2,15 @@
 
 from datetime import datetime, timedelta
 
-from rolecall_proto.values import Address, Assignment, DoorKeys, PodUid, Session, SessionId, plain
+from rolecall_proto.values import (
+    Address,
+    Assignment,
+    EndpointKeys,
+    PodUid,
+    Session,
+    SessionId,
+    plain,
+)
 
 # A session comes before the assignment that refers to it, and of two changes in one batch the pod
 # that goes may be named before the pod that comes. Half a minute is longer than any batch takes.
@@ -20,7 +28,7 @@ class Contents:
         self.claimants: dict[Address, dict[PodUid, Assignment]] = {}
         self.users: dict[SessionId, set[PodUid]] = {}
         self.loose: dict[SessionId, datetime] = {}  # Sessions without a user, and since when.
-        self.keys: DoorKeys | None = None
+        self.keys: EndpointKeys | None = None
 
     def upsert(self, assignment: Assignment, now: datetime) -> set[Address]:
         if self.assignments.get(assignment.uid) == assignment:

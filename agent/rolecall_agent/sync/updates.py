@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable
 
-from rolecall_agent.metadata.endpoint import Door
+from rolecall_agent.metadata.endpoint import MetadataEndpoint
 from rolecall_agent.store.cache import Cache
 from rolecall_agent.witness.service import Witness
 from rolecall_common.clock import Clock
@@ -11,12 +11,12 @@ from rolecall_proto.values import Address, Hello, SnapshotEnd, Update
 
 
 class Node:
-    """Listens to the stream on behalf of the doors.
+    """Listens to the stream on behalf of the endpoints.
 
     Args:
         cache: What this node holds.
         clock: Wall-clock time.
-        door: The metadata door, which is woken by each change.
+        endpoint: The metadata endpoint, which is woken by each change.
         doubt: Called with addresses of which the server is to be asked again.
         on_update: Called after each update has been taken in.
         witness: The kernel, where it is asked.
@@ -26,14 +26,14 @@ class Node:
         self,
         cache: Cache,
         clock: Clock,
-        door: Door,
+        endpoint: MetadataEndpoint,
         doubt: Callable[[Iterable[Address]], None],
         on_update: Callable[[Update], None],
         witness: Witness | None = None,
     ) -> None:
         self._cache = cache
         self._clock = clock
-        self._door = door
+        self._endpoint = endpoint
         self._doubt = doubt
         self._on_update = on_update
         self._witness = witness
@@ -49,7 +49,7 @@ class Node:
         """Note that the kernel vouches for other pods than before, or for none, at *addresses*."""
         self._cache.vouched_anew()
         self._doubt(addresses)
-        self._door.wake(addresses)
+        self._endpoint.wake(addresses)
 
     def apply(self, update: Update) -> None:
         if self._witness is not None:
@@ -60,5 +60,5 @@ class Node:
             self._doubt(self._witness.claim(claims))
             if isinstance(update, SnapshotEnd):
                 self._witness.told()
-        self._door.wake(changed)
+        self._endpoint.wake(changed)
         self._on_update(update)

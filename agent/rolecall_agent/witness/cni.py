@@ -41,7 +41,8 @@ ADVICE: Mapping[Network, Advice] = MappingProxyType(
         Network.VPC: Advice("each pod has a link and a route of its own"),
         Network.VPC_STRICT: Advice(
             "pods with strict security groups leave by their branch interface, past this node's "
-            "door; set POD_SECURITY_GROUP_ENFORCING_MODE=standard, or give them the container door",
+            "endpoint; set POD_SECURITY_GROUP_ENFORCING_MODE=standard, or give them the container "
+            "endpoint",
             is_warning=True,
         ),
         Network.CALICO: Advice("each pod has a link and a route of its own"),
@@ -52,12 +53,12 @@ ADVICE: Mapping[Network, Advice] = MappingProxyType(
         ),
         Network.CILIUM: Advice(
             "packets of pods may pass this node's rules by; without a route for each endpoint "
-            "there is no witness: use the container door",
+            "there is no witness: use the container endpoint",
             is_warning=True,
         ),
         Network.OVN: Advice(
             "pods cannot reach the metadata address, and have no link of their own here: use the "
-            "container door",
+            "container endpoint",
             is_warning=True,
         ),
         Network.BRIDGE: Advice(

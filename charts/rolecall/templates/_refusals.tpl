@@ -60,15 +60,15 @@
 {{- end -}}
 {{- $agent := int .Values.agent.port -}}
 {{- /* While two agents share a node, the second one takes one of the next seven. */ -}}
-{{- $doors := untilStep $agent (add $agent 8 | int) 1 -}}
-{{- range .Values.agent.containerDoor.listen -}}
+{{- $endpoints := untilStep $agent (add $agent 8 | int) 1 -}}
+{{- range .Values.agent.containerEndpoint.listen -}}
 {{- $port := regexFind "[0-9]+$" . | int -}}
 {{- if eq $port (int $.Values.agent.adminPort) -}}
-{{- fail "agent.containerDoor.listen: its ports must differ from agent.adminPort" -}}
+{{- fail "agent.containerEndpoint.listen: its ports must differ from agent.adminPort" -}}
 {{- end -}}
-{{- $doors = append $doors $port -}}
+{{- $endpoints = append $endpoints $port -}}
 {{- end -}}
-{{- if and .Values.server.hostNetwork (has (int .Values.server.port) (append $doors (int .Values.agent.adminPort))) -}}
-{{- fail (printf "server.port: with server.hostNetwork it must differ from the agent's ports: %d to %d, agent.adminPort and those of agent.containerDoor.listen" $agent (add $agent 7)) -}}
+{{- if and .Values.server.hostNetwork (has (int .Values.server.port) (append $endpoints (int .Values.agent.adminPort))) -}}
+{{- fail (printf "server.port: with server.hostNetwork it must differ from the agent's ports: %d to %d, agent.adminPort and those of agent.containerEndpoint.listen" $agent (add $agent 7)) -}}
 {{- end -}}
 {{- end -}}

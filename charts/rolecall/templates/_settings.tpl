@@ -26,14 +26,14 @@
 - --server-name={{ .Values.agent.serverName | default (include "rolecall.serverName" .) }}
 - --ca-file=/etc/rolecall/authority/ca.crt
 - --token-file=/var/run/secrets/rolecall/token
-- --listen={{ include "rolecall.doors" . }}
-{{- with .Values.agent.containerDoor.listen }}
+- --listen={{ include "rolecall.endpoints" . }}
+{{- with .Values.agent.containerEndpoint.listen }}
 - --container-listen={{ join "," . }}
 {{- end }}
 - --admin-listen=[$(POD_IP)]:{{ int .Values.agent.adminPort }}
 - --record-file=/run/rolecall-agent/record
 {{- if .Values.warden.enabled }}
-- --door-file=/run/rolecall-agent/door
+- --endpoint-file=/run/rolecall-agent/endpoint
 - --warden-file=/run/rolecall/warden
 {{- end }}
 {{- range $name, $value := .Values.agent.settings }}
@@ -41,12 +41,12 @@
 {{- end }}
 {{- end -}}
 
-{{/* Where the metadata door listens: at the addresses that the warden makes for it, or else at the node's own. */}}
-{{- define "rolecall.doors" -}}
+{{/* Where the metadata endpoint listens: at the addresses that the warden makes for it, or else at the node's own. */}}
+{{- define "rolecall.endpoints" -}}
 {{- $port := int .Values.agent.port -}}
 {{- if .Values.warden.enabled -}}
 {{- $settings := .Values.warden.settings -}}
-{{- printf "%s:%d,[%s]:%d" ($settings.doorIpv4 | default "169.254.170.169") $port ($settings.doorIpv6 | default "fd72:6f6c:6563:616c::1") $port -}}
+{{- printf "%s:%d,[%s]:%d" ($settings.endpointIpv4 | default "169.254.170.169") $port ($settings.endpointIpv6 | default "fd72:6f6c:6563:616c::1") $port -}}
 {{- else -}}
 {{- printf "[$(POD_IP)]:%d" $port -}}
 {{- end -}}
@@ -54,7 +54,7 @@
 
 {{- define "rolecall.wardenArguments" -}}
 - warden
-- --door-file=/run/rolecall-agent/door
+- --endpoint-file=/run/rolecall-agent/endpoint
 {{- include "rolecall.wardenSettings" . }}
 {{- end -}}
 
@@ -68,12 +68,12 @@
 {{- define "rolecall.wardenSettings" }}
 - --installation={{ .Release.Namespace }}/{{ .Release.Name }}
 {{- $addresses := list }}
-{{- range .Values.agent.containerDoor.listen }}
+{{- range .Values.agent.containerEndpoint.listen }}
 {{- $host := regexReplaceAll "^\\[?([^\\]]*?)\\]?:[0-9]+$" . "${1}" }}
 {{- if not (or (hasPrefix "127." $host) (eq $host "::1")) }}{{ $addresses = append $addresses $host }}{{ end }}
 {{- end }}
 {{- with $addresses | uniq }}
-# Where the container door listens: a node has these addresses only if somebody makes them.
+# Where the container endpoint listens: a node has these addresses only if somebody makes them.
 - --more-addresses={{ join "," . }}
 {{- end }}
 {{- range $name, $value := .Values.warden.settings }}

@@ -28,7 +28,7 @@ DESCRIPTION = """\
 Shows Rolecall at work on this machine: moto's STS, a server, an agent, and pods that run boto3 as
 it comes. Needs no root, no cluster and no AWS account, and leaves nothing behind."""
 # Where the warden leads requests to, unless it is told otherwise.
-DOOR = (str(RedirectSettings().door_ipv4), RedirectSettings().door_port)
+ENDPOINT = (str(RedirectSettings().endpoint_ipv4), RedirectSettings().endpoint_port)
 _INTERRUPTED = 130  # As a shell says of a program that Ctrl-C ended.
 
 
@@ -122,7 +122,7 @@ def lab_layout(root: Path) -> Layout:
         root=root,
         node_address=NODE_ADDRESS,
         pod_network=POD_NETWORK,
-        metadata=DOOR,
+        metadata=ENDPOINT,
         has_warden=True,
         sts_port=sts,
         server_port=server,

@@ -22,7 +22,7 @@ class Layout:
     root: Path
     node_address: IPv4Address  # Where pods reach what listens on the node.
     pod_network: IPv4Network
-    metadata: tuple[str, int]  # Where the agent's door is.
+    metadata: tuple[str, int]  # Where the agent's endpoint is.
     sts_port: int
     server_port: int
     server_admin_port: int

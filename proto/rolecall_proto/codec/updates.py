@@ -16,7 +16,7 @@ from rolecall_proto.values import (
     Assignment,
     AssignmentUpserted,
     Credentials,
-    DoorKeys,
+    EndpointKeys,
     Heartbeat,
     NodeName,
     PodRemoved,
@@ -53,8 +53,8 @@ def encode_update(update: Update) -> pb.NodeUpdate:
             return pb.NodeUpdate(pod_removed=pb.PodRemoved(uid=encode_text(uid)))
         case SessionRenewed(session):
             return pb.NodeUpdate(session=_session_message(session))
-        case DoorKeys():
-            return pb.NodeUpdate(door_keys=_keys_message(update))
+        case EndpointKeys():
+            return pb.NodeUpdate(endpoint_keys=_keys_message(update))
         case SnapshotEnd():
             return pb.NodeUpdate(snapshot_end=pb.SnapshotEnd())
         case Heartbeat(sent_at):
@@ -159,8 +159,8 @@ def _session(message: pb.Session) -> SessionRenewed | Malformed:
     return SessionRenewed(Session(SessionId(message.id), credentials, reported))
 
 
-def _keys_message(keys: DoorKeys) -> pb.DoorKeys:
-    return pb.DoorKeys(
+def _keys_message(keys: EndpointKeys) -> pb.EndpointKeys:
+    return pb.EndpointKeys(
         token_key=keys.token_key,
         base_arn=encode_text(keys.base_arn),
         imdsv2_required=keys.imdsv2_required,
@@ -177,12 +177,12 @@ def _pod_tokens_message(rules: PodTokenRules) -> pb.PodTokenRules:
     )
 
 
-def _keys(message: pb.DoorKeys) -> DoorKeys | Malformed:
+def _keys(message: pb.EndpointKeys) -> EndpointKeys | Malformed:
     if len(message.token_key) != _TOKEN_KEY_LENGTH:
         return Malformed("a token key that is not of 32 bytes")
     node = NodeName(message.node)
     tokens = _pod_tokens(message.pod_tokens)
-    return DoorKeys(message.token_key, message.base_arn, message.imdsv2_required, node, tokens)
+    return EndpointKeys(message.token_key, message.base_arn, message.imdsv2_required, node, tokens)
 
 
 def _pod_tokens(message: pb.PodTokenRules) -> PodTokenRules | None:
@@ -201,7 +201,7 @@ _READERS: dict[str, Callable[[pb.NodeUpdate], Update | Malformed]] = {
     "assignment": lambda message: _assignment(message.assignment),
     "pod_removed": lambda message: _removed(message.pod_removed),
     "session": lambda message: _session(message.session),
-    "door_keys": lambda message: _keys(message.door_keys),
+    "endpoint_keys": lambda message: _keys(message.endpoint_keys),
     "snapshot_end": lambda _: SnapshotEnd(),
     "heartbeat": lambda message: _heartbeat(message.heartbeat),
 }

@@ -173,7 +173,7 @@ class NodeUpdate(_message.Message):
     ASSIGNMENT_FIELD_NUMBER: _builtins.int
     POD_REMOVED_FIELD_NUMBER: _builtins.int
     SESSION_FIELD_NUMBER: _builtins.int
-    DOOR_KEYS_FIELD_NUMBER: _builtins.int
+    ENDPOINT_KEYS_FIELD_NUMBER: _builtins.int
     SNAPSHOT_END_FIELD_NUMBER: _builtins.int
     HEARTBEAT_FIELD_NUMBER: _builtins.int
     @_builtins.property
@@ -183,7 +183,7 @@ class NodeUpdate(_message.Message):
     @_builtins.property
     def session(self) -> Global___Session: ...
     @_builtins.property
-    def door_keys(self) -> Global___DoorKeys: ...
+    def endpoint_keys(self) -> Global___EndpointKeys: ...
     @_builtins.property
     def snapshot_end(self) -> Global___SnapshotEnd: ...
     @_builtins.property
@@ -194,15 +194,15 @@ class NodeUpdate(_message.Message):
         assignment: Global___Assignment | None = ...,
         pod_removed: Global___PodRemoved | None = ...,
         session: Global___Session | None = ...,
-        door_keys: Global___DoorKeys | None = ...,
+        endpoint_keys: Global___EndpointKeys | None = ...,
         snapshot_end: Global___SnapshotEnd | None = ...,
         heartbeat: Global___Heartbeat | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "door_keys", b"door_keys", "heartbeat", b"heartbeat", "kind", b"kind", "pod_removed", b"pod_removed", "session", b"session", "snapshot_end", b"snapshot_end"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "endpoint_keys", b"endpoint_keys", "heartbeat", b"heartbeat", "kind", b"kind", "pod_removed", b"pod_removed", "session", b"session", "snapshot_end", b"snapshot_end"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "door_keys", b"door_keys", "heartbeat", b"heartbeat", "kind", b"kind", "pod_removed", b"pod_removed", "session", b"session", "snapshot_end", b"snapshot_end"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assignment", b"assignment", "endpoint_keys", b"endpoint_keys", "heartbeat", b"heartbeat", "kind", b"kind", "pod_removed", b"pod_removed", "session", b"session", "snapshot_end", b"snapshot_end"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["assignment", "pod_removed", "session", "door_keys", "snapshot_end", "heartbeat"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["assignment", "pod_removed", "session", "endpoint_keys", "snapshot_end", "heartbeat"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -244,7 +244,7 @@ class Assignment(_message.Message):
     host_network: _builtins.bool
     """The pod shares the node's network: its address proves nothing."""
     imdsv2_required: _builtins.bool
-    """The metadata door refuses this pod without a token."""
+    """The metadata endpoint refuses this pod without a token."""
     @_builtins.property
     def addresses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The pod's addresses, in text; none yet while it has none."""
@@ -342,8 +342,8 @@ class Session(_message.Message):
 Global___Session: _TypeAlias = Session  # noqa: Y015
 
 @_typing.final
-class DoorKeys(_message.Message):
-    """What the doors of this node need to check proofs by themselves."""
+class EndpointKeys(_message.Message):
+    """What the endpoints of this node need to check proofs by themselves."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -363,7 +363,7 @@ class DoorKeys(_message.Message):
     @_builtins.property
     def pod_tokens(self) -> Global___PodTokenRules:
         """How tokens of pods are checked. Not set where no cluster signs any, and while its keys are not
-        known: DoorKeys are sent again when they are, and whenever they change.
+        known: EndpointKeys are sent again when they are, and whenever they change.
         """
 
     def __init__(
@@ -381,11 +381,11 @@ class DoorKeys(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___DoorKeys: _TypeAlias = DoorKeys  # noqa: Y015
+Global___EndpointKeys: _TypeAlias = EndpointKeys  # noqa: Y015
 
 @_typing.final
 class PodTokenRules(_message.Message):
-    """What makes a ServiceAccount token good at the container door, besides its times and its pod."""
+    """What makes a ServiceAccount token good at the container endpoint, besides its times and its pod."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -52,7 +52,7 @@ class BrokerServicer:
     def WatchNode(self, request, context):
         """Streams what this node may hold, for as long as the agent's pod lives.
 
-        First a snapshot: DoorKeys, one Session for each session that the agent did not claim to hold,
+        First a snapshot: EndpointKeys, one Session for each session that the agent did not claim to hold,
         one Assignment for each pod of the node, then SnapshotEnd. After SnapshotEnd, what this stream has
         not named is gone, sessions that no assignment refers to included. Then changes as they happen, and
         a Heartbeat when nothing else was sent for a while.

@@ -46,7 +46,7 @@ class BrokerStub:
     WatchNode: _grpc.UnaryStreamMultiCallable[_broker_pb2.WatchNodeRequest, _broker_pb2.NodeUpdates]
     """Streams what this node may hold, for as long as the agent's pod lives.
 
-    First a snapshot: DoorKeys, one Session for each session that the agent did not claim to hold,
+    First a snapshot: EndpointKeys, one Session for each session that the agent did not claim to hold,
     one Assignment for each pod of the node, then SnapshotEnd. After SnapshotEnd, what this stream has
     not named is gone, sessions that no assignment refers to included. Then changes as they happen, and
     a Heartbeat when nothing else was sent for a while.
@@ -75,7 +75,7 @@ class BrokerAsyncStub(BrokerStub):
     WatchNode: _aio.UnaryStreamMultiCallable[_broker_pb2.WatchNodeRequest, _broker_pb2.NodeUpdates]  # type: ignore[assignment]
     """Streams what this node may hold, for as long as the agent's pod lives.
 
-    First a snapshot: DoorKeys, one Session for each session that the agent did not claim to hold,
+    First a snapshot: EndpointKeys, one Session for each session that the agent did not claim to hold,
     one Assignment for each pod of the node, then SnapshotEnd. After SnapshotEnd, what this stream has
     not named is gone, sessions that no assignment refers to included. Then changes as they happen, and
     a Heartbeat when nothing else was sent for a while.
@@ -107,7 +107,7 @@ class BrokerServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_broker_pb2.NodeUpdates], _abc.AsyncIterator[_broker_pb2.NodeUpdates]]:
         """Streams what this node may hold, for as long as the agent's pod lives.
 
-        First a snapshot: DoorKeys, one Session for each session that the agent did not claim to hold,
+        First a snapshot: EndpointKeys, one Session for each session that the agent did not claim to hold,
         one Assignment for each pod of the node, then SnapshotEnd. After SnapshotEnd, what this stream has
         not named is gone, sessions that no assignment refers to included. Then changes as they happen, and
         a Heartbeat when nothing else was sent for a while.

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from rolecall_common.secret import NotPickled
 from rolecall_proto.values import (
     Address,
-    DoorKeys,
+    EndpointKeys,
     Hello,
     NodeName,
     PodTokenRules,
@@ -220,7 +220,7 @@ class Broker:
             if (entry := self._index.entry(uid)) is not None:
                 self._register.report(entry)
 
-    def _keys_of(self, node: NodeName) -> DoorKeys:
+    def _keys_of(self, node: NodeName) -> EndpointKeys:
         key = hmac.digest(self._rules.token_secret, node.encode(), hashlib.sha256)
         rules = self._rules
-        return DoorKeys(key, rules.base_arn, rules.imdsv2_required, node, self._pod_tokens)
+        return EndpointKeys(key, rules.base_arn, rules.imdsv2_required, node, self._pod_tokens)

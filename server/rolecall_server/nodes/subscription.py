@@ -8,7 +8,7 @@ from typing import Protocol
 from rolecall_proto.values import (
     Assignment,
     AssignmentUpserted,
-    DoorKeys,
+    EndpointKeys,
     NodeName,
     PodRemoved,
     PodUid,
@@ -42,12 +42,12 @@ class View(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """How a stream begins: who the agent is, what it says it holds, and what its doors get."""
+    """How a stream begins: who the agent is, what it says it holds, and what its endpoints get."""
 
     node: NodeName
     version: str
     claims: Claims
-    keys: DoorKeys
+    keys: EndpointKeys
     agent_pod: PodUid | None = None
 
 
@@ -130,8 +130,8 @@ class Connection:
         self._touch(always=uid == self._agent_pod)
         self._pods[uid] = None
 
-    def change_keys(self, keys: DoorKeys) -> None:
-        """Note what the doors of the node get from now on."""
+    def change_keys(self, keys: EndpointKeys) -> None:
+        """Note what the endpoints of the node get from now on."""
         self._touch()
         self._keys = keys
         self._keys_changed = True

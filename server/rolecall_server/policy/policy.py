@@ -120,7 +120,7 @@ class Policy:
         if pod.host_network:
             yield Remark(
                 Reason.HOST_NETWORK_UNSUPPORTED,
-                "the pod shares its node's network: the metadata door does not serve it",
+                "the pod shares its node's network: the metadata endpoint does not serve it",
             )
         if not verdict.permits:
             yield Remark(Reason.NAMESPACE_FORBIDS, _forbidden(namespace, role, verdict))

@@ -57,7 +57,7 @@ class KubernetesSettings:
     )
     container_audience: tuple[str, ...] = setting(
         types.several(_AUDIENCE, least=1),
-        "The audiences of tokens that pods show at the container door; one of them is enough.",
+        "The audiences of tokens that pods show at the container endpoint; one of them is enough.",
         default=("rolecall-credentials",),
     )
     node_guard: str = setting(

@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from fakes.door_rig import KEYS, ROLES, START, known, pod
+from fakes.endpoint_rig import KEYS, ROLES, START, known, pod
 from rolecall_agent.http.counters import Tally
 from rolecall_agent.http.request import Request
 from rolecall_agent.metadata.decide import (

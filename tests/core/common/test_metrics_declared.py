@@ -13,7 +13,7 @@ import rolecall_common.process_metrics
 import rolecall_server.telemetry.metrics
 from fakes.clock import FakeClock
 from fakes.replica import Certificates, Replica
-from rolecall_agent.metadata.endpoint import Door, DoorRules
+from rolecall_agent.metadata.endpoint import EndpointRules, MetadataEndpoint
 from rolecall_agent.metrics import AgentCollector
 from rolecall_agent.store.cache import Cache
 from rolecall_agent.sync.ca_bundle import Trust
@@ -56,15 +56,15 @@ def server(folder: Path) -> CollectorRegistry:
 def agent(folder: Path) -> CollectorRegistry:
     """Return what an agent registers."""
     registry, clock, cache = CollectorRegistry(), FakeClock(), Cache()
-    door = Door(
+    endpoint = MetadataEndpoint(
         cache,
         clock,
-        DoorRules(),
+        EndpointRules(),
         on_unknown=lambda _: None,
-        first_serve=lambda _assignment, _session, _door: None,
+        first_serve=lambda _assignment, _session, _endpoint: None,
     )
     trust = Trust(Certificates(folder).bundle, clock.now)
-    registry.register(AgentCollector(door, cache, lambda: ALONE, trust, clock.now))
+    registry.register(AgentCollector(endpoint, cache, lambda: ALONE, trust, clock.now))
     return registry
 
 

@@ -1,4 +1,4 @@
-"""The page about the container door says what the code and the chart do."""
+"""The page about the container endpoint says what the code and the chart do."""
 
 import re
 from pathlib import Path, PurePosixPath
@@ -17,9 +17,9 @@ POD = container_pod()
 
 
 def test_the_uri_is_where_the_chart_has_agents_listen() -> None:
-    """Both addresses, and the path that the door knows."""
+    """Both addresses, and the path that the endpoint knows."""
     values = yaml.safe_load((ROOT / "charts" / "rolecall" / "values.yaml").read_text())
-    ipv4, ipv6 = values["agent"]["containerDoor"]["listen"]
+    ipv4, ipv6 = values["agent"]["containerEndpoint"]["listen"]
     uri = environment_of(POD)["AWS_CONTAINER_CREDENTIALS_FULL_URI"]
 
     assert uri == f"http://{ipv4}/v1/credentials"

@@ -32,7 +32,7 @@ from rolecall_proto.values import (
     Assignment,
     AssignmentUpserted,
     Credentials,
-    DoorKeys,
+    EndpointKeys,
     Heartbeat,
     Held,
     Hello,
@@ -92,8 +92,8 @@ UPDATES: list[Update] = [
     AssignmentUpserted(FAILED),
     PodRemoved(PodUid("7d1f")),
     SessionRenewed(SESSION),
-    DoorKeys(token_key=bytes(range(32)), base_arn="arn:aws:iam::1:role/", imdsv2_required=True),
-    DoorKeys(token_key=bytes(32), pod_tokens=POD_TOKENS),
+    EndpointKeys(token_key=bytes(range(32)), base_arn="arn:aws:iam::1:role/", imdsv2_required=True),
+    EndpointKeys(token_key=bytes(32), pod_tokens=POD_TOKENS),
     SnapshotEnd(),
     Heartbeat(NOON),
 ]
@@ -290,7 +290,7 @@ def test_a_session_with_a_time_that_is_none_is_malformed(
         pb.NodeUpdate(assignment=pb.Assignment(name="nobody")),
         pb.NodeUpdate(pod_removed=pb.PodRemoved()),
         pb.NodeUpdate(session=pb.Session()),
-        pb.NodeUpdate(door_keys=pb.DoorKeys(token_key=b"short")),
+        pb.NodeUpdate(endpoint_keys=pb.EndpointKeys(token_key=b"short")),
         pb.NodeUpdate(heartbeat=pb.Heartbeat()),
     ],
     ids=lambda message: message.WhichOneof("kind"),
@@ -303,10 +303,10 @@ def test_an_update_without_its_key_is_malformed(message: pb.NodeUpdate) -> None:
 @pytest.mark.parametrize("missing", ["issuer", "audiences", "keys"])
 def test_rules_for_tokens_that_lack_something_are_none(missing: str) -> None:
     """No token could be good by them, so nothing is checked by them; the other keys stay."""
-    message = encode_update(DoorKeys(bytes(32), pod_tokens=POD_TOKENS))
-    message.door_keys.pod_tokens.ClearField(missing)
+    message = encode_update(EndpointKeys(bytes(32), pod_tokens=POD_TOKENS))
+    message.endpoint_keys.pod_tokens.ClearField(missing)
 
-    assert decode_update(message) == DoorKeys(bytes(32))
+    assert decode_update(message) == EndpointKeys(bytes(32))
 
 
 def test_a_strange_name_does_not_end_the_stream() -> None:

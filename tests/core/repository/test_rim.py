@@ -27,10 +27,10 @@ NAMES = "it only names the types of what others have read"
 
 # By module: the properties that hold for what it reads, as file::test; or why there is none.
 TABLE: dict[str, tuple[str, ...] | str] = {
-    # The metadata door: what any pod may send.
+    # The metadata endpoint: what any pod may send.
     "rolecall_agent.http.request": (
         "core/agent/http/test_request.py::test_every_head_is_read_without_an_error",
-        "fuzz/test_door.py::test_whatever_is_put_together_breaks_nothing",
+        "fuzz/test_endpoint.py::test_whatever_is_put_together_breaks_nothing",
     ),
     "rolecall_agent.http.framing": (
         "core/agent/http/test_request.py::test_pieces_make_the_same_heads_as_the_whole",
@@ -53,9 +53,9 @@ TABLE: dict[str, tuple[str, ...] | str] = {
         "its addresses are the kernel's, of connections that it has accepted"
     ),
     "rolecall_agent.metadata.documents": WRITES,
-    # The container door.
+    # The container endpoint.
     "rolecall_agent.container.decide": (
-        "core/repository/test_rim_agent.py::test_any_path_leads_somewhere_at_the_container_door",
+        "core/repository/test_rim_agent.py::test_any_path_leads_somewhere_at_the_container_endpoint",
     ),
     "rolecall_agent.container.pod_tokens": (
         "core/repository/test_rim_agent.py::test_any_token_of_a_pod_is_read_or_refused",

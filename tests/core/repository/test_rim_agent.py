@@ -133,7 +133,7 @@ def test_any_single_key_of_a_snapshot_is_taken_or_left_out(
 
 
 @given(st.binary())
-def test_any_path_leads_somewhere_at_the_container_door(path: bytes) -> None:
+def test_any_path_leads_somewhere_at_the_container_endpoint(path: bytes) -> None:
     """One path is its own, and everything else is another."""
     assert decide.find(path).route
 
@@ -153,7 +153,7 @@ def test_any_bytes_name_files_that_changed(events: bytes) -> None:
 @given(documents(["port"]) | changed(b'{"port": 18080}'))
 @settings(deadline=None)  # A disk may be slow.
 def test_any_file_names_a_port_or_none(content: bytes) -> None:
-    """Where the door is, or that nobody has said so."""
+    """Where the endpoint is, or that nobody has said so."""
     with tempfile.NamedTemporaryFile() as file:
         Path(file.name).write_bytes(content)
         port = told(Path(file.name))

@@ -31,7 +31,7 @@ from rolecall_common.secret import Secret
 from rolecall_proto.values import (
     Assignment,
     Credentials,
-    DoorKeys,
+    EndpointKeys,
     NodeName,
     PodUid,
     Session,
@@ -57,7 +57,7 @@ SESSION = Session(SessionId("0" * 32), CREDENTIALS, START)
 POD = Assignment(
     PodUid("u"), "apps", "web", "web", (ip_address("127.0.0.2"),), State.GRANTED, "reader"
 )
-KEYS = DoorKeys(BYTES)
+KEYS = EndpointKeys(BYTES)
 OWN = OwnKeys("AKIA0123", Secret(CANARY), Secret(CANARY))
 STREAM = Stream(Agent(NodeName("node-1")), Secret(CANARY))
 CLAIMS = Claims(Holder(PodUid("u"), "agent"), "issuer", "key-1", START, START, START)

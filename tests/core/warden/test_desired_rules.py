@@ -17,17 +17,17 @@ NOW = 1_800_000_000
 def aim(pod: Path, now: float = NOW, **flags: Raw) -> Aim:
     """Return what a warden of the pod with that directory begins with."""
     pod.mkdir(exist_ok=True)
-    files = {"door_file": str(pod / "door"), "health_file": str(pod / "warden")}
+    files = {"endpoint_file": str(pod / "endpoint"), "health_file": str(pod / "warden")}
     return Aim(settings(**files, **flags), lambda: now)
 
 
 def test_without_a_file_the_port_is_the_one_that_is_set() -> None:
     """Nothing is waited for, and nothing ever changes."""
-    fixed = Aim(settings(door_port="9000", generation="7"), lambda: NOW)
+    fixed = Aim(settings(endpoint_port="9000", generation="7"), lambda: NOW)
 
     assert not fixed.waits
     assert not fixed.turn(None)
-    assert fixed.ruleset == rules.render(settings(door_port="9000", generation="7"))
+    assert fixed.ruleset == rules.render(settings(endpoint_port="9000", generation="7"))
 
 
 def test_until_the_agent_is_warm_there_are_the_guards_alone(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_rules_that_lead_pods_somewhere_are_left_alone_until_then(tmp_path: Path
 def test_a_warm_agent_has_the_redirect(tmp_path: Path) -> None:
     """At its port, and with the time as generation."""
     warm = aim(tmp_path)
-    endpoint_file.tell(tmp_path / "door", 9805)
+    endpoint_file.tell(tmp_path / "endpoint", 9805)
     turned = warm.turn(None)
 
     assert turned
@@ -71,7 +71,7 @@ def test_a_new_pod_is_above_whatever_is_there(tmp_path: Path) -> None:
     later = rules.render(settings(generation=str(999_999_999))).text.replace(
         "generation=999999999", f"generation={NOW + 3600}"
     )
-    endpoint_file.tell(tmp_path / "door", 9803)
+    endpoint_file.tell(tmp_path / "endpoint", 9803)
     new = aim(tmp_path)
     new.turn(later)
 
@@ -82,7 +82,7 @@ def test_an_older_warden_that_starts_again_stays_the_older_one(tmp_path: Path) -
     """Its number is its pod's: else it would take the pods back to an agent that is going."""
     for pod in ("old", "new"):
         begun = aim(tmp_path / pod, NOW if pod == "old" else NOW + 60)
-        endpoint_file.tell(tmp_path / pod / "door", 9803)
+        endpoint_file.tell(tmp_path / pod / "endpoint", 9803)
         begun.turn(None)
     again = aim(tmp_path / "old", NOW + 120)
     again.turn(None)
@@ -94,9 +94,9 @@ def test_an_older_warden_that_starts_again_stays_the_older_one(tmp_path: Path) -
 def test_the_redirect_follows_an_agent_to_another_port(tmp_path: Path) -> None:
     """An agent that cannot have its port again is found where it is; the generation stays."""
     led = aim(tmp_path)
-    endpoint_file.tell(tmp_path / "door", 9803)
+    endpoint_file.tell(tmp_path / "endpoint", 9803)
     led.turn(None)
-    endpoint_file.tell(tmp_path / "door", 9804)
+    endpoint_file.tell(tmp_path / "endpoint", 9804)
     turned = led.turn(led.ruleset.text)
 
     assert turned
@@ -108,15 +108,15 @@ def test_what_is_no_port_is_not_followed(tmp_path: Path) -> None:
     """Whatever stands in the file."""
     led = aim(tmp_path)
     for text in ("", "{", "[]", '{"port": "9803"}', '{"port": 0}', '{"port": true}', "9" * 5000):
-        (tmp_path / "door").write_text(text)
+        (tmp_path / "endpoint").write_text(text)
         assert not led.turn(None)
-    (tmp_path / "door").write_bytes(b"\xff\xfe")
+    (tmp_path / "endpoint").write_bytes(b"\xff\xfe")
     assert not led.turn(None)
-    (tmp_path / "door").unlink()
-    os.mkfifo(tmp_path / "door")  # Whoever opens one for reading may wait for ever.
+    (tmp_path / "endpoint").unlink()
+    os.mkfifo(tmp_path / "endpoint")  # Whoever opens one for reading may wait for ever.
     assert not led.turn(None)
-    (tmp_path / "door").unlink()
-    (tmp_path / "door").mkdir()
+    (tmp_path / "endpoint").unlink()
+    (tmp_path / "endpoint").mkdir()
     assert not led.turn(None)
     assert led.waits
 
@@ -124,13 +124,13 @@ def test_what_is_no_port_is_not_followed(tmp_path: Path) -> None:
 async def test_a_file_that_is_replaced_is_an_event(tmp_path: Path) -> None:
     """And what else lies beside it is none: the warden's own stamp is written there."""
     changed = asyncio.Event()
-    with watching(tmp_path / "door", changed):
+    with watching(tmp_path / "endpoint", changed):
         (tmp_path / "draft").write_text("x")
         (tmp_path / "draft").replace(tmp_path / "warden.json")
         for _ in range(3):
             await asyncio.sleep(0)
         told_of_others = changed.is_set()
-        endpoint_file.tell(tmp_path / "door", 9803)
+        endpoint_file.tell(tmp_path / "endpoint", 9803)
         async with asyncio.timeout(30):
             await changed.wait()
 
@@ -139,7 +139,11 @@ async def test_a_file_that_is_replaced_is_an_event(tmp_path: Path) -> None:
 
 def test_events_that_are_cut_off_are_read_as_far_as_they_go() -> None:
     """Nothing that the descriptor could hold raises."""
-    event = b"\1\0\0\0\x80\0\0\0\0\0\0\0\x10\0\0\0door" + b"\0" * 12
+    event = b"\1\0\0\0\x80\0\0\0\0\0\0\0\x10\0\0\0endpoint" + b"\0" * 8
     for end in range(len(event) * 2):
-        assert names((event * 2)[:end]) <= {"door", "", *("door"[:each] for each in range(5))}
-    assert names(event) == {"door"}
+        assert names((event * 2)[:end]) <= {
+            "endpoint",
+            "",
+            *("endpoint"[:each] for each in range(9)),
+        }
+    assert names(event) == {"endpoint"}

@@ -102,9 +102,9 @@ def test_the_rules_of_a_pod_that_is_gone_are_taken_over(tmp_path: Path) -> None:
 
     def pod(name: str, port: int) -> dict[str, Raw]:
         (tmp_path / name).mkdir(exist_ok=True)
-        endpoint_file.tell(tmp_path / name / "door", port)
+        endpoint_file.tell(tmp_path / name / "endpoint", port)
         return {
-            "door_file": str(tmp_path / name / "door"),
+            "endpoint_file": str(tmp_path / name / "endpoint"),
             "health_file": str(tmp_path / name / "warden"),
         }
 
@@ -178,7 +178,7 @@ def test_a_waiting_warden_keeps_the_rules_of_one_that_is_gone_as_they_were(tmp_p
         was = one.tools.table
         assert was is not None
         files: dict[str, Raw] = {
-            "door_file": str(tmp_path / "door"),
+            "endpoint_file": str(tmp_path / "endpoint"),
             "health_file": str(tmp_path / "warden"),
         }
         one.start("waiting", **files)

@@ -12,8 +12,8 @@ from rolecall_warden.table_comments import Mark
 CASES: dict[str, dict[str, Raw]] = {
     "default": {},
     "ipv4": {"redirect": "ipv4", "generation": "7"},
-    "ipv6": {"redirect": "ipv6", "door_ipv6": "fd12::7", "door_port": "8080"},
-    "capped": {"connections_per_source": "3", "door_ipv4": "169.254.77.1"},
+    "ipv6": {"redirect": "ipv6", "endpoint_ipv6": "fd12::7", "endpoint_port": "8080"},
+    "capped": {"connections_per_source": "3", "endpoint_ipv4": "169.254.77.1"},
 }
 
 
@@ -28,7 +28,7 @@ def test_the_guards_alone_are_all_but_the_redirect() -> None:
     whole = rules.shape(rules.render(settings()).text)
     guards = rules.shape(rules.render(settings(), redirect=False).text)
 
-    assert whole.pop("to_door") == 3
+    assert whole.pop("to_endpoint") == 3
     assert guards == whole
 
 
@@ -70,7 +70,7 @@ def test_the_mark_is_read_back_as_it_was_written() -> None:
 
     assert table_comments.mark_of(ruleset.text) == ruleset.mark
     assert ruleset.mark.generation == 12
-    assert ruleset.mark.digest != rules.render(settings(door_port="1")).mark.digest
+    assert ruleset.mark.digest != rules.render(settings(endpoint_port="1")).mark.digest
     named = settings(generation="12", installation="n" * 63 + "/" + "r" * 53)
     held = rules.render(named, holder="0123456789abcdef")
     assert table_comments.mark_of(held.text) == held.mark
@@ -133,13 +133,13 @@ def test_a_table_whose_warden_is_gone_is_anybodys(generation: int) -> None:
 @pytest.mark.parametrize(
     ("setting", "value"),
     [
-        ("door_ipv4", "10.0.0.1"),
-        ("door_ipv4", "169.254.169.254"),
-        ("door_ipv4", "169.254.170.23"),
-        ("door_ipv4", "fd00::1"),
-        ("door_ipv6", "fe80::1"),
-        ("door_ipv6", "fd00:ec2::254"),
-        ("door_ipv6", "2001:db8::1"),
+        ("endpoint_ipv4", "10.0.0.1"),
+        ("endpoint_ipv4", "169.254.169.254"),
+        ("endpoint_ipv4", "169.254.170.23"),
+        ("endpoint_ipv4", "fd00::1"),
+        ("endpoint_ipv6", "fe80::1"),
+        ("endpoint_ipv6", "fd00:ec2::254"),
+        ("endpoint_ipv6", "2001:db8::1"),
         ("connections_per_source", "0"),
         ("generation", "-1"),
         ("check_period", "0s"),
@@ -147,7 +147,7 @@ def test_a_table_whose_warden_is_gone_is_anybodys(generation: int) -> None:
     ],
 )
 def test_a_setting_that_would_open_something_is_refused(setting: str, value: str) -> None:
-    """An address of others, or one that others could reach, is no door."""
+    """An address of others, or one that others could reach, is no endpoint."""
     with pytest.raises(SettingsError) as caught:
         settings(**{setting: value})
 

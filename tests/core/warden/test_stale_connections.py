@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from rolecall_warden import incumbents, stale_connections
 
-# As conntrack 1.4.7 lists them: to the real service; to the door; of the host; UDP; over IPv6.
+# As conntrack 1.4.7 lists them: to the real service; to the endpoint; of the host; UDP; over IPv6.
 DIRECT = (
     "tcp      6 431999 ESTABLISHED src=10.0.0.7 dst=169.254.169.254 sport=40000 dport=80 "
     "src=169.254.169.254 dst=10.0.0.1 sport=80 dport=40000 [ASSURED] mark=0 use=1"
 )
-AT_THE_DOOR = DIRECT.replace("src=169.254.169.254", "src=169.254.170.169")
+AT_THE_ENDPOINT = DIRECT.replace("src=169.254.169.254", "src=169.254.170.169")
 AT_KIAM = DIRECT.replace("src=169.254.169.254", "src=10.0.0.1").replace("40000", "40001")
 OF_THE_HOST = DIRECT.replace("src=10.0.0.7", "src=10.0.0.1")
 UDP = (
@@ -29,15 +29,15 @@ OVER_IPV6 = (
     "src=fd00:ec2::254 dst=fd00::7 sport=80 dport=1 mark=0 use=1"
 )
 ELSEWHERE = DIRECT.replace("dst=169.254.169.254", "dst=10.9.9.9")
-DOORS = {ip_address("169.254.170.169")}
+ENDPOINTS = {ip_address("169.254.170.169")}
 HOSTS = {ip_address("10.0.0.1")}
 
 
-def test_old_flows_are_those_that_no_door_answers() -> None:
+def test_old_flows_are_those_that_no_endpoint_answers() -> None:
     """Not the host's own, not those to the agent, not those to somewhere else."""
-    listed = [DIRECT, AT_THE_DOOR, AT_KIAM, OF_THE_HOST, UDP, ICMP, OVER_IPV6, ELSEWHERE]
+    listed = [DIRECT, AT_THE_ENDPOINT, AT_KIAM, OF_THE_HOST, UDP, ICMP, OVER_IPV6, ELSEWHERE]
     text = "".join(f"{line}\n" for line in listed)
-    stale = [" ".join(flow.words) for flow in stale_connections.stale(text, DOORS, HOSTS)]
+    stale = [" ".join(flow.words) for flow in stale_connections.stale(text, ENDPOINTS, HOSTS)]
 
     ports = "--orig-port-src {} --orig-port-dst 80"
     assert stale == [
@@ -52,7 +52,7 @@ def test_old_flows_are_those_that_no_door_answers() -> None:
 @given(st.text(alphabet="tcp 617src=dstport.:0123456789af\n", max_size=200))
 def test_any_text_is_read_as_flows(text: str) -> None:
     """A line that is none is passed over."""
-    assert isinstance(list(stale_connections.stale(text, DOORS, HOSTS)), list)
+    assert isinstance(list(stale_connections.stale(text, ENDPOINTS, HOSTS)), list)
 
 
 def test_redirects_are_found_where_iptables_writes_to_nf_tables() -> None:

@@ -27,7 +27,7 @@ def uninstalled(tools: NodeTools, **flags: Raw) -> list[str]:
 
 
 def test_the_table_says_which_addresses_its_warden_has_made() -> None:
-    """Those of both doors, whatever else a listing holds."""
+    """Those of both endpoints, whatever else a listing holds."""
     told = settings(more_addresses=CONTAINER)
     text = rules.render(told).text
 
@@ -38,8 +38,8 @@ def test_the_table_says_which_addresses_its_warden_has_made() -> None:
 
 
 def test_addresses_go_that_nobody_has_named_again() -> None:
-    """Neither the container door's, nor a door that was set to another address."""
-    tools = guarded(more_addresses=CONTAINER, door_ipv4="169.254.77.1")
+    """Neither the container endpoint's, nor an endpoint that was set to another address."""
+    tools = guarded(more_addresses=CONTAINER, endpoint_ipv4="169.254.77.1")
     tools.addresses.add("169.254.9.9")  # Somebody else's.
 
     assert len(tools.addresses) == 5

@@ -148,7 +148,7 @@ async def test_a_page_that_breaks_takes_no_other_with_it(caplog: pytest.LogCaptu
     ],
 )
 async def test_nothing_else_is_there(process: Process, method: str, path: str, status: int) -> None:
-    """Three pages, and no door."""
+    """Three pages, and no endpoint."""
     assert (await process.ask(method, path))[0] == status
 
 

@@ -22,7 +22,7 @@ CLIENTS = 4
 class Load:
     """Clients that ask without a pause, each time by a connection of its own."""
 
-    door: int
+    endpoint: int
     ended: bool = False
     served: int = 0
     refused: int = 0
@@ -51,8 +51,12 @@ class Load:
                     self.wrong.append(answer)
 
     async def _ask(self) -> bytes:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.door, local_addr=(POD, 0))
-        head = f"GET {LIST} HTTP/1.1\r\nHost: 127.0.0.1:{self.door}\r\nConnection: close\r\n\r\n"
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", self.endpoint, local_addr=(POD, 0)
+        )
+        head = (
+            f"GET {LIST} HTTP/1.1\r\nHost: 127.0.0.1:{self.endpoint}\r\nConnection: close\r\n\r\n"
+        )
         writer.write(head.encode())
         try:
             return await reader.read()
@@ -75,7 +79,7 @@ async def test_a_hundred_crashes_refuse_nobody(node: System) -> None:
     """
     await node.start(hold="10s")
     await node.until_served(POD, "reader")
-    agent, load = node.running("agent"), Load(node.door)
+    agent, load = node.running("agent"), Load(node.endpoint)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(load.run(), name="load")
         for deaths in range(1, KILLS + 1):

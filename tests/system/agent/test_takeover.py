@@ -28,23 +28,23 @@ async def node(tmp_path: Path) -> AsyncGenerator[System]:
 async def agent(node: System, name: str, *flags: str) -> Running:
     """Start an agent in the pod of that *name*, whose directory may be there already."""
     (node.root / name).mkdir(exist_ok=True)
-    return await node.start_agent("--door-file", str(node.root / name / "door"), *flags)
+    return await node.start_agent("--endpoint-file", str(node.root / name / "endpoint"), *flags)
 
 
 def told(node: System, name: str) -> int:
     """Return the port that the agent in that pod has told its warden."""
-    port: int = json.loads((node.root / name / "door").read_text())["port"]
+    port: int = json.loads((node.root / name / "endpoint").read_text())["port"]
     return port
 
 
 async def until_ready(node: System, name: str) -> None:
     async with asyncio.timeout(PATIENCE):
-        while not (node.root / name / "door.ready").exists():  # noqa: ASYNC110 -- others have no event
+        while not (node.root / name / "endpoint.ready").exists():  # noqa: ASYNC110 -- others have no event
             await asyncio.sleep(0.02)
 
 
 async def test_a_second_agent_warms_up_beside_the_first(node: System) -> None:
-    """It has a door of its own, says so once it is warm, and takes the probes over at last."""
+    """It has an endpoint of its own, says so once it is warm, and takes the probes over at last."""
     await node.start()
     await node.until_served(POD, "reader")
     await node.running("agent").stop()
@@ -66,7 +66,7 @@ async def test_a_second_agent_warms_up_beside_the_first(node: System) -> None:
             else:
                 break
 
-    assert ports == (node.door, node.door + 1)
+    assert ports == (node.endpoint, node.endpoint + 1)
     assert answers == [(200, "reader")] * 2
     assert code == 0
     assert probed == (200, "ready\n")
@@ -80,7 +80,7 @@ async def test_an_agent_is_not_warm_before_it_has_what_pods_wait_for(node: Syste
     await node.start_server()
     new = await agent(node, "new")
     await node.running("server").wait_line("STS gave no session", "reader")
-    early = (node.root / "new" / "door").exists()
+    early = (node.root / "new" / "endpoint").exists()
     await node.weather(outage=0)
     await new.wait_line("warm")
 
@@ -92,7 +92,7 @@ async def test_an_agent_that_starts_again_keeps_its_port(node: System) -> None:
     """Where pods were led before it ended, they are led still."""
     await node.start_sts()
     await node.start_server()
-    with socket.create_server(("127.0.0.1", node.door)):
+    with socket.create_server(("127.0.0.1", node.endpoint)):
         first = await agent(node, "pod")
         await first.wait_line("warm")
         port = told(node, "pod")
@@ -100,7 +100,7 @@ async def test_an_agent_that_starts_again_keeps_its_port(node: System) -> None:
     second = await agent(node, "pod")
     await second.wait_line("pods are led here already")
 
-    assert port == node.door + 1
+    assert port == node.endpoint + 1
     assert told(node, "pod") == port
     assert await ask(port, LIST, POD) == (200, "reader")
 
@@ -122,7 +122,7 @@ async def test_what_is_held_is_finished_before_the_end(node: System) -> None:
 
 
 async def test_a_crash_keeps_the_hand_over(node: System) -> None:
-    """The next worker is of the same door, and becomes ready again."""
+    """The next worker is of the same endpoint, and becomes ready again."""
     await node.start_sts()
     await node.start_server()
     running = await agent(node, "pod")
@@ -138,7 +138,7 @@ async def test_a_crash_keeps_the_hand_over(node: System) -> None:
     assert await running.stop() == 0
 
 
-async def test_the_container_door_is_shared(node: System) -> None:
+async def test_the_container_endpoint_is_shared(node: System) -> None:
     """Both agents answer at its address, and it never closes while one takes the other's place."""
     await node.start_sts()
     await node.start_server()
@@ -160,8 +160,8 @@ async def test_the_container_door_is_shared(node: System) -> None:
     assert outcomes["404"] > 10
 
 
-async def test_a_crash_closes_no_door_while_the_servers_are_away(node: System) -> None:
-    """Pods are led to this agent, warm or not: who asks is told to ask again, at either door."""
+async def test_a_crash_closes_no_endpoint_while_the_servers_are_away(node: System) -> None:
+    """Pods are led to this agent, warm or not: who asks is told to ask again, at each endpoint."""
     await node.start_sts()
     await node.start_server()
     container = node.port("container")
@@ -170,7 +170,7 @@ async def test_a_crash_closes_no_door_while_the_servers_are_away(node: System) -
     await node.running("server").stop()
     os.kill(running.worker, signal.SIGKILL)
     async with asyncio.timeout(PATIENCE):
-        answers = [await ask(node.door, LIST, POD), await ask(container, "/nothing", POD)]
+        answers = [await ask(node.endpoint, LIST, POD), await ask(container, "/nothing", POD)]
 
     assert answers[0] == (503, "")
     assert answers[1][0] == 404
@@ -191,8 +191,10 @@ async def keep_asking(port: int, ended: asyncio.Event) -> Counter[str]:
 
 async def test_a_directory_that_cannot_be_written_is_named(node: System) -> None:
     """Exit code 2, at the start and not when the agent is warm."""
-    flags = ("agent", *node.agent_flags(), "--door-file", "/nonexistent/door")
+    flags = ("agent", *node.agent_flags(), "--endpoint-file", "/nonexistent/endpoint")
     running = await node.run("refused", "-m", "rolecall_cli", *flags)
 
     assert await running.ended() == 2
-    assert any("doorFile: /nonexistent/door.ready: No such file" in line for line in running.err)
+    assert any(
+        "endpointFile: /nonexistent/endpoint.ready: No such file" in line for line in running.err
+    )

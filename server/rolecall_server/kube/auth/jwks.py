@@ -29,7 +29,8 @@ log = logging.getLogger(__name__)
 
 _DISCOVERY, _KEYS = "/.well-known/openid-configuration", "/openid/v1/jwks"
 
-# A pod's token with a new key waits at its door for that long, where no agent has shown one before.
+# A pod's token with a new key waits at its endpoint for that long, where no agent has shown one
+# before.
 REFRESH = Backoff(timedelta(minutes=5), timedelta(minutes=5), jitter=0.1)
 RETRY = Backoff(timedelta(seconds=5), timedelta(minutes=5))
 # A token with an unknown key may be anybody's: however many there are, so often and no oftener.

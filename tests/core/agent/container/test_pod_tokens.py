@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jwt import PyJWS
 
-from fakes.container_rig import NODE, door_keys, rules, said, token
-from fakes.door_rig import START, known, pod
+from fakes.container_rig import NODE, endpoint_keys, rules, said, token
+from fakes.endpoint_rig import START, known, pod
 from fakes.vouching import signing_key
 from rolecall_agent.container import pod_tokens
 from rolecall_agent.container.decide import REFUSALS, SERVED_ROUTES, decide, find
@@ -24,7 +24,7 @@ from rolecall_agent.metadata.decide import MALFORMED, TIMED_OUT, Hold, ending_of
 from rolecall_agent.store.cache import Cache
 from rolecall_proto.values import NodeName, PodTokenRules, Reason, SnapshotEnd, State
 
-KEYS = door_keys()
+KEYS = endpoint_keys()
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda below: st.lists(below, max_size=3) | st.dictionaries(st.text(max_size=8), below),
@@ -167,7 +167,7 @@ def test_a_signature_is_checked_once() -> None:
     assert tokens.judge(token(), KEYS, START + timedelta(hours=1)) is None
     assert Counting.verified == 2
 
-    assert tokens.judge(token(), door_keys(rules("key-1", "key-2")), START) is not None
+    assert tokens.judge(token(), endpoint_keys(rules("key-1", "key-2")), START) is not None
     assert Counting.verified == 3
 
 
@@ -191,7 +191,7 @@ def test_memory_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Counting.verified == 9
 
 
-# --- what the door counts ---
+# --- what the endpoint counts ---
 
 PODS = (
     pod("10.0.0.1", uid="uid-1"),

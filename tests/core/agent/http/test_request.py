@@ -16,7 +16,7 @@ def heads_of(data: bytes, framing: Framing | None = None) -> list[bytes]:
     return list(iter(framing.take, None))
 
 
-def test_a_request_is_what_the_door_looks_at() -> None:
+def test_a_request_is_what_the_endpoint_looks_at() -> None:
     """The query is dropped, values are trimmed, names have no case."""
     request = parse(
         b"PUT /latest/api/token?x HTTP/1.1\r\nhOST:  Metadata \r\n"

@@ -13,7 +13,7 @@ from rolecall_proto.values import (
     Assignment,
     AssignmentUpserted,
     Credentials,
-    DoorKeys,
+    EndpointKeys,
     Heartbeat,
     Held,
     PodRemoved,
@@ -29,7 +29,7 @@ from rolecall_proto.values import (
 
 START = datetime(2026, 5, 4, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-KEYS = DoorKeys(bytes(32), "arn:aws:iam::111122223333:role/")
+KEYS = EndpointKeys(bytes(32), "arn:aws:iam::111122223333:role/")
 ONE = ip_address("10.0.0.1")
 TWO = ip_address("10.0.0.2")
 
@@ -300,10 +300,10 @@ def test_what_says_nothing_new_changes_nothing() -> None:
 
 
 def test_new_keys_are_a_change() -> None:
-    """A door that remembers a checked token must ask again."""
+    """An endpoint that remembers a checked token must ask again."""
     cache = synced()
     before = cache.generation
-    cache.apply(DoorKeys(bytes(range(32))), START)
+    cache.apply(EndpointKeys(bytes(range(32))), START)
 
     assert cache.generation > before
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from ipaddress import ip_address
 
-from fakes.door_rig import KEYS, known, pod
+from fakes.endpoint_rig import KEYS, known, pod
 from rolecall_agent.store.cache import UNCONFIRMED, UNKNOWN, Cache, Granted, Refused, Unwitnessed
 from rolecall_agent.witness.observation import Doubt, Holder
 from rolecall_proto.values import Address, Assignment, PodUid, SnapshotEnd

@@ -19,7 +19,7 @@ from fakes.engine import (
     sessions,
 )
 from rolecall_proto.values import (
-    DoorKeys,
+    EndpointKeys,
     PodTokenRules,
     PodUid,
     Reason,
@@ -83,7 +83,7 @@ def test_a_snapshot_is_whole_and_in_order() -> None:
 
     kinds = [type(update).__name__ for update in updates]
     assert kinds == [
-        "DoorKeys",
+        "EndpointKeys",
         "SessionRenewed",
         "AssignmentUpserted",
         "AssignmentUpserted",
@@ -187,7 +187,7 @@ def test_the_key_of_tokens_is_the_nodes_own() -> None:
     """Stable for a node, another for each, and nothing that shows in a log."""
     engine = Engine()
     first, again, other = (
-        next(each for each in listener.hear(engine.now) if isinstance(each, DoorKeys))
+        next(each for each in listener.hear(engine.now) if isinstance(each, EndpointKeys))
         for listener in (engine.connect(), engine.connect(), engine.connect(OTHER_NODE))
     )
 
@@ -201,7 +201,7 @@ def test_new_keys_of_the_cluster_reach_every_node_once() -> None:
     """With the snapshot where they are known by then, and else as a change of their own."""
     engine = Engine()
     early, late = engine.connect(), engine.connect(OTHER_NODE)
-    [first] = (each for each in early.hear(engine.now) if isinstance(each, DoorKeys))
+    [first] = (each for each in early.hear(engine.now) if isinstance(each, EndpointKeys))
     for key in ("old", "new"):
         engine.broker.check_pod_tokens(PodTokenRules("issuer", ("pods",), (key,)))
     newest = PodTokenRules("issuer", ("pods",), ("new",))
@@ -211,7 +211,7 @@ def test_new_keys_of_the_cluster_reach_every_node_once() -> None:
     assert early.hear(engine.now) == [replace(first, pod_tokens=newest)]
     assert early.hear(engine.now) == []
     for agent in (late, engine.connect()):
-        [keys] = (each for each in agent.hear(engine.now) if isinstance(each, DoorKeys))
+        [keys] = (each for each in agent.hear(engine.now) if isinstance(each, EndpointKeys))
         assert keys.pod_tokens == newest
         assert agent.hear(engine.now) == []
 

@@ -237,7 +237,7 @@ def test_a_mirror_pod_never_has_a_role() -> None:
 
 
 def test_a_pod_on_its_nodes_network_is_entitled_and_remarked_on() -> None:
-    """Its address proves nothing, so the metadata door will not serve it."""
+    """Its address proves nothing, so the metadata endpoint will not serve it."""
     decision = Policy(SETTINGS).decide(pod(host_network=True), OPEN)
 
     assert remarks(decision) == [Reason.HOST_NETWORK_UNSUPPORTED]

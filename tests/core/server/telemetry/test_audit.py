@@ -21,7 +21,7 @@ from rolecall_common.secret import Secret
 from rolecall_proto.values import (
     Assignment,
     Credentials,
-    DoorKeys,
+    EndpointKeys,
     NodeName,
     PodUid,
     Reason,
@@ -101,7 +101,7 @@ def test_a_first_serve_is_recorded_with_the_pod_and_the_end_it_was_told() -> Non
     """The record that leads from CloudTrail to a pod."""
     out, cache = io.StringIO(), Cache()
     cache.begin()
-    cache.apply(DoorKeys(b"k" * 32, node=NodeName("node-a")), START)
+    cache.apply(EndpointKeys(b"k" * 32, node=NodeName("node-a")), START)
     cache.apply(SnapshotEnd(), START)
     session = Session(SessionId("0" * 32), CREDENTIALS, START + timedelta(minutes=55))
     assignment = Assignment(

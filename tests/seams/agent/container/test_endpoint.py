@@ -1,4 +1,4 @@
-"""The container door over real sockets: who is served by a token, and what all others are told."""
+"""The container endpoint over real sockets: who is served by a token, and what others are told."""
 
 import asyncio
 import base64
@@ -13,17 +13,17 @@ from fakes.container_rig import (
     ContainerRig,
     asking,
     container_rig,
-    door_keys,
+    endpoint_keys,
     rules,
     said,
     token,
 )
-from fakes.door_rig import BASE, START, known, pod, session
+from fakes.endpoint_rig import BASE, START, known, pod, session
 from fakes.vouching import signed
 from rolecall_proto.values import (
     Assignment,
     AssignmentUpserted,
-    DoorKeys,
+    EndpointKeys,
     Heartbeat,
     PodRemoved,
     PodUid,
@@ -200,7 +200,7 @@ async def test_a_clock_that_is_a_little_behind_costs_nobody_a_token(rig: Contain
 async def test_a_denial_is_told_at_once_and_without_its_reason(
     rig: ContainerRig, state: State, reason: Reason
 ) -> None:
-    """The metadata door says 404 as well: some SDKs ask there next."""
+    """The metadata endpoint says 404 as well: some SDKs ask there next."""
     rig.snapshot(*known(web(state, reason)))
     answer = await rig.ask(token())
 
@@ -230,7 +230,7 @@ async def test_a_denial_is_told_at_once_and_without_its_reason(
 async def test_there_is_one_path_and_one_way_to_ask(
     rig: ContainerRig, path: str, method: str, status: int, code: str | None
 ) -> None:
-    """Nothing of the metadata door is behind this one."""
+    """Nothing of the metadata endpoint is behind this one."""
     answer = await rig.ask(token(), path, method)
 
     assert answer.status == status
@@ -239,7 +239,7 @@ async def test_there_is_one_path_and_one_way_to_ask(
 
 @pytest.mark.parametrize("host", ["rebound.example", "localhost", "169.254.169.254", "10.0.0.1"])
 async def test_a_name_that_a_page_could_rebind_is_refused(rig: ContainerRig, host: str) -> None:
-    """And so is whatever else is not this door's own address."""
+    """And so is whatever else is not this endpoint's own address."""
     async with rig.client() as client:
         client.send(asking(token(), host=f"{host}:{rig.port}"))
         [answer] = await client.until_closed()
@@ -249,7 +249,7 @@ async def test_a_name_that_a_page_could_rebind_is_refused(rig: ContainerRig, hos
 
 
 async def test_over_ipv6() -> None:
-    """Clusters without IPv4 have this door."""
+    """Clusters without IPv4 have this endpoint."""
     async with container_rig(LONG, host="::1") as rig:
         rig.snapshot(*known(web()))
 
@@ -278,7 +278,7 @@ async def loaded(rig: ContainerRig) -> None:
 
 def impatient(rig: ContainerRig) -> ContainerRig:
     """Hold for 50 ms from now on, so that a 503 is quick."""
-    rig.door.hold = 0.05
+    rig.endpoint.hold = 0.05
     return rig
 
 
@@ -304,7 +304,7 @@ async def test_a_request_that_waits_in_vain_is_told_to_come_back() -> None:
 async def test_without_a_cluster_no_token_can_be_judged() -> None:
     """The server has no keys then, and says so by sending none."""
     async with container_rig() as rig:
-        rig.snapshot(*known(web()), keys=DoorKeys(bytes(32)))
+        rig.snapshot(*known(web()), keys=EndpointKeys(bytes(32)))
 
         assert (await rig.ask(token())).status == 503
 
@@ -312,9 +312,9 @@ async def test_without_a_cluster_no_token_can_be_judged() -> None:
 async def test_keys_that_come_late_answer_who_waits() -> None:
     """They come by themselves, after the snapshot."""
     async with container_rig(LONG) as rig:
-        rig.snapshot(*known(web()), keys=DoorKeys(bytes(32)))
+        rig.snapshot(*known(web()), keys=EndpointKeys(bytes(32)))
         task = await waiting(rig, token())
-        rig.tell(door_keys())
+        rig.tell(endpoint_keys())
 
         assert await task == 200
 
@@ -325,19 +325,19 @@ async def test_a_token_by_a_new_key_waits_for_the_key() -> None:
         await loaded(rig)
         renewed = signed(said(), "key-2").reveal()
         task = await waiting(rig, renewed)
-        rig.tell(Heartbeat(START), door_keys(rules("key-1", "key-2")))
+        rig.tell(Heartbeat(START), endpoint_keys(rules("key-1", "key-2")))
         assert await task == 200
-        rig.tell(door_keys(rules("key-2")))
+        rig.tell(endpoint_keys(rules("key-2")))
 
         assert (await rig.ask(renewed)).status == 200
-        assert rig.door.held_requests == 0
+        assert rig.endpoint.held_requests == 0
 
 
 async def test_a_key_that_is_taken_back_takes_its_tokens_with_it() -> None:
     """Also those that were good a moment ago, and are remembered."""
     async with container_rig(LONG) as rig:
         await loaded(rig)
-        rig.tell(door_keys(rules("key-2")))
+        rig.tell(endpoint_keys(rules("key-2")))
 
         assert (await impatient(rig).ask(token())).status == 503
 
@@ -350,7 +350,7 @@ async def test_a_pod_that_is_not_here_yet_waits_for_its_assignment() -> None:
         task = await waiting(rig, token())
         assert [str(each) for each in rig.asked[-1:]] == ["127.0.0.1"]
         rig.tell(SessionRenewed(session()), AssignmentUpserted(pod("10.0.0.2", uid="uid-b")))
-        assert rig.door.held_requests == 1
+        assert rig.endpoint.held_requests == 1
         rig.tell(AssignmentUpserted(web()))
 
         assert await task == 200
@@ -379,7 +379,7 @@ async def test_a_pod_without_an_address_is_answered() -> None:
             reason=Reason.CREDENTIALS_PENDING,
         )  # fmt: skip
         rig.tell(AssignmentUpserted(unplaced))
-        assert rig.door.held_requests == 1
+        assert rig.endpoint.held_requests == 1
         rig.tell(AssignmentUpserted(web(State.DENIED, Reason.NAMESPACE_FORBIDS)))
 
         assert await task == 404

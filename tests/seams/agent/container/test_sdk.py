@@ -1,4 +1,4 @@
-"""An unmodified boto3 at the container door, by its own two variables."""
+"""An unmodified boto3 at the container endpoint, by its own two variables."""
 
 import contextlib
 from collections.abc import AsyncGenerator
@@ -9,7 +9,7 @@ import pytest
 
 from fakes.container_rig import SDK_SESSION, ContainerRig, container_rig, token
 from fakes.container_sdk import SDK, SERVED
-from fakes.door_rig import known, pod
+from fakes.endpoint_rig import known, pod
 from fakes.running import Running, python
 from rolecall_proto.values import Reason, State
 
@@ -62,4 +62,4 @@ async def test_boto3_waits_for_a_pod_that_is_not_known_yet(tmp_path: Path) -> No
 
         assert await boto.ended() == 0, boto.err[-1]
         assert boto.out == [SERVED]
-        assert rig.door.tally.requests.total() == 1
+        assert rig.endpoint.tally.requests.total() == 1

@@ -1,4 +1,4 @@
-"""How connections of a door end: nothing that was not taken is sent to whoever comes next.
+"""How connections of an endpoint end: nothing that was not taken is sent to whoever comes next.
 
 The kernel sends again what a client has not acknowledged, closed socket or not. A client on
 loopback is there for good, so it is one that does not read: what it finds in the end was sent.
@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import pytest
 
-from fakes.door_rig import ROLES, Rig, door_rig, known, pod, request
+from fakes.endpoint_rig import ROLES, Rig, endpoint_rig, known, pod, request
 from rolecall_agent.http import lingering_close, server
 from rolecall_agent.http.connection_limits import Turns
 from rolecall_agent.metadata.decide import Outcome
@@ -20,7 +20,7 @@ from rolecall_agent.metadata.routes import Route
 
 OWN, NEIGHBOUR = "127.0.0.2", "127.0.0.3"
 PATH = f"{ROLES}/reader"
-COUNT = 12  # Answers that are more than the client's kernel takes, and no more than the door's.
+COUNT = 12  # Answers that are more than the client's kernel takes, and no more than the endpoint's.
 KEPT = request(PATH) * COUNT
 LAST = request(PATH, "Connection: close")
 OLD = LAST.replace(b"HTTP/1.1", b"HTTP/1.0")
@@ -42,10 +42,10 @@ def slow_client(rig: Rig, sent: bytes, *, ends: bool = False) -> Iterator[socket
 
 
 async def answered(rig: Rig, sent: bytes) -> None:
-    """Wait until the door has no more to do with what was *sent*."""
+    """Wait until the endpoint has no more to do with what was *sent*."""
     count = sent.count(b"\r\n\r\n")
     key = (Route.ROLE_DOCUMENT, 200, Outcome.SERVED)
-    await rig.until(lambda: rig.door.tally.requests[key] == count)
+    await rig.until(lambda: rig.endpoint.tally.requests[key] == count)
     for _ in range(5):  # The turns in which the answers are written, and the connection ends.
         await rig.ask(request("/x"), NEIGHBOUR)
 
@@ -66,8 +66,8 @@ async def taken_of_dropped(rig: Rig, sent: bytes) -> tuple[int, bool]:
     """Read nothing until the connection is dropped; return what was `taken` then."""
     rig.snapshot(*known(pod(OWN), pod(NEIGHBOUR)))
     with slow_client(rig, sent) as sock:
-        await rig.until(lambda: rig.door.open_connections == 1)
-        await rig.until(lambda: rig.door.open_connections == 0)
+        await rig.until(lambda: rig.endpoint.open_connections == 1)
+        await rig.until(lambda: rig.endpoint.open_connections == 0)
         return await taken(sock)
 
 
@@ -81,12 +81,12 @@ WAYS = pytest.mark.parametrize(
 @WAYS
 async def test_nothing_is_sent_after_a_cut(sent: bytes, *, ends: bool) -> None:
     """Whose address has moved has no more of its answers, however its connection was ending."""
-    async with door_rig() as rig:
+    async with endpoint_rig() as rig:
         rig.snapshot(*known(pod(OWN), pod(NEIGHBOUR)))
         with slow_client(rig, sent, ends=ends) as sock:
             await answered(rig, sent)
-            rig.door.cut([pod(OWN).addresses[0]])
-            await rig.until(lambda: rig.door.open_connections == 0)
+            rig.endpoint.cut([pod(OWN).addresses[0]])
+            await rig.until(lambda: rig.endpoint.open_connections == 0)
             count, in_peace = await taken(sock)
 
     assert count < COUNT
@@ -100,13 +100,13 @@ async def test_nothing_is_sent_after_a_cut(sent: bytes, *, ends: bool) -> None:
 )
 async def test_who_reads_late_has_everything(sent: bytes, *, ends: bool) -> None:
     """Its connection is kept until it has, and ends as any does."""
-    async with door_rig() as rig:
+    async with endpoint_rig() as rig:
         rig.snapshot(*known(pod(OWN), pod(NEIGHBOUR)))
         with slow_client(rig, sent, ends=ends) as sock:
             await answered(rig, sent)
-            kept = rig.door.open_connections
+            kept = rig.endpoint.open_connections
             count, in_peace = await taken(sock)
-            await rig.until(lambda: rig.door.open_connections == 0)
+            await rig.until(lambda: rig.endpoint.open_connections == 0)
 
     assert kept == 1
     assert (count, in_peace) == (sent.count(b"\r\n\r\n"), True)
@@ -115,7 +115,7 @@ async def test_who_reads_late_has_everything(sent: bytes, *, ends: bool) -> None
 async def test_who_does_not_read_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Some looks, each later than the last; then what is left is dropped."""
     monkeypatch.setattr(lingering_close, "FIRST_LOOK", 0.001)
-    async with door_rig() as rig:
+    async with endpoint_rig() as rig:
         count, in_peace = await taken_of_dropped(rig, CLOSE)
 
     assert count < COUNT
@@ -128,12 +128,12 @@ async def test_an_answer_that_is_taken_keeps_nothing(
 ) -> None:
     """A connection for each request is no more open than before: there is nothing to look for."""
     monkeypatch.setattr(lingering_close, "FIRST_LOOK", 1000)
-    async with door_rig() as rig:
+    async with endpoint_rig() as rig:
         rig.snapshot(*known(pod(OWN)))
         async with rig.client() as client:
             client.send(last)
             [answer] = await client.until_closed()
-            await rig.until(lambda: rig.door.open_connections == 0)
+            await rig.until(lambda: rig.endpoint.open_connections == 0)
 
     assert answer.status == 200
 
@@ -141,7 +141,7 @@ async def test_an_answer_that_is_taken_keeps_nothing(
 async def test_who_is_dropped_late_is_sent_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """A deadline ends what the kernel has, too."""
     monkeypatch.setattr(server, "PATIENCE", replace(server.PATIENCE, idle=0.05))
-    async with door_rig() as rig:
+    async with endpoint_rig() as rig:
         count, in_peace = await taken_of_dropped(rig, KEPT)
 
     assert count < COUNT
@@ -151,7 +151,7 @@ async def test_who_is_dropped_late_is_sent_nothing_more(monkeypatch: pytest.Monk
 async def test_an_idle_connection_ends_in_peace(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing was on its way: the client sees an end, and no error."""
     monkeypatch.setattr(server, "PATIENCE", replace(server.PATIENCE, idle=0.05))
-    async with door_rig() as rig:
+    async with endpoint_rig() as rig:
         rig.snapshot(*known(pod(OWN)))
         async with rig.client() as client:
             client.send(request(PATH))
@@ -166,7 +166,7 @@ async def test_who_makes_room_is_sent_nothing_more(
 ) -> None:
     """Its place is another's, and a change of its address could not reach it any more."""
     monkeypatch.setattr(server, "Turns", lambda in_all: Turns(in_all=3))  # noqa: ARG005 - no setting is so small
-    async with door_rig() as rig:
+    async with endpoint_rig() as rig:
         rig.snapshot(*known(pod(OWN), pod(NEIGHBOUR)))
         async with rig.client(), rig.client():
             with slow_client(rig, sent) as sock:
@@ -178,12 +178,12 @@ async def test_who_makes_room_is_sent_nothing_more(
 
 
 @WAYS
-async def test_the_end_of_the_door_leaves_nothing_behind(
+async def test_the_end_of_the_endpoint_leaves_nothing_behind(
     monkeypatch: pytest.MonkeyPatch, sent: bytes, *, ends: bool
 ) -> None:
     """Who does not take the last answers in time has none of them later."""
     monkeypatch.setattr(server, "LAST_ANSWERS", 0.05)
-    async with door_rig() as rig:
+    async with endpoint_rig() as rig:
         rig.snapshot(*known(pod(OWN), pod(NEIGHBOUR)))
         clients = slow_client(rig, sent, ends=ends)
         sock = clients.__enter__()
@@ -197,12 +197,12 @@ async def test_the_end_of_the_door_leaves_nothing_behind(
 
 async def test_what_a_crash_leaves_behind_is_soon_given_up() -> None:
     """What was on its way is the kernel's alone then, which would go on for most of a minute."""
-    async with door_rig() as rig:
+    async with endpoint_rig() as rig:
         rig.snapshot(*known(pod(OWN)))
         async with rig.client() as client:
             client.send(request(PATH))
             await client.answer()
-            [connection] = rig.door._turns  # noqa: SLF001 - no other way to the server's socket
+            [connection] = rig.endpoint._turns  # noqa: SLF001 - no other way to the server's socket
             sock = connection._transport.get_extra_info("socket")  # noqa: SLF001 - as above
 
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 3000

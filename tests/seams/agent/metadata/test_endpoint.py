@@ -1,4 +1,4 @@
-"""The metadata door over real sockets: holding, waking, ending, and what it counts."""
+"""The metadata endpoint over real sockets: holding, waking, ending, and what it counts."""
 
 import asyncio
 import contextlib
@@ -12,13 +12,13 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from fakes.door_rig import (
+from fakes.endpoint_rig import (
     KEYS,
     ROLES,
     START,
     Client,
     Rig,
-    door_rig,
+    endpoint_rig,
     known,
     pod,
     request,
@@ -36,7 +36,7 @@ from rolecall_agent.sync.stream import Statistics as StreamStatistics
 from rolecall_agent.sync.stream_end import Ending
 from rolecall_proto.values import (
     AssignmentUpserted,
-    DoorKeys,
+    EndpointKeys,
     Heartbeat,
     PodRemoved,
     PodUid,
@@ -61,7 +61,7 @@ def with_token(token: str, path: str = f"{ROLES}/reader") -> bytes:
 
 @pytest.fixture
 async def rig() -> AsyncGenerator[Rig]:
-    async with door_rig() as rig:
+    async with endpoint_rig() as rig:
         rig.snapshot(*known(pod(OWN)))
         yield rig
 
@@ -118,10 +118,10 @@ async def test_a_token_echoes_its_life_and_is_as_long_as_ec2s(rig: Rig) -> None:
 
 async def test_a_token_outlives_the_agent() -> None:
     """Its key comes with the snapshot: another process takes it as the first one did."""
-    async with door_rig() as first:
+    async with endpoint_rig() as first:
         first.snapshot(*known(pod(OWN)))
         [given] = await first.ask(PUT)
-    async with door_rig() as second:
+    async with endpoint_rig() as second:
         second.snapshot(*known(pod(OWN, imdsv2_required=True)))
         [answer] = await second.ask(with_token(given.body.decode()))
 
@@ -149,7 +149,7 @@ async def test_new_keys_end_the_old_tokens(rig: Rig) -> None:
         shown = with_token((await client.answer()).body.decode())
         client.send(shown)
         before = await client.answer()
-        rig.tell(DoorKeys(bytes(32), KEYS.base_arn))
+        rig.tell(EndpointKeys(bytes(32), KEYS.base_arn))
         client.send(shown)
 
         assert (before.status, (await client.answer()).status) == (200, 401)
@@ -157,8 +157,8 @@ async def test_new_keys_end_the_old_tokens(rig: Rig) -> None:
 
 async def test_required_tokens_are_required_of_unknown_addresses_too() -> None:
     """Where the whole cluster wants IMDSv2, nobody is held without a token."""
-    async with door_rig() as rig:
-        rig.snapshot(keys=DoorKeys(KEYS.token_key, KEYS.base_arn, imdsv2_required=True))
+    async with endpoint_rig() as rig:
+        rig.snapshot(keys=EndpointKeys(KEYS.token_key, KEYS.base_arn, imdsv2_required=True))
         [answer] = await rig.ask(LIST)
 
     assert answer.status == 401
@@ -203,7 +203,7 @@ async def test_credentials_are_not_served_past_their_true_end(rig: Rig) -> None:
 
 async def test_a_pod_that_comes_late_is_answered_by_the_event() -> None:
     """Its request is parked, the server is asked, and the snapshot's change wakes it."""
-    async with door_rig(hold=LONG) as rig:
+    async with endpoint_rig(hold=LONG) as rig:
         rig.snapshot()
         async with rig.client() as client:
             client.send(LIST)
@@ -213,13 +213,13 @@ async def test_a_pod_that_comes_late_is_answered_by_the_event() -> None:
 
         assert answer.body == b"reader"
         assert [str(address) for address in rig.asked] == [OWN]
-        assert +rig.door.tally.requests == {(Route.ROLE_LIST, 200, Outcome.HELD_SERVED): 1}
-        assert sum(rig.door.tally.holds[Missing.POD].counts) == 1
+        assert +rig.endpoint.tally.requests == {(Route.ROLE_LIST, 200, Outcome.HELD_SERVED): 1}
+        assert sum(rig.endpoint.tally.holds[Missing.POD].counts) == 1
 
 
 async def test_a_waiting_pod_is_refused_as_soon_as_it_is_known_to_be_denied() -> None:
     """A no is worth telling at once."""
-    async with door_rig(hold=LONG) as rig:
+    async with endpoint_rig(hold=LONG) as rig:
         rig.snapshot(AssignmentUpserted(pod(OWN, State.PENDING, Reason.CREDENTIALS_PENDING)))
         async with rig.client() as client:
             client.send(LIST)
@@ -231,10 +231,10 @@ async def test_a_waiting_pod_is_refused_as_soon_as_it_is_known_to_be_denied() ->
 
 async def test_everything_waits_for_the_first_snapshot() -> None:
     """Even a token: its key is not here yet. Nobody can be asked, and so nobody is."""
-    async with door_rig(hold=LONG) as rig, rig.client() as one, rig.client("127.0.0.3") as two:
+    async with endpoint_rig(hold=LONG) as rig, rig.client() as one, rig.client("127.0.0.3") as two:
         one.send(PUT)
         two.send(request("/latest/user-data"))
-        await rig.until(lambda: rig.door.held_requests == 2)
+        await rig.until(lambda: rig.endpoint.held_requests == 2)
         rig.snapshot()
         statuses = (await one.answer()).status, (await two.answer()).status
 
@@ -248,13 +248,13 @@ async def test_a_held_request_is_answered_503_with_retry_after(rig: Rig) -> None
 
     assert answer.status == 503
     assert answer.headers["retry-after"] == "1"
-    assert +rig.door.tally.requests == {(Route.ROLE_LIST, 503, Outcome.TIMEOUT): 1}
-    assert rig.door.held_requests == 0
+    assert +rig.endpoint.tally.requests == {(Route.ROLE_LIST, 503, Outcome.TIMEOUT): 1}
+    assert rig.endpoint.held_requests == 0
 
 
 async def test_the_hold_is_nine_tenths_of_a_second() -> None:
     """SDKs give up after one."""
-    async with door_rig(hold=server.HOLD) as rig:
+    async with endpoint_rig(hold=server.HOLD) as rig:
         rig.snapshot()
         begun = asyncio.get_running_loop().time()
         [answer] = await rig.ask(LIST)
@@ -267,19 +267,19 @@ async def test_the_hold_is_nine_tenths_of_a_second() -> None:
 
 async def test_a_client_that_leaves_is_not_waited_for() -> None:
     """Nothing is kept of a parked request whose connection is gone."""
-    async with door_rig(hold=LONG) as rig:
+    async with endpoint_rig(hold=LONG) as rig:
         rig.snapshot()
         async with rig.client() as client:
             client.send(LIST)
             await rig.parked.wait()
         sock = socket.create_connection(("127.0.0.1", rig.port), source_address=("127.0.0.3", 0))
         sock.sendall(LIST)
-        await rig.until(lambda: rig.door.held_requests == 2)
+        await rig.until(lambda: rig.endpoint.held_requests == 2)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         sock.close()  # With a reset.
-        await rig.until(lambda: rig.door.held_requests == 1)
+        await rig.until(lambda: rig.endpoint.held_requests == 1)
 
-        assert rig.door.open_connections == 1
+        assert rig.endpoint.open_connections == 1
 
 
 async def test_a_request_in_pieces_is_one_request(rig: Rig) -> None:
@@ -295,7 +295,7 @@ async def test_a_request_in_pieces_is_one_request(rig: Rig) -> None:
 async def test_a_slow_head_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever has begun a request ends it in time; a byte now and then buys nothing."""
     monkeypatch.setattr(server, "PATIENCE", replace(PATIENCE, head=0.5))
-    async with door_rig() as rig:
+    async with endpoint_rig() as rig:
         rig.snapshot(*known(pod(OWN)))
         async with rig.client() as silent, rig.client() as slow:
             slow.send(LIST + LIST[:10])
@@ -309,7 +309,7 @@ async def test_a_head_that_is_answered_from_memory_came_in_time(
 ) -> None:
     """A connection whose first request is a known one is as good as any, and may go on."""
     monkeypatch.setattr(server, "PATIENCE", replace(PATIENCE, head=0.5))
-    async with door_rig() as rig:
+    async with endpoint_rig() as rig:
         rig.snapshot(*known(pod(OWN)))
         async with rig.client() as first, rig.client() as second, rig.client() as silent:
             for client in (first, second):
@@ -327,7 +327,7 @@ async def test_an_idle_connection_is_closed_and_a_busy_one_is_not(
 ) -> None:
     """The wait begins anew with each answer, one from memory included."""
     monkeypatch.setattr(server, "PATIENCE", replace(PATIENCE, idle=0.5))
-    async with door_rig() as rig:
+    async with endpoint_rig() as rig:
         rig.snapshot(*known(pod(OWN)))
         loop = asyncio.get_running_loop()
         async with rig.client() as idle, rig.client() as busy:
@@ -356,7 +356,7 @@ async def test_a_client_that_does_not_read_is_not_read_from(rig: Rig) -> None:
 async def test_one_pod_s_connections_stand_in_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond so many at once they wait for one another, and nobody else waits for them."""
     monkeypatch.setattr(server, "Turns", lambda in_all: Turns(1, 1, in_all))
-    async with door_rig() as rig:
+    async with endpoint_rig() as rig:
         rig.snapshot(*known(pod(OWN), pod("127.0.0.3")))
         first_in_line = rig.client()
         first = await first_in_line.__aenter__()
@@ -367,7 +367,7 @@ async def test_one_pod_s_connections_stand_in_line(monkeypatch: pytest.MonkeyPat
             [neighbour] = await rig.ask(LIST, "127.0.0.3")
             first.send(LIST)
             again = await first.answer()
-            open_before = rig.door.open_connections
+            open_before = rig.endpoint.open_connections
             await first_in_line.__aexit__(None, None, None)
             [late] = await second.rest()
 
@@ -378,17 +378,17 @@ async def test_one_pod_s_connections_stand_in_line(monkeypatch: pytest.MonkeyPat
 async def test_who_stands_in_line_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """What it sends stays in the kernel, and at its sender, until its turn has come."""
     monkeypatch.setattr(server, "Turns", lambda in_all: Turns(1, 1, in_all))
-    async with door_rig() as rig:
+    async with endpoint_rig() as rig:
         rig.snapshot(*known(pod(OWN)))
         first_in_line = rig.client()
         first = await first_in_line.__aenter__()
         async with rig.client() as second, rig.client("127.0.0.3") as neighbour:
-            await rig.until(lambda: rig.door.open_connections == 3)
+            await rig.until(lambda: rig.endpoint.open_connections == 3)
             second.send(LARGE * 1000)
             for _ in range(50):  # Any number of turns in which it could be read.
                 neighbour.send(request("/x"))
                 await neighbour.answer()
-            [_, in_line, _] = rig.door._turns  # noqa: SLF001 - what it keeps is nobody's business
+            [_, in_line, _] = rig.endpoint._turns  # noqa: SLF001 - what it keeps is nobody's business
             kept = len(in_line._framing._text)  # noqa: SLF001 - as above
             first.send(LIST)
             await first.answer()
@@ -401,13 +401,13 @@ async def test_who_stands_in_line_is_not_read(monkeypatch: pytest.MonkeyPatch) -
 
 async def test_what_is_behind_a_waiting_request_is_not_read() -> None:
     """One read's worth is here at the most, however much was sent."""
-    async with door_rig(hold=LONG) as rig:
+    async with endpoint_rig(hold=LONG) as rig:
         rig.snapshot()
         async with rig.client() as client:
             client.send(LIST)
             await rig.parked.wait()
             client.send(LARGE * 1000)
-            [connection] = rig.door._turns  # noqa: SLF001 - as above
+            [connection] = rig.endpoint._turns  # noqa: SLF001 - as above
             await rig.until(lambda: not connection._transport.is_reading())  # noqa: SLF001 - as above
             kept = len(connection._framing._text)  # noqa: SLF001 - as above
             rig.tell(*known(pod(OWN)))
@@ -422,7 +422,7 @@ async def test_too_many_connections_of_one_pod_are_dropped(
 ) -> None:
     """Beyond its line there is no place; its neighbour has one."""
     monkeypatch.setattr(server, "Turns", lambda in_all: Turns(1, 1, in_all))
-    async with door_rig() as rig:
+    async with endpoint_rig() as rig:
         rig.snapshot(*known(pod(OWN), pod("127.0.0.3")))
         async with rig.client() as first, rig.client(), rig.client() as third:
             assert await third.until_closed() == []
@@ -430,7 +430,7 @@ async def test_too_many_connections_of_one_pod_are_dropped(
             first.send(LIST)
             [neighbour] = await rig.ask(LIST, "127.0.0.3")
             assert ((await first.answer()).status, neighbour.status) == (200, 200)
-            assert rig.door.open_connections == 2
+            assert rig.endpoint.open_connections == 2
 
 
 async def test_who_stands_in_line_for_too_long_is_dropped(
@@ -439,7 +439,7 @@ async def test_who_stands_in_line_for_too_long_is_dropped(
     """No SDK waits that long, and one that has gone cannot be seen from here."""
     monkeypatch.setattr(server, "PATIENCE", replace(PATIENCE, line=0.05))
     monkeypatch.setattr(server, "Turns", lambda in_all: Turns(1, 1, in_all))
-    async with door_rig() as rig:
+    async with endpoint_rig() as rig:
         rig.snapshot(*known(pod(OWN)))
         async with rig.client() as first, rig.client() as second:
             second.send(LIST)
@@ -453,7 +453,7 @@ async def test_a_turn_begins_the_time_for_a_head(monkeypatch: pytest.MonkeyPatch
     """Who was in line for longer than a head may take has its whole time then."""
     monkeypatch.setattr(server, "PATIENCE", replace(PATIENCE, head=1.0))
     monkeypatch.setattr(server, "Turns", lambda in_all: Turns(1, 1, in_all))
-    async with door_rig() as rig:
+    async with endpoint_rig() as rig:
         rig.snapshot(*known(pod(OWN)))
         async with rig.client() as silent, rig.client() as second:
             second.send(LIST[:-1])
@@ -466,7 +466,7 @@ async def test_a_turn_begins_the_time_for_a_head(monkeypatch: pytest.MonkeyPatch
 async def test_a_client_that_never_reads_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not waited for beyond a deadline of its own."""
     monkeypatch.setattr(server, "PATIENCE", replace(PATIENCE, reader=0.05))
-    async with door_rig() as rig:
+    async with endpoint_rig() as rig:
         rig.snapshot(*known(pod(OWN)))
         sock = socket.socket()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -474,8 +474,8 @@ async def test_a_client_that_never_reads_is_dropped(monkeypatch: pytest.MonkeyPa
         sock.connect(("127.0.0.1", rig.port))
         sock.setblocking(False)  # noqa: FBT003 - the socket's own signature
         await asyncio.get_running_loop().sock_sendall(sock, DOCUMENT * 300)
-        await rig.until(lambda: rig.door.open_connections == 1)
-        await rig.until(lambda: rig.door.open_connections == 0)
+        await rig.until(lambda: rig.endpoint.open_connections == 1)
+        await rig.until(lambda: rig.endpoint.open_connections == 0)
         sock.close()
 
 
@@ -484,22 +484,22 @@ async def test_a_client_that_closes_and_never_reads_is_dropped(
 ) -> None:
     """An answer that ends the connection is not kept for it for ever either."""
     monkeypatch.setattr(server, "PATIENCE", replace(PATIENCE, reader=0.05))
-    async with door_rig() as rig:
+    async with endpoint_rig() as rig:
         rig.snapshot(*known(pod(OWN)))
         sock = socket.socket()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sock.bind((OWN, 0))
         sock.connect(("127.0.0.1", rig.port))
         sock.sendall(DOCUMENT * 60 + request(f"{ROLES}/reader", "Connection: close"))
-        await rig.until(lambda: rig.door.open_connections == 1)
-        await rig.until(lambda: rig.door.open_connections == 0)
+        await rig.until(lambda: rig.endpoint.open_connections == 1)
+        await rig.until(lambda: rig.endpoint.open_connections == 0)
         sock.close()
 
 
 async def test_a_punctual_pipeliner_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """Part of the next head is always here, and never the same one for long."""
     monkeypatch.setattr(server, "PATIENCE", replace(PATIENCE, head=0.5))
-    async with door_rig() as rig:
+    async with endpoint_rig() as rig:
         rig.snapshot(*known(pod(OWN)))
         loop = asyncio.get_running_loop()
         async with rig.client() as client:
@@ -518,7 +518,7 @@ async def test_an_idle_connection_is_closed_on_time(monkeypatch: pytest.MonkeyPa
     So it is closed before another one whose last request came later.
     """
     monkeypatch.setattr(server, "PATIENCE", replace(PATIENCE, idle=2.0))
-    async with door_rig() as rig:
+    async with endpoint_rig() as rig:
         rig.snapshot(*known(pod(OWN)))
         async with rig.client() as client, rig.client() as later:
             await _ask_on(client, 0.2)
@@ -542,18 +542,18 @@ async def _ask_on(client: Client, seconds: float) -> None:
 
 async def test_a_pod_that_asks_too_much_waits_for_itself() -> None:
     """Its neighbour is answered meanwhile, though it asks later."""
-    async with door_rig() as rig:
+    async with endpoint_rig() as rig:
         rig.snapshot(*known(pod(OWN), pod("127.0.0.3")))
         async with contextlib.AsyncExitStack() as stack:
             noisy = [await stack.enter_async_context(rig.client()) for _ in range(20)]
             quiet = await stack.enter_async_context(rig.client("127.0.0.3"))
-            await rig.until(lambda: rig.door.open_connections == 21)
+            await rig.until(lambda: rig.endpoint.open_connections == 21)
             for number, client in enumerate(noisy):
                 asked = [request(f"{ROLES}/{number}-{each}") for each in range(100)]
                 client.send(b"".join(asked))
             quiet.send(LIST)
             answer = await quiet.answer()
-            answered = rig.door.tally.requests[Route.ROLE_DOCUMENT, 404, Outcome.NOT_FOUND]
+            answered = rig.endpoint.tally.requests[Route.ROLE_DOCUMENT, 404, Outcome.NOT_FOUND]
             statuses = {each.status for client in noisy for each in await client.rest()}
 
     assert answer.status == 200
@@ -564,24 +564,24 @@ async def test_a_pod_that_asks_too_much_waits_for_itself() -> None:
 async def test_slow_senders_hold_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hundred that send a byte at a time are dropped on time; others are answered meanwhile."""
     monkeypatch.setattr(server, "PATIENCE", replace(PATIENCE, head=1.5))
-    async with door_rig() as rig:
+    async with endpoint_rig() as rig:
         rig.snapshot(*known(pod(OWN), pod("127.0.0.3")))
         async with contextlib.AsyncExitStack() as stack:
             slow = [await stack.enter_async_context(rig.client()) for _ in range(100)]
             answered = 0
-            while rig.door.open_connections:
+            while rig.endpoint.open_connections:
                 for client in slow:
                     client.send(b"G")
                 [answer] = await rig.ask(LIST, "127.0.0.3")
                 answered += answer.status == 200
-                await rig.until(lambda: rig.door.open_connections in (0, 100))
+                await rig.until(lambda: rig.endpoint.open_connections in (0, 100))
 
     assert answered > 3
 
 
 async def test_thousands_of_idle_connections_of_one_pod_hold_up_nobody() -> None:
     """Some are kept, the rest is dropped at once, and another pod has its answer."""
-    async with door_rig() as rig:
+    async with endpoint_rig() as rig:
         rig.snapshot(*known(pod(OWN), pod("127.0.0.3")))
         socks = []
         for _ in range(2500):
@@ -592,10 +592,10 @@ async def test_thousands_of_idle_connections_of_one_pod_hold_up_nobody() -> None
                 sock.connect(("127.0.0.1", rig.port))
             socks.append(sock)
         answers = [await rig.ask(LIST, "127.0.0.3") for _ in range(10)]
-        kept = rig.door.open_connections
+        kept = rig.endpoint.open_connections
         for sock in socks:
             sock.close()
-        await rig.until(lambda: rig.door.open_connections == 0)
+        await rig.until(lambda: rig.endpoint.open_connections == 0)
 
     assert [answer.status for [answer] in answers] == [200] * 10
     assert MOST_AT_ONCE <= kept <= MOST_AT_ONCE + MOST_IN_LINE + 1
@@ -603,7 +603,7 @@ async def test_thousands_of_idle_connections_of_one_pod_hold_up_nobody() -> None
 
 async def test_the_end_answers_who_waits() -> None:
     """An agent that stops says 503 at once and closes."""
-    async with door_rig(hold=LONG) as rig:
+    async with endpoint_rig(hold=LONG) as rig:
         rig.snapshot()
         client_context = rig.client()
         client = await client_context.__aenter__()
@@ -637,7 +637,7 @@ async def test_answers_from_memory_are_counted_as_all_others(rig: Rig) -> None:
         for _ in range(5):
             client.send(DOCUMENT)
             await client.answer()
-    tally = rig.door.tally
+    tally = rig.endpoint.tally
 
     assert +tally.requests == {(Route.ROLE_DOCUMENT, 200, Outcome.SERVED): 5}
     assert sum(tally.durations[Route.ROLE_DOCUMENT].counts) == 5
@@ -654,7 +654,7 @@ async def test_nothing_is_answered_from_a_memory_that_was_dropped(rig: Rig) -> N
             if number == 2:  # The connection has an answer at hand by now.
                 rig.tell(Heartbeat(START))
 
-    assert +rig.door.tally.requests == {(Route.ROLE_DOCUMENT, 200, Outcome.SERVED): 5}
+    assert +rig.endpoint.tally.requests == {(Route.ROLE_DOCUMENT, 200, Outcome.SERVED): 5}
 
 
 async def test_small_answers_leave_at_once(rig: Rig) -> None:
@@ -662,7 +662,7 @@ async def test_small_answers_leave_at_once(rig: Rig) -> None:
     async with rig.client() as client:
         client.send(LIST)
         await client.answer()
-        [connection] = rig.door._turns  # noqa: SLF001 - no other way to the server's socket
+        [connection] = rig.endpoint._turns  # noqa: SLF001 - no other way to the server's socket
         sock = connection._transport.get_extra_info("socket")  # noqa: SLF001 - as above
 
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
@@ -692,7 +692,7 @@ async def test_a_scrape_shows_every_declared_metric(rig: Rig, tmp_path: Path) ->
         server_clock_ahead=None,
     )
     trust = Trust(Certificates(tmp_path).bundle, rig.clock.now)
-    registry.register(AgentCollector(rig.door, rig.cache, lambda: stream, trust, rig.clock.now))
+    registry.register(AgentCollector(rig.endpoint, rig.cache, lambda: stream, trust, rig.clock.now))
     families = {
         family.name: family
         for family in text_string_to_metric_families(generate_latest(registry).decode())
@@ -704,7 +704,7 @@ async def test_a_scrape_shows_every_declared_metric(rig: Rig, tmp_path: Path) ->
             labels = {name: value for name, value in sample.labels.items() if name != "le"}
             assert labels.keys() == allowed.keys()
             assert all(value in allowed[name] for name, value in labels.items()), sample
-    served = {"door": "metadata", "route": "role_document", "code": "200", "outcome": "served"}
+    served = {"endpoint": "metadata", "route": "role_document", "code": "200", "outcome": "served"}
     assert registry.get_sample_value("rolecall_agent_requests_total", served) == 1
     bucket = "rolecall_served_credential_remaining_seconds_bucket"
     assert registry.get_sample_value(bucket, {"le": "2700.0"}) == 0

@@ -8,7 +8,17 @@ from ipaddress import ip_address
 
 import pytest
 
-from fakes.door_rig import BASE, ROLES, Answer, Rig, answers_in, door_rig, known, pod, request
+from fakes.endpoint_rig import (
+    BASE,
+    ROLES,
+    Answer,
+    Rig,
+    answers_in,
+    endpoint_rig,
+    known,
+    pod,
+    request,
+)
 from fakes.imds import REGION, fake_imds
 from rolecall_proto.values import AssignmentUpserted, PodRemoved, PodUid, Reason, State
 
@@ -26,8 +36,8 @@ async def rig() -> AsyncGenerator[Rig]:
     sock = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
     async with (
         fake_imds() as imds,
-        door_rig(metadata=imds.port) as rig,
-        rig.door.serving([sock]),
+        endpoint_rig(metadata=imds.port) as rig,
+        rig.endpoint.serving([sock]),
     ):
         rig.port = sock.getsockname()[1]
         await rig.warm()
@@ -75,7 +85,7 @@ async def test_a_mapped_address_may_be_what_the_server_says(rig: Rig) -> None:
 
 
 async def test_a_mapped_address_may_be_the_host_that_is_asked(rig: Rig) -> None:
-    """The door's own address and port are allowed as they are spelt in IPv4."""
+    """The endpoint's own address and port are allowed as they are spelt in IPv4."""
     rig.tell(*known(POD))
     asked = request(host=f"127.0.0.1:{rig.port}")
     strange = request(host=f"[::ffff:127.0.0.1]:{rig.port}")

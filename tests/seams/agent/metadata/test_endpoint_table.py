@@ -1,4 +1,4 @@
-"""Raw requests to the metadata door, each with its right answer (contract §5), in one table."""
+"""Raw requests to the metadata endpoint, each with its right answer (contract §5), in one table."""
 
 import contextlib
 from collections.abc import AsyncGenerator
@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 import uvloop
 
-from fakes.door_rig import BASE, ROLES, Answer, Rig, door_rig, known, pod, request
+from fakes.endpoint_rig import BASE, ROLES, Answer, Rig, endpoint_rig, known, pod, request
 from fakes.imds import FakeImds, fake_imds
 from rolecall_agent.metadata.items import COMMON_ITEMS
 from rolecall_agent.metadata.tokens import LONGEST_LIFE
@@ -37,7 +37,7 @@ ALLOWED = {"PUT /latest/api/token", *(f"GET /latest/{item}" for item in COMMON_I
 
 @contextlib.asynccontextmanager
 async def table_rig() -> AsyncGenerator[tuple[Rig, FakeImds]]:
-    async with fake_imds() as imds, door_rig(metadata=imds.port) as rig:
+    async with fake_imds() as imds, endpoint_rig(metadata=imds.port) as rig:
         await rig.warm()
         rig.snapshot(
             *known(
@@ -81,7 +81,7 @@ async def answers_to(rig: Rig, sent: bytes, source: str) -> list[Answer]:
 async def test_every_request_gets_its_right_answer(
     rig: Rig, sent: bytes, source: str, statuses: tuple[int, ...]
 ) -> None:
-    """A row: what a pod sends, half-closing after it, and all it gets until the door closes."""
+    """A row: what a pod sends, half-closing after it, and all it gets until the endpoint closes."""
     answers = await answers_to(rig, sent, source)
 
     assert tuple(answer.status for answer in answers) == statuses

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from fakes.door_rig import ROLES, Client, Rig, door_rig, known, pod, request
+from fakes.endpoint_rig import ROLES, Client, Rig, endpoint_rig, known, pod, request
 from fakes.imds import REGION, TOKEN, VALUES, FakeImds, fake_imds
 from rolecall_agent.metadata.decide import Outcome
 from rolecall_agent.metadata.item_cache import Result
@@ -32,7 +32,7 @@ async def imds() -> AsyncGenerator[FakeImds]:
 
 @pytest.fixture
 async def rig(imds: FakeImds) -> AsyncGenerator[Rig]:
-    async with door_rig(hold=LONG, metadata=imds.port) as rig:
+    async with endpoint_rig(hold=LONG, metadata=imds.port) as rig:
         rig.snapshot(*known(pod(OWN)))
         yield rig
 
@@ -72,11 +72,11 @@ async def test_the_agent_asks_with_its_own_token_and_nothing_of_the_pod_s(
 
 async def test_however_many_pods_ask_it_is_one_request() -> None:
     """They wait for the same answer, and those who come later for none."""
-    async with fake_imds(is_open=False) as imds, door_rig(LONG, metadata=imds.port) as rig:
+    async with fake_imds(is_open=False) as imds, endpoint_rig(LONG, metadata=imds.port) as rig:
         rig.snapshot()
         addresses = [f"127.0.1.{number}" for number in range(1, 51)]
         asking = [asyncio.ensure_future(rig.ask(ASK, address)) for address in addresses]
-        await rig.until(lambda: rig.door.held_requests == len(addresses))
+        await rig.until(lambda: rig.endpoint.held_requests == len(addresses))
         imds.gate.set()
         answers = [await each for each in asking]
         await rig.ask(ASK)
@@ -100,7 +100,7 @@ async def test_a_no_of_the_real_service_is_404_and_is_kept(rig: Rig, imds: FakeI
 
 async def test_a_no_takes_no_value_away(rig: Rig, imds: FakeImds) -> None:
     """Pods are told what was so before; a minute later it is asked for again."""
-    results = rig.door.stores.shelf.results
+    results = rig.endpoint.stores.shelf.results
     seen = await statuses(rig, REGION)
     imds.status[REGION] = 404
     rig.clock.advance(timedelta(minutes=5))
@@ -129,7 +129,7 @@ async def test_what_is_no_answer_is_503(rig: Rig, imds: FakeImds, status: int) -
     assert [first.status, second.status, third.status] == [503, 503, 200]
     assert first.headers["retry-after"] == "1"
     assert imds.requests == [PUT, GET, *([PUT, GET] if status == 401 else []), GET]
-    tally = rig.door.tally.requests
+    tally = rig.endpoint.tally.requests
     assert tally[Route.ITEM, 503, Outcome.UNAVAILABLE] == 2
 
 
@@ -169,7 +169,7 @@ async def test_an_answer_in_chunks_is_one(rig: Rig, imds: FakeImds) -> None:
 async def test_silence_is_503(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever waits is told as soon as the agent's patience ends."""
     monkeypatch.setattr("rolecall_agent.metadata.imds_client.PATIENCE", 0.01)
-    async with fake_imds(is_open=False) as imds, door_rig(LONG, metadata=imds.port) as rig:
+    async with fake_imds(is_open=False) as imds, endpoint_rig(LONG, metadata=imds.port) as rig:
         rig.snapshot(*known(pod(OWN)))
 
         assert await statuses(rig, REGION) == [503]
@@ -177,11 +177,11 @@ async def test_silence_is_503(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_nobody_waits_longer_than_for_credentials() -> None:
     """The hold ends before the agent's patience does; what comes late is kept."""
-    async with fake_imds(is_open=False) as imds, door_rig(metadata=imds.port) as rig:
+    async with fake_imds(is_open=False) as imds, endpoint_rig(metadata=imds.port) as rig:
         rig.snapshot(*known(pod(OWN)))
         seen = await statuses(rig, REGION)
         imds.gate.set()
-        await rig.until(lambda: rig.door.stores.shelf.results[Result.OK] == 1)
+        await rig.until(lambda: rig.endpoint.stores.shelf.results[Result.OK] == 1)
 
         assert seen + await statuses(rig, REGION) == [503, 200]
 
@@ -190,14 +190,14 @@ async def test_a_service_that_is_not_there_is_503(caplog: pytest.LogCaptureFixtu
     """It is said once in the log, and counted each time."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    async with door_rig(LONG, metadata=port) as rig:
+    async with endpoint_rig(LONG, metadata=port) as rig:
         rig.snapshot(*known(pod(OWN)))
         with caplog.at_level(logging.WARNING):
             seen = await statuses(rig, REGION, "/latest/meta-data/instance-id")
 
         assert seen == [503, 503]
         assert [record.why for record in caplog.records] == ["ConnectionRefusedError"]  # type: ignore[attr-defined]  # a field
-        assert rig.door.stores.shelf.results[Result.UNAVAILABLE] == 2
+        assert rig.endpoint.stores.shelf.results[Result.UNAVAILABLE] == 2
 
 
 async def test_a_token_that_has_ended_early_is_got_anew(rig: Rig, imds: FakeImds) -> None:
@@ -245,7 +245,7 @@ async def test_a_refused_token_is_as_a_refused_item(
 async def test_the_identity_document_is_told_where_it_is_allowed(imds: FakeImds) -> None:
     """By its name in the setting; its signatures are nowhere."""
     folder = DOCUMENT.removesuffix("/document")
-    async with door_rig(
+    async with endpoint_rig(
         LONG, metadata=imds.port, items=(*COMMON_ITEMS, Item.IDENTITY_DOCUMENT)
     ) as rig:
         rig.snapshot(*known(pod(OWN)))
@@ -261,10 +261,10 @@ async def test_the_identity_document_is_told_where_it_is_allowed(imds: FakeImds)
 
 async def test_what_is_not_offered_is_404(imds: FakeImds) -> None:
     """An operator may pass on less, or nothing."""
-    async with door_rig(LONG, metadata=imds.port, items=(Item.REGION,)) as rig:
+    async with endpoint_rig(LONG, metadata=imds.port, items=(Item.REGION,)) as rig:
         rig.snapshot(*known(pod(OWN)))
         some = await statuses(rig, REGION, "/latest/meta-data/instance-id", DOCUMENT)
-    async with door_rig(LONG) as rig:
+    async with endpoint_rig(LONG) as rig:
         rig.snapshot(*known(pod(OWN)))
         none = await statuses(rig, REGION, "/latest/meta-data/placement/", DOCUMENT)
 
@@ -283,7 +283,7 @@ async def test_a_pod_that_must_show_a_token_shows_it_here(rig: Rig, imds: FakeIm
 
 async def test_a_client_that_leaves_takes_nothing_with_it() -> None:
     """The question goes on: the next pod has its answer."""
-    async with fake_imds(is_open=False) as imds, door_rig(LONG, metadata=imds.port) as rig:
+    async with fake_imds(is_open=False) as imds, endpoint_rig(LONG, metadata=imds.port) as rig:
         rig.snapshot(*known(pod(OWN)))
         leaving = rig.client()
         client: Client = await leaving.__aenter__()
@@ -326,7 +326,7 @@ async def test_info_has_the_role_in_the_place_of_a_profile(rig: Rig) -> None:
 )
 async def test_info_is_refused_as_credentials_are(assignment: Assignment, status: int) -> None:
     """It waits where they wait, and its refusals have no body."""
-    async with door_rig() as rig:
+    async with endpoint_rig() as rig:
         rig.snapshot(*known(assignment))
         [answer] = await rig.ask(request("/latest/meta-data/iam/info"))
 

@@ -53,7 +53,7 @@ def test_a_machine_without_ipv6_listens_by_ipv4(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_machine_without_what_is_asked_for_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing is left there would be no door."""
+    """Where nothing is left there would be no endpoint."""
     without_ipv6(monkeypatch)
 
     with pytest.raises(OSError, match="fd00:ec2::23"):

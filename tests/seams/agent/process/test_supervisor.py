@@ -33,9 +33,9 @@ import os, socket
 from rolecall_agent.process import inherited
 given = inherited.take(os.environ)
 if given is None:
-    door = socket.create_server(("127.0.0.1", 0))
-    print("at", door.getsockname()[1], flush=True)
-    inherited.become_parent({"metadata": [door]})
+    endpoint = socket.create_server(("127.0.0.1", 0))
+    print("at", endpoint.getsockname()[1], flush=True)
+    inherited.become_parent({"metadata": [endpoint]})
 assert "ROLECALL_HANDED" not in os.environ
 given.prove()
 print("up", given.deaths, flush=True)

@@ -1,4 +1,4 @@
-"""When the container door of an agent that may not be alone on its node opens and closes."""
+"""When the container endpoint of an agent that may not be alone on its node opens and closes."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fakes.clock import START, FakeClock
-from fakes.door_rig import LIMIT, pod
+from fakes.endpoint_rig import LIMIT, pod
 from rolecall_agent.process.inherited import Handed
 from rolecall_agent.process.sockets import CONTAINER, METADATA
 from rolecall_agent.process.takeover import HandOver, Warmth
@@ -30,7 +30,7 @@ class Worker:
     """The hand-over of a worker that holds nothing yet; its parent has the same two sockets."""
 
     def __init__(self, root: Path) -> None:
-        self.file = root / "door"
+        self.file = root / "endpoint"
         self.clock, self.cache = FakeClock(), Cache()
         self.warmth = Warmth(self.cache, self.clock)
         self.parents = [socket.create_server(("127.0.0.1", 0)) for _ in (METADATA, CONTAINER)]
@@ -40,7 +40,7 @@ class Worker:
 
     @property
     def ports(self) -> list[int]:
-        """The metadata door's, and the container door's."""
+        """The metadata endpoint's, and the container endpoint's."""
         return [each.getsockname()[1] for each in self.parents]
 
     async def run(self) -> None:
@@ -58,7 +58,7 @@ class Worker:
             self.warmth.look()
 
     def is_refused(self) -> bool:
-        """Whether the kernel refuses who asks at the container door."""
+        """Whether the kernel refuses who asks at the container endpoint."""
         with socket.socket() as client:
             return client.connect_ex(("127.0.0.1", self.ports[1])) != 0
 

@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 from fakes.clock import FakeClock
-from fakes.door_rig import door_rig, known, pod, request
+from fakes.endpoint_rig import endpoint_rig, known, pod, request
 from rolecall_agent.sync.channel import Access
 from rolecall_agent.sync.resolver import Asker, NoDoubts
 from rolecall_proto.v1 import broker_pb2 as pb
@@ -28,9 +28,9 @@ Answer = Callable[[Context], Awaitable[pb.ResolvePodsResponse]]
 
 async def test_who_came_before_the_first_snapshot_is_asked_about_once_it_is_here() -> None:
     """It has not named the pod: the server may know it all the same, and says so when asked."""
-    async with door_rig(hold=LONG) as rig, rig.client(OWN) as client:
+    async with endpoint_rig(hold=LONG) as rig, rig.client(OWN) as client:
         client.send(request())
-        await rig.until(lambda: rig.door.held_requests == 1)
+        await rig.until(lambda: rig.endpoint.held_requests == 1)
         rig.snapshot(*known(pod("127.0.0.3")))
         asked = [str(address) for address in rig.asked]
         rig.tell(AssignmentUpserted(pod(OWN)))

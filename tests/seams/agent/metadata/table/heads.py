@@ -1,6 +1,6 @@
 """Rows about methods, tokens, hosts and the form of HTTP."""
 
-from fakes.door_rig import ROLES, request
+from fakes.endpoint_rig import ROLES, request
 from seams.agent.metadata.table.pods import (
     DENIED,
     DOCUMENT,

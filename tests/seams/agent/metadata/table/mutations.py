@@ -1,14 +1,14 @@
 """Generated rows: paths, hosts, methods and headers, each bent in every way that has been a hole.
 
-What is right follows from what was bent and where, and from nothing of the door's own: a path is
-one of ours as it stands, or it is 404; what is encoded is 400, but in a role's name; and a version
-is a version.
+What is right follows from what was bent and where, and from nothing of the endpoint's own: a path
+is one of ours as it stands, or it is 404; what is encoded is 400, but in a role's name; and a
+version is a version.
 """
 
 from collections.abc import Iterator
 from itertools import chain
 
-from fakes.door_rig import ROLES, request
+from fakes.endpoint_rig import ROLES, request
 from fakes.imds import REGION
 from seams.agent.metadata.table.pods import DOCUMENT, INFO, LINE, OWN, PROOF, TTL, H, Row, put, raw
 

@@ -1,6 +1,6 @@
 """Rows about paths: what a pod may read, what it may not, and how it may spell it."""
 
-from fakes.door_rig import BASE, ROLES, request
+from fakes.endpoint_rig import BASE, ROLES, request
 from fakes.imds import REGION
 from rolecall_agent.metadata.items import COMMON_ITEMS
 from seams.agent.metadata.table.pods import (

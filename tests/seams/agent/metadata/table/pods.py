@@ -1,6 +1,6 @@
 """Who asks in the table of raw requests, and how a row is written."""
 
-from fakes.door_rig import ROLES, request
+from fakes.endpoint_rig import ROLES, request
 
 OWN = "127.0.0.2"  # has the role team/reader under the base
 OTHER = "127.0.0.3"  # has a role in another account, shown as an ARN
@@ -22,7 +22,7 @@ GET_LIST = request()
 LINE = f"GET {ROLES}/ HTTP/1.1"
 H = "Host: 169.254.169.254"
 
-# What it is, what is sent, by which pod, and the statuses that come back until the door closes.
+# What it is, what is sent, by which pod, and the statuses that come back until the endpoint closes.
 Row = tuple[str, bytes, str, tuple[int, ...]]
 
 

@@ -1,4 +1,4 @@
-"""The metadata door against what a fuzzer has found, and against what chance puts together."""
+"""The metadata endpoint against what a fuzzer has found, and against what chance puts together."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,7 +45,7 @@ def texts() -> st.SearchStrategy[bytes]:
 
 @pytest.mark.parametrize("file", [corpus.WRITTEN, corpus.FOUND], ids=lambda file: file.stem)
 def test_what_was_found_breaks_nothing(loop: Loop, file: Path) -> None:
-    """Every rule of the door holds in each scene of the corpus."""
+    """Every rule of the endpoint holds in each scene of the corpus."""
     for script in corpus.scripts(file):
         try:
             play(script, loop)
@@ -57,7 +57,7 @@ def test_what_was_found_breaks_nothing(loop: Loop, file: Path) -> None:
 @given(texts())
 @settings(deadline=None)
 def test_whatever_is_put_together_breaks_nothing(loop: Loop, script: bytes) -> None:
-    """No order of requests, pieces, changes and pauses breaks a rule of the door."""
+    """No order of requests, pieces, changes and pauses breaks a rule of the endpoint."""
     play(script, loop)
 
 

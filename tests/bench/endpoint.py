@@ -103,7 +103,7 @@ def _pods() -> list[BenchPod]:
 
 
 async def _warm(system: System, path: str) -> str:
-    """Wait until the document is at hand. The door holds a request for 0.9 s, hence the tries."""
+    """Wait until the document is at hand. The endpoint holds a request for 0.9 s: hence tries."""
     for _ in range(5):
         answer = await ask(system.port, path)
         if answer.status == 200:

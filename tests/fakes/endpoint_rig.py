@@ -1,4 +1,4 @@
-"""A door on loopback, told what to hold, and raw clients that are the pods at 127.0.0.x."""
+"""An endpoint on loopback, told what to hold, and raw clients that are the pods at 127.0.0.x."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ from functools import partial
 from ipaddress import ip_address
 
 from fakes.clock import FakeClock
-from rolecall_agent.metadata.endpoint import Door, DoorRules
+from rolecall_agent.metadata.endpoint import EndpointRules, MetadataEndpoint
 from rolecall_agent.metadata.imds_client import Imds
 from rolecall_agent.metadata.item_cache import Shelf
 from rolecall_agent.metadata.item_fetcher import Upstream
@@ -22,7 +22,7 @@ from rolecall_proto.values import (
     Assignment,
     AssignmentUpserted,
     Credentials,
-    DoorKeys,
+    EndpointKeys,
     PodUid,
     Reason,
     Session,
@@ -35,7 +35,7 @@ from rolecall_proto.values import (
 
 START = datetime(2026, 5, 4, 12, tzinfo=UTC)
 BASE = "arn:aws:iam::111122223333:role/"
-KEYS = DoorKeys(bytes(range(32)), BASE)
+KEYS = EndpointKeys(bytes(range(32)), BASE)
 ROLES = "/latest/meta-data/iam/security-credentials"
 LIMIT = 30.0  # seconds; a test that waits longer has lost
 
@@ -79,11 +79,11 @@ def pod(  # noqa: PLR0913 - one name for each thing that may differ
 
 @dataclass
 class Rig:
-    """The door, its cache and clock, and what it called."""
+    """The endpoint, its cache and clock, and what it called."""
 
     clock: FakeClock
     cache: Cache
-    door: Door
+    endpoint: MetadataEndpoint
     upstream: Upstream
     port: int = 0
     asked: list[Address] = field(default_factory=list)
@@ -92,9 +92,9 @@ class Rig:
 
     def tell(self, *updates: Update) -> None:
         for update in updates:
-            self.door.wake(self.cache.apply(update, self.clock.now()))
+            self.endpoint.wake(self.cache.apply(update, self.clock.now()))
 
-    def snapshot(self, *updates: Update, keys: DoorKeys = KEYS) -> None:
+    def snapshot(self, *updates: Update, keys: EndpointKeys = KEYS) -> None:
         self.cache.begin()
         self.tell(keys, *updates, SnapshotEnd())
 
@@ -126,7 +126,7 @@ class Rig:
                 await asyncio.sleep(0)
 
     async def ask(self, request: bytes, address: str = "127.0.0.2") -> "list[Answer]":
-        """Send *request*, say no more, and return all answers until the door closes."""
+        """Send *request*, say no more, and return all answers until the endpoint closes."""
         async with self.client(address) as client:
             client.send(request)
             return await client.rest()
@@ -137,7 +137,7 @@ def _is_told(shelf: Shelf, item: Item) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def door_rig(
+async def endpoint_rig(
     hold: timedelta = timedelta(milliseconds=50),
     on_unknown: Callable[[Address], None] | None = None,
     port: int = 0,
@@ -145,7 +145,7 @@ async def door_rig(
     metadata: int | None = None,
     items: Collection[Item] = COMMON_ITEMS,
 ) -> AsyncGenerator[Rig]:
-    """Run a door that knows nothing yet. It holds for 50 ms, so that tests of 503 are quick.
+    """Run an endpoint that knows nothing yet. It holds for 50 ms, so that tests of 503 are quick.
 
     It passes on *items* of a service on the port *metadata*, or none.
     """
@@ -158,19 +158,19 @@ async def door_rig(
             on_unknown(address)
 
     upstream = _upstream(clock, metadata, items)
-    door = Door(
+    endpoint = MetadataEndpoint(
         cache,
         clock,
-        DoorRules(hosts=("metadata.example:8080",), hold=hold),
+        EndpointRules(hosts=("metadata.example:8080",), hold=hold),
         on_unknown=note_unknown,
         first_serve=lambda assignment, session, name: rig.served.append(
             (assignment.uid, f"{session.credentials.access_key_id} {name}")
         ),
     )
-    door.offers(upstream.shelf, upstream.want)
-    upstream.wakes(door.items_told)
-    rig = Rig(clock, cache, door, upstream)
-    async with _running(upstream), door.serving([("127.0.0.1", port)]) as bound:
+    endpoint.offers(upstream.shelf, upstream.want)
+    upstream.wakes(endpoint.items_told)
+    rig = Rig(clock, cache, endpoint, upstream)
+    async with _running(upstream), endpoint.serving([("127.0.0.1", port)]) as bound:
         rig.port = bound[0][1]
         yield rig
 
@@ -231,12 +231,12 @@ class Client:
         return Answer(answer.status, answer.headers, body, head + body)
 
     async def rest(self, *, has_body: bool = True) -> list[Answer]:
-        """Half-close, and read answers until the door closes too."""
+        """Half-close, and read answers until the endpoint closes too."""
         self.end()
         return await self.until_closed(has_body=has_body)
 
     async def until_closed(self, *, has_body: bool = True) -> list[Answer]:
-        """Read answers until the door closes, or resets."""
+        """Read answers until the endpoint closes, or resets."""
         async with asyncio.timeout(LIMIT):
             try:
                 return answers_in(await self._reader.read(), has_body=has_body)
@@ -245,7 +245,7 @@ class Client:
 
 
 def answers_in(raw: bytes, *, has_body: bool = True) -> list[Answer]:
-    """Split what a door sent into its answers."""
+    """Split what an endpoint sent into its answers."""
     answers = []
     while raw:
         head, _, rest = raw.partition(b"\r\n\r\n")
