@@ -123,9 +123,9 @@ class HandOverSettings:
 
     endpoint_file: Path | None = setting(
         types.optional(types.PATH),
-        "Where the warden of this pod reads the endpoint's port once the agent is warm. With it "
-        "the agent takes a port of its own, from the one that is set upwards, so that two can share "
-        "a node. Beside it is a file that ends with .ready, as long as the agent is.",
+        "Where the warden of this pod reads the endpoint's port once it is warm. With it the agent "
+        "takes a port of its own, from the one that is set upwards, so that two can share a node. "
+        "Beside it is a file that ends with .ready, as long as the agent is.",
         default=None,
     )
     warden_file: Path | None = setting(
