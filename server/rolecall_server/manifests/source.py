@@ -2,14 +2,12 @@
 
 import asyncio
 import logging
-import threading
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
+from watchfiles import awatch
 
 from rolecall_common.clock import Clock
 from rolecall_server.manifests.contents import Problem
@@ -52,21 +50,21 @@ class ManifestSource:
         """
         while True:
             try:
-                with _Watch(self._root) as watch:
+                async with aclosing(_watch(self._root)) as watch:
+                    # The watch is on before the first look: nothing slips through between.
+                    await anext(watch)
                     for change in await self._first():
                         yield change
-                    while True:
-                        await watch.wait_changed()
+                    async for _ in watch:
                         for change in await self._read():
                             yield change
-            except (OSError, WatchfilesRustInternalError) as error:
+            except OSError as error:
                 log.warning("manifests cannot be read", extra=self._fields(reason=str(error)))
             if self._listed:
                 yield WatchState(fresh=False)
             await self._clock.sleep(_RETRY)
 
     async def _first(self) -> list[Change]:
-        """Read what there is: the watch is on already, so that nothing slips through between."""
         changes = await self._read()
         if self._listed:
             return [*changes, WatchState(fresh=True)]
@@ -92,41 +90,44 @@ class ManifestSource:
         return {"directory": str(self._root), **fields}
 
 
-class _Watch:
-    """The kernel's word that something below a directory has changed, from construction on."""
+async def _watch(root: Path) -> AsyncGenerator[None]:
+    """Yield once the watch is on, and then whenever something below *root* has changed.
 
-    def __init__(self, root: Path) -> None:
-        """Raise OSError where *root* cannot be watched."""
-        self._stop = threading.Event()
-        self._notify = RustNotify(
-            [str(root)],
-            debug=False,
-            force_polling=False,
-            poll_delay_ms=300,  # Only where the kernel has no inotify.
-            recursive=True,
-            ignore_permission_denied=True,
-        )
+    What changes between two of these is kept, and told by the next. Raises OSError where *root*
+    cannot be watched.
+    """
+    watch = awatch(
+        root,
+        watch_filter=None,
+        debounce=_SETTLED_MS,
+        step=_STEP_MS,
+        rust_timeout=0,
+        debug=False,
+        force_polling=False,
+        ignore_permission_denied=True,
+    )
+    refusal: Exception | None = None
+    try:
+        async with aclosing(watch):
+            first = asyncio.create_task(_wait_changed(watch), name="first change of the manifests")
+            try:
+                # The watch is on as soon as it is asked: a task runs up to where it waits.
+                await asyncio.sleep(0)
+                if not first.done():
+                    yield
+                await first
+            finally:
+                first.cancel()
+                await asyncio.gather(first, return_exceptions=True)
+            yield
+            async for _ in watch:
+                yield
+    except* RuntimeError as refused:
+        # What the kernel refuses later on, alone or as awatch hands it on: in a group.
+        refusal = refused.exceptions[0]
+    if refusal is not None:
+        raise OSError(str(refusal)) from refusal
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._notify.close()
-
-    async def wait_changed(self) -> None:
-        """Return when something has changed since the last call, or since construction."""
-        waiting = asyncio.get_running_loop().run_in_executor(
-            None, self._notify.watch, _SETTLED_MS, _STEP_MS, 0, self._stop
-        )
-        try:
-            await asyncio.shield(waiting)
-        except asyncio.CancelledError:
-            # The thread must be out of the watch, one step later, before that is closed.
-            self._stop.set()
-            await waiting
-            raise
+async def _wait_changed(watch: AsyncGenerator[object]) -> None:
+    await anext(watch)

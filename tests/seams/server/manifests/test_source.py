@@ -6,11 +6,13 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import timedelta
 from ipaddress import ip_network
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from fakes.clock import FakeClock
+from rolecall_server.manifests.files import File, read_files
 from rolecall_server.manifests.placement import Pools
 from rolecall_server.manifests.source import ManifestSource
 from rolecall_server.model.annotations import AnnotationKeys
@@ -67,6 +69,54 @@ async def test_a_change_on_disk_is_told(tmp_path: Path) -> None:
     assert isinstance(changed, PodChanged)
     assert changed.pod.uid == came.pod.uid
     assert gone == PodGone(came.pod.uid)
+
+
+async def test_a_change_while_one_reads_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first reading and a later one: what is written behind their back is not lost."""
+    behind = iter(["a", "b"])
+
+    def read_and_write(root: Path) -> dict[str, File]:
+        files = read_files(root)
+        for name in islice(behind, 1):
+            (tmp_path / f"{name}.yaml").write_text(POD % name)
+        return files
+
+    monkeypatch.setattr("rolecall_server.manifests.source.read_files", read_and_write)
+    async with aclosing(source(tmp_path).changes()) as changes:
+        _, listed, _, _, first, second = await take(changes, 6)
+
+    assert isinstance(listed, PodsListed)
+    assert listed.pods == ()
+    assert isinstance(first, PodChanged)
+    assert isinstance(second, PodChanged)
+    assert (first.pod.name, second.pod.name) == ("a", "b")
+
+
+@pytest.mark.parametrize("grouped", [False, True], ids=["alone", "in-a-group"])
+async def test_a_watch_that_the_kernel_ends_is_begun_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, grouped: bool
+) -> None:
+    """It is stale meanwhile, as if the directory were away."""
+    clock = FakeClock()
+    refusal = RuntimeError("error in underlying watcher")
+
+    async def refused(*_: object, **__: object) -> AsyncGenerator[None]:
+        yield
+        raise ExceptionGroup("of a task group", [refusal]) if grouped else refusal
+
+    monkeypatch.setattr("rolecall_server.manifests.source.awatch", refused)
+    async with aclosing(source(tmp_path, clock).changes()) as changes:
+        await take(changes, 2)
+        fresh, stale = await take(changes, 2)
+        monkeypatch.undo()
+        more = asyncio.create_task(take(changes, 1), name="more")
+        await clock.asleep()
+        clock.advance(timedelta(seconds=1))
+
+        assert (fresh, stale) == (WatchState(fresh=True), WatchState(fresh=False))
+        assert await more == [WatchState(fresh=True)]
 
 
 async def test_a_configmap_that_turns_over_is_told(tmp_path: Path) -> None:
