@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rolecall_cli.options import UsageError, complain
-from rolecall_common.lifecycle import Exit
+from rolecall_cli.usage import UsageError, complain
+from rolecall_common.exit_code import Exit
 from rolecall_common.version import VERSION
 
 
@@ -48,7 +48,7 @@ Start with `rolecall demo`, or read `rolecall server --help`.
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code (see `lifecycle.Exit`)."""
+    """Run the command line; return the exit code (see `Exit`)."""
     words = list(sys.argv[1:] if argv is None else argv)
     command = next((word for word in words if not word.startswith("-")), "")
     arguments = _parser(command).parse_args(words)

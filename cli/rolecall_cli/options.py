@@ -1,11 +1,11 @@
 """Turns the declaration of settings into flags and help, and what was typed back into settings."""
 
 import argparse
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
+from rolecall_cli.usage import UsageError
 from rolecall_common.settings.declare import Setting, SettingsError, declared
 from rolecall_common.settings.loader import read_settings
 from rolecall_common.settings.types import Raw
@@ -13,10 +13,6 @@ from rolecall_common.settings.types import Raw
 T = TypeVar("T")
 
 CONFIG_VARIABLE = "ROLECALL_CONFIG"
-
-
-class UsageError(Exception):
-    """What was typed cannot be used; one line for each problem."""
 
 
 def add_settings(parser: argparse.ArgumentParser, kind: type[object]) -> None:
@@ -64,9 +60,3 @@ def _add(group: argparse._ArgumentGroup, setting: Setting) -> None:
         )
     else:
         group.add_argument(setting.flag, metavar=form.metavar, default=None, help=text)
-
-
-def complain(command: str, error: UsageError) -> None:
-    """Say on stderr what is wrong, a line for each problem."""
-    for line in str(error).splitlines():
-        sys.stderr.write(f"rolecall {command}: {line}\n")

@@ -6,9 +6,11 @@ import os
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from rolecall_cli.options import UsageError, add_settings, settings_of
+from rolecall_cli.options import add_settings, settings_of
+from rolecall_cli.usage import UsageError
 from rolecall_common import logs
-from rolecall_common.lifecycle import Exit, StartError, run
+from rolecall_common.exit_code import Exit
+from rolecall_common.lifecycle import StartError, run
 
 if TYPE_CHECKING:
     from rolecall_agent.process.inherited import Handed

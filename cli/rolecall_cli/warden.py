@@ -5,9 +5,11 @@ import asyncio
 import os
 import sys
 
-from rolecall_cli.options import UsageError, add_settings, settings_of
+from rolecall_cli.options import add_settings, settings_of
+from rolecall_cli.usage import UsageError
 from rolecall_common import logs
-from rolecall_common.lifecycle import Exit, StartError
+from rolecall_common.exit_code import Exit
+from rolecall_common.lifecycle import StartError
 from rolecall_common.lifecycle import run as run_until_signalled
 from rolecall_warden import app
 from rolecall_warden.settings import Settings

@@ -3,25 +3,17 @@
 import asyncio
 import contextlib
 import ctypes
-import enum
 import gc
 import resource
 import signal
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
+from rolecall_common.exit_code import Exit
+
 # Allocations between two looks of the collector. Python's own 700 is for scripts; a burst of pods
 # makes tens of thousands of objects, nearly none of them in a cycle.
 _YOUNG = 10_000
-
-
-class Exit(enum.IntEnum):
-    """What a command's end means to whoever started it."""
-
-    OK = 0
-    FAILED = 1  # A bug, or a run that did not come to its end.
-    USAGE = 2  # What it was told cannot be used; each reason is one line on stderr.
-    INTERRUPTED = 130  # The shell's custom for Ctrl-C.
 
 
 class StartError(Exception):

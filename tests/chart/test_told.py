@@ -8,7 +8,8 @@ import pytest
 
 from chart.rendering import CHART, Helm, Rendering
 from rolecall_agent.settings import Settings as AgentSettings
-from rolecall_cli.options import UsageError, add_settings, settings_of
+from rolecall_cli.options import add_settings, settings_of
+from rolecall_cli.usage import UsageError
 from rolecall_common.settings.declare import declared
 from rolecall_common.settings.types import HostPort
 from rolecall_server.settings import AuthorityKind

@@ -22,6 +22,7 @@ from rolecall_cli.demo.stage import Node, Stage, cluster
 from rolecall_cli.demo.story import Story
 from rolecall_cli.lab import NODE_ADDRESS, LabError, LabNode
 from rolecall_cli.lab.places import POD_NETWORK
+from rolecall_common.exit_code import Exit
 from rolecall_warden.settings import RedirectSettings
 
 DESCRIPTION = """\
@@ -29,7 +30,6 @@ Shows Rolecall at work on this machine: moto's STS, a server, an agent, and pods
 it comes. Needs no root, no cluster and no AWS account, and leaves nothing behind."""
 # Where the warden leads requests to, unless it is told otherwise.
 ENDPOINT = (str(RedirectSettings().endpoint_ipv4), RedirectSettings().endpoint_port)
-_INTERRUPTED = 130  # As a shell says of a program that Ctrl-C ended.
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
         problem = _run(root, options)
     except asyncio.CancelledError:
         shutil.rmtree(root)
-        return 0 if options.keep else _INTERRUPTED
+        return 0 if options.keep else Exit.INTERRUPTED
     if problem is not None:
         sys.stderr.write(f"rolecall demo: {problem}; the logs are in {root}\n")
         return 1

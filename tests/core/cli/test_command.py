@@ -113,3 +113,22 @@ import grpc
     told = run.stdout.split("\n")[:-1]
     assert told[0] == "imported: None"
     assert sorted(told[1:]) == ["begun: NONE", "seen: NONE"]
+
+
+def test_the_help_loads_no_event_loop_and_no_tls() -> None:
+    """A person waits for it; they were most of the wait."""
+    program = """
+import contextlib, sys
+from rolecall_cli.__main__ import main
+with contextlib.suppress(SystemExit):
+    main(["--help"])
+print(*sorted(sys.modules), file=sys.stderr)
+"""
+    run = subprocess.run(  # noqa: S603 (this test's own program)
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+
+    loaded = set(run.stderr.split())
+    assert "usage: rolecall" in run.stdout
+    assert "rolecall_cli.__main__" in loaded
+    assert loaded & {"asyncio", "ssl", "yaml", "rolecall_common.settings"} == set()

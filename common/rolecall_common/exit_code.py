@@ -1,0 +1,12 @@
+"""What a command's end means. Apart from everything else, so that `--help` loads no event loop."""
+
+import enum
+
+
+class Exit(enum.IntEnum):
+    """What a command's end means to whoever started it."""
+
+    OK = 0
+    FAILED = 1  # A bug, or a run that did not come to its end.
+    USAGE = 2  # What it was told cannot be used; each reason is one line on stderr.
+    INTERRUPTED = 130  # The shell's custom for Ctrl-C.
