@@ -56,7 +56,7 @@ def test_images_hold_the_versions_that_are_tested(lock: str) -> None:
 
 def test_the_agents_image_has_neither_awss_nor_kubernetes_libraries() -> None:
     """What an agent does not need cannot be turned against its node."""
-    unwanted = {"boto3", "botocore", "kubernetes", "google-re2", "msgspec"}
+    unwanted = {"aiohttp", "boto3", "botocore", "kubernetes", "google-re2", "msgspec"}
 
     assert unwanted.isdisjoint(pins("agent"))
     assert unwanted <= pins("server").keys()
