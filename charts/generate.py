@@ -202,23 +202,23 @@ def _settings(kind: type[object], own: frozenset[str]) -> Schema:
 
 
 def _setting_schema(setting: Setting) -> Schema:
-    """Say what the code's own form accepts, as far as a schema can; the code has the last word."""
-    form = setting.form
-    made: Schema = {"description": f"{setting.help} Accepted: {form.accepted}."}
-    numbers = re.fullmatch(r"a (whole )?number from ([0-9.]+) to ([0-9.]+)", form.accepted)
-    if form.switch:
+    """Say what the code's own type accepts, as far as a schema can; the code has the last word."""
+    value_type = setting.type
+    made: Schema = {"description": f"{setting.help} Accepted: {value_type.accepted}."}
+    numbers = re.fullmatch(r"a (whole )?number from ([0-9.]+) to ([0-9.]+)", value_type.accepted)
+    if value_type.switch:
         return made | {"type": "boolean"}
     if numbers:
         whole, least, most = numbers.groups()
         bounds = {"minimum": float(least), "maximum": float(most)}
         return made | {"type": "integer" if whole else "number", **bounds}
-    if form.many and "=" in form.metavar:
+    if value_type.many and "=" in value_type.metavar:
         return made | {"type": "object", "additionalProperties": {"type": "string"}}
-    if form.many:
+    if value_type.many:
         # Account numbers and the like lose their digits unless they are quoted.
         return made | {"type": ["array", "string"], "items": {"type": "string"}}
-    if "|" in form.metavar:
-        return made | {"enum": form.metavar.split("|")}
+    if "|" in value_type.metavar:
+        return made | {"enum": value_type.metavar.split("|")}
     return made | {"type": "string"}
 
 

@@ -5,7 +5,7 @@ result; a test says when it was forgotten.
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import rolecall_agent.metrics
@@ -14,7 +14,7 @@ import rolecall_common.process_metrics
 import rolecall_server.settings
 import rolecall_server.telemetry.metrics
 import rolecall_warden.settings
-from rolecall_common.metric_tables import table
+from rolecall_common.metrics import Metric
 from rolecall_common.settings.declare import Setting, declared
 from rolecall_proto.reasons import MEANINGS
 from rolecall_proto.values import Reason, State
@@ -55,11 +55,11 @@ def metrics_page() -> str:
         + "Names are stable: a rename is a breaking change and stands in the CHANGELOG.\n"
         + "No label is ever a pod, a role, a namespace or an address.\n\n"
         + "Both also export the kernel's `process_…` metrics of Prometheus' client.\n\n"
-        + table("Both", rolecall_common.process_metrics.METRICS)
+        + metrics_table("Both", rolecall_common.process_metrics.METRICS)
         + "\n"
-        + table("Server", rolecall_server.telemetry.metrics.METRICS)
+        + metrics_table("Server", rolecall_server.telemetry.metrics.METRICS)
         + "\n"
-        + table("Agent", rolecall_agent.metrics.METRICS)
+        + metrics_table("Agent", rolecall_agent.metrics.METRICS)
     )
 
 
@@ -82,6 +82,30 @@ def reasons_page() -> str:
     return text
 
 
+def metrics_table(title: str, metrics: Sequence[Metric]) -> str:
+    """Return one chapter in Markdown: a heading and a row for each metric, in order of name."""
+    head = f"## {title}\n\n| metric | type | labels | meaning |\n|---|---|---|---|\n"
+    return head + "".join(
+        _metric_row(metric) for metric in sorted(metrics, key=lambda one: one.name)
+    )
+
+
+def _metric_row(metric: Metric) -> str:
+    labels = "<br>".join(_metric_labels(metric)) or "none"
+    meaning = f"{metric.meaning}{_metric_buckets(metric)}"
+    return f"| `{metric.name}` | {metric.kind} | {labels} | {meaning} |\n"
+
+
+def _metric_labels(metric: Metric) -> list[str]:
+    return [f"`{label.name}`: {', '.join(label.values) or label.bound}" for label in metric.labels]
+
+
+def _metric_buckets(metric: Metric) -> str:
+    return (
+        f" Buckets: {', '.join(f'{edge:g}' for edge in metric.buckets)}." if metric.buckets else ""
+    )
+
+
 def _side(command: str, settings: Iterable[Setting]) -> str:
     text, group = f"## {command}\n\n", None
     for setting in settings:
@@ -91,7 +115,7 @@ def _side(command: str, settings: Iterable[Setting]) -> str:
                 f"### {group}\n\n| setting | accepted | default | meaning |\n|---|---|---|---|\n"
             )
         default = "*required*" if setting.required else _code(setting.default_text)
-        row = (f"`{setting.name}`", _cell(setting.form.accepted), default, _cell(setting.help))
+        row = (f"`{setting.name}`", _cell(setting.type.accepted), default, _cell(setting.help))
         text += f"| {' | '.join(row)} |\n"
         if setting is _last_of(settings, group):
             text += "\n"

@@ -39,12 +39,13 @@ from rolecall_agent.sync.resolver import Asker, NoDoubts
 from rolecall_agent.sync.stream import Follower
 from rolecall_agent.sync.updates import Node
 from rolecall_agent.witness.service import Witness, witnessing
-from rolecall_common.admin_http import Readiness, probing
+from rolecall_common import heartbeat_file
+from rolecall_common.admin_http import Readiness, serving_admin
 from rolecall_common.audit import auditing
 from rolecall_common.clock import Clock, SystemClock
-from rolecall_common.heartbeat_file import Vital, feel
+from rolecall_common.heartbeat_file import Health
 from rolecall_common.lifecycle import StartError, refusing
-from rolecall_common.process_metrics import Process
+from rolecall_common.process_metrics import ProcessMetrics
 from rolecall_common.settings.types import HostPort
 from rolecall_common.version import VERSION
 from rolecall_proto.values import Address, SnapshotEnd, Update
@@ -58,7 +59,7 @@ class _Parts:
 
     settings: Settings
     clock: Clock
-    process: Process
+    process: ProcessMetrics
     trust: Trust
     witness: Witness | None
     cache: Cache
@@ -82,7 +83,9 @@ async def run(settings: Settings, handed: Handed) -> None:
     """Answer pods until cancelled. Raises StartError where the settings cannot be used."""
     async with AsyncExitStack() as stack:
         parts = _parts(settings, handed, SystemClock(), stack)
-        probes = partial(probing, settings.output.admin_listen, parts.readiness, _registry(parts))
+        probes = partial(
+            serving_admin, settings.output.admin_listen, parts.readiness, _registry(parts)
+        )
         await stack.enter_async_context(parts.endpoint.serving(handed.sockets[METADATA]))
         if handed.sockets[CONTAINER]:
             with refusing("containerListen", ImportError):
@@ -130,7 +133,7 @@ def _parts(settings: Settings, handed: Handed, clock: Clock, stack: AsyncExitSta
         _have_watched(witness, node, endpoint, container)
     dice = random.Random()  # noqa: S311 - only jitter
     follower = Follower(access, trust, node, clock, dice, asker)
-    process = Process(audit)
+    process = ProcessMetrics(audit)
     return _Parts(
         settings,
         clock,
@@ -191,7 +194,7 @@ def _loops(parts: _Parts) -> dict[str, Coroutine[Any, Any, None]]:
         "follow a server": parts.follower.run(),
         "read the node's own metadata": parts.upstream.run(),
         "load what verifies tokens": parts.container.run(),
-        "watch the loop": parts.process.watch_loop(),
+        "measure the loop": parts.process.measure_loop(),
     }
     if parts.witness is not None:
         loops["keep the record of bindings"] = parts.witness.run()
@@ -204,10 +207,10 @@ def _readiness(warden_file: Path | None, cache: Cache, *, connected: bool) -> Re
         lines.append("not synced yet")
     elif not connected:
         lines.append("no server is connected; what is held is served")
-    warden = feel(warden_file) if warden_file is not None else Vital(well=True)
-    if not warden.well:
+    warden = heartbeat_file.read(warden_file) if warden_file is not None else Health(ok=True)
+    if not warden.ok:
         lines.append(f"the warden: {warden.reason}")
-    return Readiness(cache.synced and warden.well, tuple(lines))
+    return Readiness(cache.synced and warden.ok, tuple(lines))
 
 
 def _witness(settings: WitnessSettings, clock: Clock, stack: AsyncExitStack) -> Witness | None:

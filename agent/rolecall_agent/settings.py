@@ -10,7 +10,8 @@ from rolecall_agent.metadata.items import COMMON_ITEMS, Item
 from rolecall_common.output import ADMIN_LISTEN_HELP, OutputSettings
 from rolecall_common.settings import types
 from rolecall_common.settings.declare import group, setting
-from rolecall_common.settings.types import HostPort, duration_text
+from rolecall_common.settings.durations import duration_text
+from rolecall_common.settings.types import HostPort
 
 # botocore, the least patient SDK, gives up after one second; the answer has to travel too.
 PATIENCE = timedelta(milliseconds=950)

@@ -2,5 +2,5 @@
 
 It has the one capability NET_ADMIN, no listener and no token. `rules` and `routing` say what a node
 should have, as values that follow from the settings alone; `kernel` reads what it has; `warden`
-compares the two, repairs, and tells the agent by a stamp in a file.
+compares the two, repairs, and tells the agent by a heartbeat file.
 """

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import timedelta
 
-from rolecall_common.heartbeat_file import Condition, PulseTakenError, beating
+from rolecall_common import heartbeat_file
+from rolecall_common.heartbeat_file import Condition
 from rolecall_common.lifecycle import StartError, refusing
 from rolecall_common.version import VERSION
 from rolecall_warden import routing, rules, table_comments
@@ -36,12 +37,12 @@ async def run(settings: Settings, *, once: bool = False) -> None:
     kernel = Kernel(SystemTools())
     with refusing("", RefusedError):
         await kernel.require_nftables()
-        await _see_foreign(settings, kernel)
+        await _report_incumbents(settings, kernel)
     # The file is the agent's; a run that does not stay has nothing to tell it.
     if once:
         warden = Warden(settings, kernel, ipv6=has_ipv6())
         with refusing("", RefusedError):
-            condition = await warden.look()
+            condition = await warden.reconcile()
         if condition is not Condition.IN_PLACE:
             raise StartError(warden.reason)
         return
@@ -52,22 +53,22 @@ async def run(settings: Settings, *, once: bool = False) -> None:
         if settings.redirecting.endpoint_file is not None:
             with refusing("endpointFile", OSError):
                 stack.enter_context(watching(settings.redirecting.endpoint_file, changes.changed))
-        with refusing("healthFile", OSError, PulseTakenError):
-            pulse = stack.enter_context(beating(settings.keeping.health_file))
+        with refusing("healthFile", OSError, heartbeat_file.HeldError):
+            heartbeat = stack.enter_context(heartbeat_file.hold(settings.keeping.health_file))
         with refusing("", RefusedError):
-            condition = await warden.look()
+            condition = await warden.reconcile()
         fields = {"condition": condition, "version": VERSION, "ipv6": has_ipv6()}
         log.info("the rules are looked after", extra=fields)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(changes.follow(), name="follow the kernel's changes")
-            tasks.create_task(warden.keep(changes.changed, pulse), name="keep the rules")
+            tasks.create_task(warden.run(changes.changed, heartbeat), name="keep the rules")
 
 
 async def remove(settings: Settings, say: Callable[[str], None]) -> None:
     """Remove what a warden has made. Raises StartError where that fails, or where it comes back."""
     kernel = Kernel(SystemTools())
     with refusing("", RefusedError, OSError), Changes.opened() as changes:
-        there = table_comments.mark_of(await kernel.table() or "")
+        there = table_comments.parse(await kernel.table() or "")
         if there and there.is_of_another(settings.keeping.installation) and is_held(there.holder):
             raise StartError(f"the rules are those of the installation {there.installation}")
         left = await uninstall(settings, kernel, say, ipv6=has_ipv6())
@@ -96,8 +97,8 @@ def preview(settings: Settings) -> str:
     return "\n".join(lines) + "\n"
 
 
-async def _see_foreign(settings: Settings, kernel: Kernel) -> None:
-    found = await kernel.foreign_redirects()
+async def _report_incumbents(settings: Settings, kernel: Kernel) -> None:
+    found = await kernel.incumbents()
     if found and settings.keeping.foreign_rules is ForeignRules.REFUSE:
         lines = [f"foreignRules: refuse, and this node has: {each}" for each in found]
         way = "foreignRules: adopt comes before them and leaves them; or delete them"

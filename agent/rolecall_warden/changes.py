@@ -52,11 +52,11 @@ class Changes:
             packets = self._follow(self._filters, concerns_table)
             tasks.create_task(packets, name="follow packet rules")
 
-    async def _follow(self, told: socket.socket, concerns: Callable[[bytes], bool]) -> NoReturn:
+    async def _follow(self, listener: socket.socket, concerns: Callable[[bytes], bool]) -> NoReturn:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                message = await loop.sock_recv(told, _MOST)
+                message = await loop.sock_recv(listener, _MOST)
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
@@ -94,7 +94,7 @@ def concerns_links(message: bytes) -> bool:
 
 @contextlib.contextmanager
 def _listening(protocol: int, groups: int) -> Generator[socket.socket]:
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol) as told:
-        told.setblocking(False)  # noqa: FBT003 - its only argument
-        told.bind((0, groups))
-        yield told
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol) as listener:
+        listener.setblocking(False)  # noqa: FBT003 - its only argument
+        listener.bind((0, groups))
+        yield listener

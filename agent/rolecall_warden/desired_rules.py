@@ -22,8 +22,8 @@ WAITING = "the agent of this pod has not said yet where its endpoint is"
 _LARGEST = 12  # digits
 
 
-class Aim:
-    """What this warden's rules are at the moment."""
+class DesiredRules:
+    """What this warden's rules should be at the moment."""
 
     def __init__(
         self, settings: Settings, unix_time: Callable[[], float], holder: str = ""
@@ -47,12 +47,12 @@ class Aim:
         """Whether the rules are the guards alone, because the agent is not warm."""
         return self._file is not None and self._port is None
 
-    def turn(self, listing: str | None) -> bool:
-        """Look for the agent's word; tell whether the rules are other ones now.
+    def update(self, listing: str | None) -> bool:
+        """Look for the agent's endpoint; return whether the rules are other ones now.
 
         *listing* is of the table that is there. Raises OSError where the generation cannot be kept.
         """
-        port = endpoint_file.told(self._file) if self._file is not None else None
+        port = endpoint_file.read(self._file) if self._file is not None else None
         if port is None or port == self._port:
             return False
         settings = self._settings
@@ -61,20 +61,20 @@ class Aim:
         settings = replace(settings, keeping=keeping, redirecting=endpoint)
         self.ruleset = rules.render(settings, holder=self._holder)
         self._port = port
-        log.info("pods are to be led", extra={"port": port, "rules": str(self.ruleset.mark)})
+        log.info("pods are to be led", extra={"port": port, "rules": str(self.ruleset.comments)})
         return True
 
     def leaves_alone(self, listing: str | None) -> bool:
         """Whether the table is somebody's who leads pods to an agent, while ours is not warm."""
-        there = table_comments.mark_of(listing) if self.waits and listing is not None else None
-        return there is not None and there.digest != self.ruleset.mark.digest
+        there = table_comments.parse(listing) if self.waits and listing is not None else None
+        return there is not None and there.digest != self.ruleset.comments.digest
 
     def _generation(self, listing: str | None) -> int:
         path = self._settings.keeping.health_file.with_suffix(".generation")
         kept = _read(path)
         if kept is not None:
             return kept
-        there = table_comments.mark_of(listing) if listing is not None else None
+        there = table_comments.parse(listing) if listing is not None else None
         # The time, so that a node that has lost its table in a restart keeps to the order of its
         # pods; and above what is there, for a clock that was set back.
         generation = max(int(self._unix_time()), there.generation + 1 if there else 0)

@@ -76,21 +76,21 @@ class Kernel:
         if text:
             await self._tools.run("ip", f"-{family}", "-batch", "-", say=text)
 
-    async def forget_old_flows(self, endpoints: frozenset[Address]) -> int:
-        """Forget connections to a metadata address that no endpoint answers; return how many."""
+    async def delete_stale_connections(self, endpoints: frozenset[Address]) -> int:
+        """Delete connections to a metadata address that no endpoint answers; return how many."""
         hosts = await self.addresses()
         count = 0
         for family, metadata in (("ipv4", METADATA_IPV4), ("ipv6", METADATA_IPV6)):
             listed = await self._tools.run("conntrack", "-L", "-f", family, "-d", str(metadata))
-            for flow in stale_connections.stale(listed, endpoints, hosts):
+            for connection in stale_connections.stale(listed, endpoints, hosts):
                 try:
-                    await self._tools.run("conntrack", "-D", "-f", family, *flow.words)
+                    await self._tools.run("conntrack", "-D", "-f", family, *connection.words)
                 except RefusedError:
                     continue  # It has ended meanwhile, which conntrack calls a failure.
                 count += 1
         return count
 
-    async def foreign_redirects(self) -> tuple[str, ...]:
+    async def incumbents(self) -> tuple[str, ...]:
         """Return the rules of kiam and kube2iam that are found, a line each."""
         try:
             listing = await self._tools.run("nft", "list", "chain", "ip", "nat", "PREROUTING")

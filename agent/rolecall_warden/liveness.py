@@ -29,7 +29,7 @@ def held_name() -> Iterator[str]:
 
 
 def is_held(name: str) -> bool:
-    """Tell whether whoever took *name* still lives, without taking it."""
+    """Return whether whoever took *name* still lives, without taking it."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as asked:
         try:
             asked.connect(_address(name))
@@ -40,7 +40,7 @@ def is_held(name: str) -> bool:
     return True
 
 
-class Absence:
+class AbsenceTimer:
     """Whether the holder of the rules has been away for so long that it will not come back."""
 
     def __init__(
@@ -55,8 +55,8 @@ class Absence:
         self._missed = ""
         self._since = 0.0
 
-    def lasts(self, name: str) -> bool:
-        """Tell it of *name*, the holder's that the rules say. Of "" nothing can be told."""
+    def is_gone(self, name: str) -> bool:
+        """Return whether the holder is gone that the rules name; of "" that is never known."""
         if not name or self._is_held(name):
             self._missed = ""
             return False

@@ -3,18 +3,20 @@
 from enum import StrEnum
 
 from rolecall_warden import table_comments
-from rolecall_warden.table_comments import Mark
+from rolecall_warden.table_comments import TableComments
 
 
-class Finding(StrEnum):
-    """What a table's listing means to this warden."""
+class Ownership(StrEnum):
+    """Whose a table is, as its listing says."""
 
     IN_PLACE = "in_place"
     MISSING = "missing"  # Not there, or not as it was put there.
     OTHERS = "others"  # Another warden's, which has the right of way.
 
 
-def judge(listing: str | None, mine: Mark, expected: str | None, *, gone: bool = False) -> Finding:
+def compare(
+    listing: str | None, mine: TableComments, expected: str | None, *, gone: bool = False
+) -> Ownership:
     """Compare the table with what this warden has put there, which is None before it has.
 
     A table of a higher generation is left alone. So is another one of the same generation, once
@@ -24,13 +26,13 @@ def judge(listing: str | None, mine: Mark, expected: str | None, *, gone: bool =
     installations there is no order: whoever has the rules has them.
     """
     if listing is None:
-        return Finding.MISSING
+        return Ownership.MISSING
     if expected is not None and listing == expected:
-        return Finding.IN_PLACE
-    there = table_comments.mark_of(listing)
+        return Ownership.IN_PLACE
+    there = table_comments.parse(listing)
     if there is None or gone:
-        return Finding.MISSING
+        return Ownership.MISSING
     if there.is_of_another(mine.installation) or there.generation > mine.generation:
-        return Finding.OTHERS
+        return Ownership.OTHERS
     later = there.generation == mine.generation and there != mine
-    return Finding.OTHERS if expected is not None and later else Finding.MISSING
+    return Ownership.OTHERS if expected is not None and later else Ownership.MISSING

@@ -48,7 +48,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A rule that the node has, and whether it bears our mark."""
+    """A rule that the node has, and whether it bears our number."""
 
     rule: Rule
     ours: bool
@@ -83,7 +83,7 @@ def _rules_from(first: int, family: Family) -> tuple[Rule, ...]:
 def changes(wanted: Iterable[Rule], found: Iterable[Found]) -> Iterator[str]:
     """Yield the lines for `ip -batch` that make what is wanted of what is found.
 
-    What bears our mark and is not wanted goes last; what others have made stays.
+    What bears our number and is not wanted goes last; what others have made stays.
     """
     wanted, found = tuple(wanted), tuple(found)
     yield from additions(wanted, found)

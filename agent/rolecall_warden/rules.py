@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from rolecall_warden import table_comments
 from rolecall_warden.settings import METADATA_IPV4, METADATA_IPV6, METADATA_PORT, Settings
-from rolecall_warden.table_comments import Mark
+from rolecall_warden.table_comments import TableComments
 
 FAMILY, TABLE = "inet", "rolecall"
 # As many as pods have addresses on any node, and some to spare. A full set caps nobody else.
@@ -22,7 +22,7 @@ _SOURCES = 65_535
 class Ruleset:
     """The rules of one warden: their *text* puts them in place of any that were there."""
 
-    mark: Mark
+    comments: TableComments
     text: str
 
 
@@ -46,16 +46,18 @@ def render(settings: Settings, *, redirect: bool = True, holder: str = "") -> Ru
     """Return the whole ruleset; the guards alone without *redirect*."""
     chains = "\n".join(_chains(settings, redirect=redirect))
     digest = hashlib.sha256(chains.encode()).hexdigest()[:16]
-    mark = Mark(settings.keeping.generation, digest, holder, settings.keeping.installation)
-    about = table_comments.lines(mark, settings.redirecting.addresses)
+    comments = TableComments(
+        settings.keeping.generation, digest, holder, settings.keeping.installation
+    )
+    about = table_comments.lines(comments, settings.redirecting.addresses)
     return Ruleset(
-        mark, f"{removal()}table {FAMILY} {TABLE} {{\n{_chain('about', *about)}\n{chains}}}\n"
+        comments, f"{removal()}table {FAMILY} {TABLE} {{\n{_chain('about', *about)}\n{chains}}}\n"
     )
 
 
-def again(mark: Mark, listing: str) -> Ruleset:
+def again(comments: TableComments, listing: str) -> Ruleset:
     """Return what puts a table there as it was listed."""
-    return Ruleset(mark, removal() + listing)
+    return Ruleset(comments, removal() + listing)
 
 
 def removal() -> str:

@@ -1,6 +1,6 @@
-"""Connections that are older than the rules: which ones of conntrack's list are to be forgotten.
+"""Connections that are older than the rules: which ones of conntrack's list are to be deleted.
 
-The guard stops them in any case. Forgotten, they do not hang until a timeout: their next packet is
+The guard stops them in any case. Deleted, they do not hang until a timeout: their next packet is
 redirected, the agent's kernel knows no such connection, and the client begins a new one.
 """
 
@@ -16,7 +16,7 @@ _FIELD = re.compile(r"\b(src|dst|sport|dport)=([0-9a-fA-F.:]+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Flow:
+class Connection:
     """One line of the list: as its first packet was, and from where it is answered."""
 
     protocol: str
@@ -27,7 +27,7 @@ class Flow:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """What names this flow, and no other, to `conntrack`."""
+        """What names this connection, and no other, to `conntrack`."""
         ports = (
             ("--orig-port-src", str(self.ports[0]), "--orig-port-dst", str(self.ports[1]))
             if self.ports
@@ -37,18 +37,20 @@ class Flow:
         return (*named, *ports)
 
 
-def stale(text: str, endpoints: Container[Address], hosts: Container[Address]) -> Iterator[Flow]:
-    """Yield the flows to a metadata address that no endpoint answers, but not those of the host.
+def stale(
+    text: str, endpoints: Container[Address], hosts: Container[Address]
+) -> Iterator[Connection]:
+    """Yield connections to a metadata address that no endpoint answers, but for the host's own.
 
     *text* is what `conntrack -L` says; a line that cannot be read is passed over.
     """
-    for flow in filter(None, map(_flow, text.splitlines())):
-        metadata = flow.destination in (METADATA_IPV4, METADATA_IPV6)
-        if metadata and flow.answered_by not in endpoints and flow.source not in hosts:
-            yield flow
+    for connection in filter(None, map(_connection, text.splitlines())):
+        metadata = connection.destination in (METADATA_IPV4, METADATA_IPV6)
+        if metadata and connection.answered_by not in endpoints and connection.source not in hosts:
+            yield connection
 
 
-def _flow(line: str) -> Flow | None:
+def _connection(line: str) -> Connection | None:
     protocol = _PROTOCOL.match(line)
     found: dict[str, list[str]] = {"src": [], "dst": [], "sport": [], "dport": []}
     for name, value in _FIELD.findall(line):
@@ -65,4 +67,4 @@ def _flow(line: str) -> Flow | None:
         )
     except ValueError:
         return None
-    return Flow(protocol[1], source, destination, answered_by, ports)
+    return Connection(protocol[1], source, destination, answered_by, ports)

@@ -19,12 +19,12 @@ _ADDRESS = re.compile(r'"address ([0-9a-f.:]{2,39})"')
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """Whose a table is, and of which contents. It stands there in comments."""
+class TableComments:
+    """Whose a table is, and of which contents."""
 
     generation: int
     digest: str
-    holder: str = ""  # The name by which its warden is seen to live, as in `keeper`.
+    holder: str = ""  # The name by which its warden is seen to live, as in `liveness.py`.
     installation: str = ""
 
     def __str__(self) -> str:
@@ -35,29 +35,29 @@ class Mark:
         return bool(self.installation and installation) and self.installation != installation
 
 
-def lines(mark: Mark, addresses: Iterable[Address]) -> Iterator[str]:
+def lines(comments: TableComments, addresses: Iterable[Address]) -> Iterator[str]:
     """Yield the rules of a chain that nobody jumps to."""
-    facts = [str(mark)]
-    if mark.holder:
-        facts.append(f"holder {mark.holder}")
-    if mark.installation:
-        facts.append(f"of {mark.installation}")
+    facts = [str(comments)]
+    if comments.holder:
+        facts.append(f"holder {comments.holder}")
+    if comments.installation:
+        facts.append(f"of {comments.installation}")
     facts += [f"address {each}" for each in addresses]
     yield from (f'return comment "{fact}"' for fact in facts)
 
 
-def mark_of(text: str) -> Mark | None:
-    """Return the mark in a table's listing; None where there is none that can be read."""
+def parse(text: str) -> TableComments | None:
+    """Read the comments in a table's listing; None where there are none that can be read."""
     found = _MARK.search(text)
     if found is None:
         return None
     holder, installation = (
         each[1] if each else "" for each in (_HOLDER.search(text), _INSTALLATION.search(text))
     )
-    return Mark(int(found[1]), found[2], holder, installation)
+    return TableComments(int(found[1]), found[2], holder, installation)
 
 
-def addresses_of(text: str) -> frozenset[Address]:
+def parse_addresses(text: str) -> frozenset[Address]:
     """Return the addresses that the warden of a table's listing has made, as far as it says so."""
     found = set()
     for written in _ADDRESS.findall(text):

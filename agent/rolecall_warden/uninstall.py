@@ -32,7 +32,7 @@ async def uninstall(
     warden's and are left, because nothing says so.
     """
     listing = await kernel.table()
-    recorded = table_comments.addresses_of(listing or "")
+    recorded = table_comments.parse_addresses(listing or "")
     if listing is not None:
         # With the record, for whoever has to do it again.
         more = sorted(recorded.union(settings.redirecting.more_addresses), key=str)

@@ -1,8 +1,8 @@
-"""Keeps the rules in place: looks, compares, repairs, and says how it is.
+"""Keeps the rules in place: looks, compares, repairs, and reports its condition.
 
-One look reads all that the node has of ours, and changes what is not as it should be. Looks follow
-one another: each period, and whenever the kernel tells of a change. On its way out a warden leaves
-everything as it is.
+One reconciliation reads all that the node has of ours, and changes what is not as it should be.
+They follow one another: each period, and whenever the kernel tells of a change. On its way out a
+warden leaves everything as it is.
 """
 
 import asyncio
@@ -13,21 +13,21 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import NoReturn
 
-from rolecall_common.heartbeat_file import Beat, Condition, Pulse
+from rolecall_common.heartbeat_file import Condition, Heartbeat, HeartbeatFile
 from rolecall_warden import routing, rules, table_comments
-from rolecall_warden.desired_rules import WAITING, Aim
+from rolecall_warden.desired_rules import WAITING, DesiredRules
 from rolecall_warden.kernel import Kernel
-from rolecall_warden.liveness import Absence
-from rolecall_warden.ownership import Finding, judge
+from rolecall_warden.liveness import AbsenceTimer
+from rolecall_warden.ownership import Ownership, compare
 from rolecall_warden.routing import Family
 from rolecall_warden.rules import Ruleset
 from rolecall_warden.settings import Address, Settings
-from rolecall_warden.table_comments import Mark
+from rolecall_warden.table_comments import TableComments
 from rolecall_warden.tools import RefusedError
 
 log = logging.getLogger(__name__)
 
-# Between two looks at the least, whatever the kernel tells: a storm of changes costs little.
+# Between two of them at the least, whatever the kernel tells: a storm of changes costs little.
 _PAUSE = timedelta(milliseconds=500)
 # So many without a sign of another warden, and it is gone; one that is started anew is back.
 _PERIODS = 2
@@ -53,24 +53,24 @@ class Warden:
         endpoints: set[Address] = {led.endpoint_ipv4}
         self._endpoints = frozenset(endpoints | {led.endpoint_ipv6} if ipv6 else endpoints)
         self._more = frozenset(each for each in led.more_addresses if ipv6 or each.version == 4)  # noqa: PLR2004 - IPv4
-        self._aim = Aim(settings, time.time, holder)
+        self._desired = DesiredRules(settings, time.time, holder)
         self._monotonic = monotonic
-        self._absence = Absence(_PERIODS * settings.keeping.check_period, monotonic)
+        self._absence = AbsenceTimer(_PERIODS * settings.keeping.check_period, monotonic)
         self._expected: str | None = None
         self._first_seen: str | None = None
         self._begun = False
         self.repairs = 0
         self.reason = ""  # Why it has not put all that it would.
 
-    async def look(self) -> Condition:
+    async def reconcile(self) -> Condition:
         """Read what there is, and put right what is not. Raises RefusedError.
 
-        The guards come before the redirect, and old connections are forgotten after both.
+        The guards come before the redirect, and stale connections are deleted after both.
         """
         listing = await self._kernel.table()
-        self._turn(listing)
+        self._update_desired(listing)
         condition, lacking = self._decide(listing)
-        changed = await self._keep(condition, lacking)
+        changed = await self._repair(condition, lacking)
         if changed and self._begun:
             self.repairs += 1
             log.warning("repaired", extra={"what": changed, "repairs": self.repairs})
@@ -79,30 +79,32 @@ class Warden:
 
     def _decide(self, listing: str | None) -> tuple[Condition, Ruleset | None]:
         """Return whose turn it is, and the packet rules that are to be put there, if any."""
-        there = table_comments.mark_of(listing or "")
-        gone = self._absence.lasts(there.holder if there else "")
-        if there is not None and self._aim.leaves_alone(listing):
+        there = table_comments.parse(listing or "")
+        gone = self._absence.is_gone(there.holder if there else "")
+        if there is not None and self._desired.leaves_alone(listing):
             self.reason = WAITING
             return Condition.WAITING, self._as_first_seen(listing, there, gone=gone)
-        finding = judge(listing, self._aim.ruleset.mark, self._expected, gone=gone)
-        if finding is Finding.OTHERS:
-            self._see_others(there)
+        ownership = compare(listing, self._desired.ruleset.comments, self._expected, gone=gone)
+        if ownership is Ownership.OTHERS:
+            self._report_others(there)
             return Condition.SUPERSEDED, None
         if gone:
             log.warning("the warden that had the rules is gone", extra={"found": str(there)})
-        self.reason = WAITING if self._aim.waits else ""
-        lacking = self._aim.ruleset if finding is Finding.MISSING else None
-        return Condition.WAITING if self._aim.waits else Condition.IN_PLACE, lacking
+        self.reason = WAITING if self._desired.waits else ""
+        lacking = self._desired.ruleset if ownership is Ownership.MISSING else None
+        return Condition.WAITING if self._desired.waits else Condition.IN_PLACE, lacking
 
-    def _as_first_seen(self, listing: str | None, there: Mark, *, gone: bool) -> Ruleset | None:
+    def _as_first_seen(
+        self, listing: str | None, there: TableComments, *, gone: bool
+    ) -> Ruleset | None:
         """Keep another's rules for it while it is *gone*: its agent may be answering by them."""
-        if self._first_seen is None or table_comments.mark_of(self._first_seen) != there:
+        if self._first_seen is None or table_comments.parse(self._first_seen) != there:
             self._first_seen = listing
         damaged = self._first_seen is not None and listing != self._first_seen
         return rules.again(there, self._first_seen or "") if gone and damaged else None
 
-    async def keep(self, changed: asyncio.Event, pulse: Pulse) -> NoReturn:
-        """Look again and again, and tell the agent after each look.
+    async def run(self, changed: asyncio.Event, file: HeartbeatFile) -> NoReturn:
+        """Reconcile again and again, and write a heartbeat after each time.
 
         By the loop's own time: a wall clock that is set back keeps nobody from looking.
         """
@@ -111,9 +113,9 @@ class Warden:
         while True:
             changed.clear()
             due = loop.time() + period.total_seconds()
-            condition, text = await self._tried()
+            condition, text = await self._try_reconcile()
             try:
-                pulse.beat(self._beat(condition, text, self._monotonic()))
+                file.write(self._heartbeat(condition, text, self._monotonic()))
             except OSError as error:
                 # The agent will see a stamp that grows old; the rules are kept all the same.
                 log.error("the stamp cannot be written", extra={"reason": error.strerror})  # noqa: TRY400 - the reason is a field
@@ -122,34 +124,34 @@ class Warden:
                 async with asyncio.timeout_at(due):
                     await changed.wait()
 
-    async def _tried(self) -> tuple[Condition, str]:
+    async def _try_reconcile(self) -> tuple[Condition, str]:
         try:
-            condition = await self.look()
+            condition = await self.reconcile()
         except RefusedError as error:
             log.error("the rules cannot be kept", extra={"reason": str(error)})  # noqa: TRY400 - the reason is a field
             return Condition.FAILING, str(error)
         return condition, self.reason
 
-    def _beat(self, condition: Condition, text: str, at: float) -> Beat:
-        return Beat(
+    def _heartbeat(self, condition: Condition, text: str, at: float) -> Heartbeat:
+        return Heartbeat(
             at=at,
             period=self._settings.keeping.check_period.total_seconds(),
             condition=condition,
-            generation=self._aim.ruleset.mark.generation,
+            generation=self._desired.ruleset.comments.generation,
             repairs=self.repairs,
             text=text,
         )
 
-    def _turn(self, listing: str | None) -> None:
+    def _update_desired(self, listing: str | None) -> None:
         try:
-            turned = self._aim.turn(listing)
+            changed = self._desired.update(listing)
         except OSError as error:
             raise RefusedError(f"the generation cannot be kept: {error.strerror}") from error
-        if turned:
+        if changed:
             # What was put there is not what is to be there now, and what follows is no repair.
             self._expected, self._begun = None, False
 
-    def _see_others(self, there: Mark | None) -> None:
+    def _report_others(self, there: TableComments | None) -> None:
         whose = f"generation {there.generation if there else '?'}"
         if there is not None and there.is_of_another(self._settings.keeping.installation):
             whose = f"the installation {there.installation}"
@@ -158,7 +160,7 @@ class Warden:
             log.warning("another warden has the rules", extra={"found": str(there)})
         self.reason = text
 
-    async def _keep(self, condition: Condition, lacking: Ruleset | None) -> list[str]:
+    async def _repair(self, condition: Condition, lacking: Ruleset | None) -> list[str]:
         """Take every step, also after one that fails: one guard never depends on the other.
 
         Routing rules and addresses are every warden's: whoever has the packet rules may be gone.
@@ -167,7 +169,7 @@ class Warden:
         steps = [self._keep_routing(family, is_ours=is_ours) for family in self._families]
         steps.append(self._keep_addresses())
         if lacking is not None:
-            steps.append(self._put(lacking))
+            steps.append(self._apply(lacking))
         changed: list[str] = []
         refusals: list[str] = []
         for step in steps:
@@ -199,22 +201,22 @@ class Warden:
         await self._kernel.batch(lines, family)
         return lines
 
-    async def _put(self, ruleset: Ruleset) -> list[str]:
+    async def _apply(self, ruleset: Ruleset) -> list[str]:
         """Put the table there, and remember how the kernel lists it."""
         await self._kernel.apply(ruleset)
         listing = await self._kernel.table()
-        # Between the two somebody else may have been at it: then the next look puts it right.
+        # Between the two somebody else may have been at it: then the next one puts it right.
         intact = listing is not None and rules.shape(listing) == rules.shape(ruleset.text)
         self._expected = listing if intact else ""
-        await self._forget_old_flows()
+        await self._delete_stale_connections()
         return ["packet rules"]
 
-    async def _forget_old_flows(self) -> None:
+    async def _delete_stale_connections(self) -> None:
         try:
-            count = await self._kernel.forget_old_flows(self._endpoints)
+            count = await self._kernel.delete_stale_connections(self._endpoints)
         except RefusedError as error:
             # They are stopped all the same, and hang until their clients lose patience.
-            log.warning("old connections are not forgotten", extra={"reason": str(error)})
+            log.warning("stale connections are not deleted", extra={"reason": str(error)})
             return
         if count:
-            log.info("old connections are forgotten", extra={"count": count})
+            log.info("stale connections are deleted", extra={"count": count})

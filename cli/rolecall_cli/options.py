@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from rolecall_cli.usage import UsageError
 from rolecall_common.settings.declare import Setting, SettingsError, declared
-from rolecall_common.settings.loader import read_settings
+from rolecall_common.settings.loader import load_settings
 from rolecall_common.settings.types import Raw
 
 T = TypeVar("T")
@@ -40,7 +40,7 @@ def settings_of(kind: type[T], arguments: argparse.Namespace, environ: Mapping[s
             flags[setting.field] = ",".join(typed) if isinstance(typed, list) else typed
     config = arguments.config or environ.get(CONFIG_VARIABLE)
     try:
-        return read_settings(kind, flags, environ, Path(config) if config else None)
+        return load_settings(kind, flags, environ, Path(config) if config else None)
     except SettingsError as error:
         raise UsageError("\n".join(map(str, error.problems))) from error
 
@@ -49,14 +49,19 @@ def _add(group: argparse._ArgumentGroup, setting: Setting) -> None:
     shown = setting.default_text
     default = "required" if setting.required else f"default: {shown or 'none'}"
     text = f"{setting.help} [{setting.variable}; {default}]".replace("%", "%%")
-    form = setting.form
-    if form.switch:
+    value_type = setting.type
+    if value_type.switch:
         group.add_argument(
-            setting.flag, nargs="?", const="true", metavar=form.metavar, default=None, help=text
+            setting.flag,
+            nargs="?",
+            const="true",
+            metavar=value_type.metavar,
+            default=None,
+            help=text,
         )
-    elif form.many:
+    elif value_type.many:
         group.add_argument(
-            setting.flag, action="append", metavar=form.metavar, default=None, help=text
+            setting.flag, action="append", metavar=value_type.metavar, default=None, help=text
         )
     else:
-        group.add_argument(setting.flag, metavar=form.metavar, default=None, help=text)
+        group.add_argument(setting.flag, metavar=value_type.metavar, default=None, help=text)

@@ -61,7 +61,7 @@ def _become_parent(settings: "Settings") -> NoReturn:
     from rolecall_agent.process import inherited, sockets  # noqa: PLC0415 - each side loads itself only
 
     try:
-        inherited.become_parent(sockets.bind(settings))
+        inherited.become_parent(sockets.bind_endpoints(settings))
     except StartError as error:
         raise UsageError(str(error)) from error
 

@@ -17,7 +17,7 @@ from typing import cast
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics import exposition
 
-from rolecall_common.connection_limits import Visitors
+from rolecall_common.connection_limits import ConnectionLimits
 from rolecall_common.settings.types import HostPort
 
 _LONGEST_HEAD = 8 * 1024
@@ -101,10 +101,10 @@ class Pages:
 class _Exchange(asyncio.Protocol):
     """One request and its answer; then the connection is closed."""
 
-    def __init__(self, pages: Pages, patience: timedelta, visitors: Visitors) -> None:
+    def __init__(self, pages: Pages, patience: timedelta, limits: ConnectionLimits) -> None:
         self._pages = pages
         self._patience = patience.total_seconds()
-        self._visitors = visitors
+        self._limits = limits
         self._address = ""
         self._head = b""
 
@@ -117,7 +117,7 @@ class _Exchange(asyncio.Protocol):
             return
         self._address = peer[0]
         is_own = self._address == transport.get_extra_info("sockname")[0]
-        if not self._visitors.enter(self, self._address, is_own=is_own):
+        if not self._limits.admit(self, self._address, is_own=is_own):
             self.abort()
 
     def data_received(self, data: bytes) -> None:
@@ -129,7 +129,7 @@ class _Exchange(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._timer.cancel()
-        self._visitors.leave(self, self._address)
+        self._limits.release(self, self._address)
 
     def abort(self) -> None:
         self._transport.abort()
@@ -156,7 +156,7 @@ def _field(fields: list[str], name: str) -> str:
 
 
 @contextlib.asynccontextmanager
-async def probing(
+async def serving_admin(
     listen: HostPort,
     readiness: Callable[[], Readiness],
     registry: CollectorRegistry,
@@ -167,15 +167,15 @@ async def probing(
     A connection that is older than *patience* is cut. Raises OSError where *listen* cannot be had.
     """
     loop = asyncio.get_running_loop()
-    pages, visitors = Pages(readiness, registry, loop.time), Visitors()
+    pages, limits = Pages(readiness, registry, loop.time), ConnectionLimits()
 
     def exchange() -> _Exchange:
-        return _Exchange(pages, patience, visitors)
+        return _Exchange(pages, patience, limits)
 
     server = await loop.create_server(exchange, listen.host, listen.port)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
-        for each in tuple(visitors):
+        for each in tuple(limits):
             each.abort()

@@ -12,16 +12,16 @@ MOST_OF_ONE = 4  # of one address: a kubelet's three probes at once, and one mor
 MOST_OF_OWN = 8  # of the node's own addresses, from where its kubelet asks; no other takes these
 
 
-class Visitor(Protocol):
-    """A connection, as this one sees it."""
+class Connection(Protocol):
+    """What gives way when it is told to."""
 
     def abort(self) -> None:
         """Drop the connection at once."""
         ...
 
 
-class Visitors:
-    """All connections, by address."""
+class ConnectionLimits:
+    """Who is connected, by address, and whose connection gives way."""
 
     def __init__(
         self, in_all: int = MOST_IN_ALL, of_one: int = MOST_OF_ONE, of_own: int = MOST_OF_OWN
@@ -29,36 +29,36 @@ class Visitors:
         self._in_all = in_all
         self._of_one = of_one
         self._of_own = of_own
-        self._own: dict[Visitor, None] = {}  # In the order they came, as all others.
-        self._others: dict[str, dict[Visitor, None]] = {}
+        self._own: dict[Connection, None] = {}  # In the order they came, as all others.
+        self._others: dict[str, dict[Connection, None]] = {}
 
-    def __iter__(self) -> Iterator[Visitor]:
+    def __iter__(self) -> Iterator[Connection]:
         yield from self._own
-        for visitors in self._others.values():
-            yield from visitors
+        for connections in self._others.values():
+            yield from connections
 
-    def enter(self, visitor: Visitor, address: str, *, is_own: bool) -> bool:
-        """Count *visitor* in; False where there is no place for it.
+    def admit(self, connection: Connection, address: str, *, is_own: bool) -> bool:
+        """Count *connection* in; False where there is no place for it.
 
         *is_own*: *address* is one of the node that it is connected to.
         """
         if is_own:
             if len(self._own) >= self._of_own:
                 _drop_oldest(self._own)
-            self._own[visitor] = None
+            self._own[connection] = None
             return True
         of_its_own = len(self._others.get(address, ()))
         if of_its_own >= self._of_one or not self._has_room(of_its_own):
             return False
-        self._others.setdefault(address, {})[visitor] = None
+        self._others.setdefault(address, {})[connection] = None
         return True
 
-    def leave(self, visitor: Visitor, address: str) -> None:
-        """Count *visitor* out, if it is in."""
-        self._own.pop(visitor, None)
-        visitors = self._others.get(address, {})
-        visitors.pop(visitor, None)
-        if not visitors:
+    def release(self, connection: Connection, address: str) -> None:
+        """Count *connection* out, if it is in."""
+        self._own.pop(connection, None)
+        connections = self._others.get(address, {})
+        connections.pop(connection, None)
+        if not connections:
             self._others.pop(address, None)
 
     def _has_room(self, of_its_own: int) -> bool:
@@ -78,7 +78,7 @@ class Visitors:
         return True
 
 
-def _drop_oldest(visitors: dict[Visitor, None]) -> None:
-    oldest = next(iter(visitors))
-    del visitors[oldest]
+def _drop_oldest(connections: dict[Connection, None]) -> None:
+    oldest = next(iter(connections))
+    del connections[oldest]
     oldest.abort()

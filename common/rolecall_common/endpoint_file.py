@@ -1,4 +1,4 @@
-"""Where an agent's endpoint is: told by the agent, once it is warm, to the warden of the same pod.
+"""Where an agent's endpoint is: written once it is warm, and read by the warden of the same pod.
 
 Two agents share a node while one takes the place of the other, so that each has a port of its own.
 The file lies in a directory that lives as long as the pod: an agent that is started again in it
@@ -12,7 +12,7 @@ from pathlib import Path
 _LARGEST = 256
 
 
-def tell(path: Path, port: int) -> None:
+def write(path: Path, port: int) -> None:
     """Say that the endpoint is at *port*; nobody reads half of it. Raises OSError."""
     draft = path.with_suffix(".draft")
     draft.write_text(json.dumps({"port": port}))
@@ -20,7 +20,7 @@ def tell(path: Path, port: int) -> None:
     draft.replace(path)
 
 
-def told(path: Path) -> int | None:
+def read(path: Path) -> int | None:
     """Return the port; None where there is none that can be read."""
     try:
         # A reader with more rights than the writer is not to be kept waiting by a pipe.

@@ -24,7 +24,7 @@ _WHOLE_FILE = (os.SEEK_SET, 0, 0, 0)
 
 
 class Condition(StrEnum):
-    """What the beating process says of its work."""
+    """What the process that writes says of its work."""
 
     IN_PLACE = "in_place"
     SUPERSEDED = "superseded"  # A newer one does the work; there is nothing to repair.
@@ -33,7 +33,7 @@ class Condition(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
+class Heartbeat:
     """One stamp."""
 
     at: float  # Of the monotonic clock, in seconds.
@@ -45,45 +45,45 @@ class Beat:
 
 
 @dataclass(frozen=True, slots=True)
-class Vital:
+class Health:
     """What a reader may conclude: whether all is well, and a line that says why not."""
 
-    well: bool
+    ok: bool
     reason: str = ""
-    beat: Beat | None = None
+    heartbeat: Heartbeat | None = None
 
 
-class PulseTakenError(Exception):
+class HeldError(Exception):
     """Somebody else holds the lock."""
 
 
-class Pulse:
-    """The side that beats. See `beating`."""
+class HeartbeatFile:
+    """The side that writes it. See `hold`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def beat(self, beat: Beat) -> None:
+    def write(self, heartbeat: Heartbeat) -> None:
         """Replace the stamp as a whole, so that nobody reads half of one. Raises OSError."""
         draft = self._path.with_suffix(".draft")
-        draft.write_text(json.dumps(asdict(beat)))
+        draft.write_text(json.dumps(asdict(heartbeat)))
         draft.chmod(0o644)  # The reader is another user.
         draft.replace(stamp_path(self._path))
 
 
 @contextlib.contextmanager
-def beating(path: Path) -> Iterator[Pulse]:
-    """Hold the lock at *path* while the block runs. Raises OSError and PulseTakenError."""
+def hold(path: Path) -> Iterator[HeartbeatFile]:
+    """Hold the lock at *path* while the block runs. Raises OSError and HeldError."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         try:
             # Of the open file and not of the process: it can be asked for without being taken.
             fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _LOCK.pack(fcntl.F_WRLCK, *_WHOLE_FILE))
         except (BlockingIOError, PermissionError) as error:
-            raise PulseTakenError(f"{path} is held by another process") from error
+            raise HeldError(f"{path} is held by another process") from error
         # A stamp of an earlier boot may lie ahead of this one's clock.
         stamp_path(path).unlink(missing_ok=True)
-        yield Pulse(path)
+        yield HeartbeatFile(path)
     finally:
         os.close(descriptor)
 
@@ -93,41 +93,43 @@ def stamp_path(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
-def feel(path: Path, now: float | None = None) -> Vital:
-    """Look at the pulse at *path*; never raises, and never keeps anybody from the lock."""
+def read(path: Path, now: float | None = None) -> Health:
+    """Say how the holder of *path* is; never raises, and never keeps anybody from the lock."""
     try:
         held = _is_held(path)
         with stamp_path(path).open("rb") as stream:
             text = stream.read(_LARGEST)
     except FileNotFoundError:
-        return Vital(well=False, reason="it has not shown itself yet")
+        return Health(ok=False, reason="it has not shown itself yet")
     except OSError as error:
-        return Vital(well=False, reason=f"{path}: {error.strerror}")
-    return judge(text, held=held, now=time.monotonic() if now is None else now)
+        return Health(ok=False, reason=f"{path}: {error.strerror}")
+    return evaluate(text, held=held, now=time.monotonic() if now is None else now)
 
 
-def judge(text: bytes, *, held: bool, now: float) -> Vital:
+def evaluate(text: bytes, *, held: bool, now: float) -> Health:
     """Return what follows from the stamp's *text* and the lock. Whatever is written, no raise."""
-    beat = parse(text)
-    if beat is None:
-        return Vital(well=False, reason="its stamp cannot be read")
+    heartbeat = parse(text)
+    if heartbeat is None:
+        return Health(ok=False, reason="its stamp cannot be read")
     if not held:
-        return Vital(well=False, reason="it is gone", beat=beat)
-    age = now - beat.at
+        return Health(ok=False, reason="it is gone", heartbeat=heartbeat)
+    age = now - heartbeat.at
     # A stamp from the future is of another boot, or of another machine.
-    if not 0 <= age <= 2 * beat.period:
+    if not 0 <= age <= 2 * heartbeat.period:
         old = f"it has not been heard for {timedelta(seconds=round(age))}"
-        return Vital(well=False, reason=old if age > 0 else "its stamp is not of now", beat=beat)
-    if beat.condition is not Condition.IN_PLACE:
-        return Vital(well=False, reason=beat.text or beat.condition, beat=beat)
-    return Vital(well=True, beat=beat)
+        return Health(
+            ok=False, reason=old if age > 0 else "its stamp is not of now", heartbeat=heartbeat
+        )
+    if heartbeat.condition is not Condition.IN_PLACE:
+        return Health(ok=False, reason=heartbeat.text or heartbeat.condition, heartbeat=heartbeat)
+    return Health(ok=True, heartbeat=heartbeat)
 
 
-def parse(text: bytes) -> Beat | None:
+def parse(text: bytes) -> Heartbeat | None:
     """Read a stamp; None where it is none."""
     try:
         fields = json.loads(text)
-        beat = Beat(
+        heartbeat = Heartbeat(
             at=float(fields["at"]),
             period=float(fields["period"]),
             condition=Condition(fields["condition"]),
@@ -138,7 +140,7 @@ def parse(text: bytes) -> Beat | None:
     except (ValueError, TypeError, LookupError, OverflowError, RecursionError):
         return None
     # A day is longer than any period, and what is not a number is in no range.
-    return beat if abs(beat.at) < 2**53 and 0 < beat.period <= 86_400 else None  # noqa: PLR2004
+    return heartbeat if abs(heartbeat.at) < 2**53 and 0 < heartbeat.period <= 86_400 else None  # noqa: PLR2004
 
 
 def _is_held(path: Path) -> bool:

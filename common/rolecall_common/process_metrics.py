@@ -42,7 +42,7 @@ METRICS = (BUILD, AUDIT_LOST, LOOP_LAG)
 _LOOK_EVERY = 1.0  # seconds; a look costs some microseconds
 
 
-class Process:
+class ProcessMetrics:
     """The process itself, as a scrape sees it."""
 
     def __init__(self, audit: AuditLog) -> None:
@@ -59,7 +59,7 @@ class Process:
         yield gauge_family(BUILD, {(VERSION, platform.python_version()): 1})
         yield counter_family(AUDIT_LOST, {(): self._audit.lost})
 
-    async def watch_loop(self) -> NoReturn:
+    async def measure_loop(self) -> NoReturn:
         """Measure the loop until cancelled."""
         loop = asyncio.get_running_loop()
         while True:

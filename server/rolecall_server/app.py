@@ -9,11 +9,11 @@ from typing import NoReturn
 
 from prometheus_client import CollectorRegistry
 
-from rolecall_common.admin_http import probing
+from rolecall_common.admin_http import serving_admin
 from rolecall_common.audit import auditing
 from rolecall_common.clock import Clock, SystemClock
 from rolecall_common.metrics import register
-from rolecall_common.process_metrics import Process
+from rolecall_common.process_metrics import ProcessMetrics
 from rolecall_common.version import VERSION
 from rolecall_server.admin.collector import LevelCollector
 from rolecall_server.admin.readiness import Health
@@ -60,9 +60,9 @@ async def run(settings: Settings) -> None:
             sts = await stack.enter_async_context(issuer)
             registry, health = CollectorRegistry(), Health(certificate)
             register(registry, metrics.recorders())
-            process = Process(audit)
+            process = ProcessMetrics(audit)
             process.register(registry)
-            probes = probing(output.admin_listen, health.readiness, registry)
+            probes = serving_admin(output.admin_listen, health.readiness, registry)
             with prechecks.refusing("adminListen"):
                 await stack.enter_async_context(probes)
         base, duration = await prechecks.base_and_duration(settings, sts, clock, dice)
@@ -89,7 +89,7 @@ async def run(settings: Settings) -> None:
             "issue sessions": refresher.run(),
             "find own credentials": sts.warm_up(),
             "reload the certificate": certificate.run(),
-            "watch the loop": process.watch_loop(),
+            "watch the loop": process.measure_loop(),
         }
         async with asyncio.TaskGroup() as tasks:
             for source in surroundings.sources:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from chart.rendering import Helm, Object, Rendering
-from rolecall_common.settings.loader import read_settings
+from rolecall_common.settings.loader import load_settings
 from rolecall_server.kube.guard import Finding, GuardState, judge
 from rolecall_server.settings import Settings
 from rolecall_server.startup import from_settings
@@ -84,7 +84,7 @@ def test_the_servers_find_that_it_guards_what_they_read(helm: Helm, tmp_path: Pa
     (config,) = [each for each in rendering.of_kind("ConfigMap") if "settings.yaml" in each["data"]]
     file = tmp_path / "settings.yaml"
     file.write_text(config["data"]["settings.yaml"])
-    settings = read_settings(Settings, {}, {}, file)
+    settings = load_settings(Settings, {}, {}, file)
     name = settings.kubernetes.node_guard
     policy, binding = (
         json.dumps(rendering.one(kind, name)).encode()

@@ -13,7 +13,7 @@ from fakes.endpoint_rig import BASE, KEYS, LIMIT, START, Answer, Client, request
 from fakes.vouching import ISSUER, claims, public, signed
 from rolecall_agent.container.endpoint import ContainerEndpoint
 from rolecall_agent.http.server import EndpointRules
-from rolecall_agent.process.freebind import listeners
+from rolecall_agent.process.sockets import bind_all
 from rolecall_agent.store.cache import Cache
 from rolecall_proto.values import (
     Address,
@@ -133,7 +133,7 @@ async def container_rig(
         ),
     )
     rig = ContainerRig(clock, cache, endpoint, host)
-    async with endpoint.serving(listeners([(host, 0)])) as bound, asyncio.TaskGroup() as tasks:
+    async with endpoint.serving(bind_all([(host, 0)])) as bound, asyncio.TaskGroup() as tasks:
         loading = tasks.create_task(endpoint.run(), name="load what verifies tokens")
         rig.port = bound[0][1]
         yield rig

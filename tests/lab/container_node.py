@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fakes.container_rig import SDK_SESSION, container_rig, token
 from fakes.endpoint_rig import known, pod
-from rolecall_agent.process.freebind import listeners
+from rolecall_agent.process.sockets import bind_all
 
 LISTEN = [("169.254.170.23", 9804), ("fd00:ec2::23", 9804)]
 
@@ -21,7 +21,7 @@ async def main(folder: Path) -> None:
     ]
     for each in pods:
         (folder / f"{each.uid}.token").write_text(token(each.uid, each.name))
-    async with container_rig() as rig, rig.endpoint.serving(listeners(LISTEN)):
+    async with container_rig() as rig, rig.endpoint.serving(bind_all(LISTEN)):
         rig.snapshot(*known(*pods, credentials=SDK_SESSION))
         sys.stdout.write("listening\n")
         sys.stdout.flush()

@@ -19,7 +19,8 @@ from typing import Any
 
 from rolecall_cli.lab import Kind, LabNode
 from rolecall_cli.lab.places import OUTSIDE
-from rolecall_common.heartbeat_file import Vital, feel
+from rolecall_common import heartbeat_file
+from rolecall_common.heartbeat_file import Health
 
 METADATA = {4: "169.254.169.254", 6: "fd00:ec2::254"}
 ENDPOINT = {4: "169.254.170.169", 6: "fd72:6f6c:6563:616c::1"}
@@ -151,21 +152,21 @@ class Warden:
     health: Path
     log: Path
 
-    def vital(self) -> Vital:
-        return feel(self.health)
+    def read_health(self) -> Health:
+        return heartbeat_file.read(self.health)
 
-    async def until(self, *, well: bool) -> Vital:
+    async def until(self, *, ok: bool) -> Health:
         """Wait until it is well, or not; others have no event that could be waited for."""
         async with asyncio.timeout(PATIENCE):
-            while (vital := self.vital()).well is not well:
+            while (health := self.read_health()).ok is not ok:
                 assert self.process.returncode is None, self.log.read_text()
                 await asyncio.sleep(0.02)
-        return vital
+        return health
 
     def repairs(self) -> int:
         """Return how often it has repaired something, as it says."""
-        beat = self.vital().beat
-        return beat.repairs if beat else 0
+        heartbeat = self.read_health().heartbeat
+        return heartbeat.repairs if heartbeat else 0
 
     async def until_repaired(self, before: int) -> None:
         async with asyncio.timeout(PATIENCE):
@@ -241,7 +242,7 @@ class Guarded:
         self.wardens.append(warden)
         self.exits.push_async_callback(warden.end)
         if well:
-            await warden.until(well=True)
+            await warden.until(ok=True)
         return warden
 
     async def uninstall(self) -> str:

@@ -346,7 +346,7 @@ async def test_a_warden_that_ends_leaves_everything(node: Guarded) -> None:
         await warden.end(how)
 
         assert await served(node)
-        assert not warden.vital().well
+        assert not warden.read_health().ok
         assert await rules_stand(node)
 
 
@@ -361,16 +361,16 @@ async def test_a_newer_warden_takes_over_and_old_connections_end_at_the_old_endp
     assert await node["first"].hold(METADATA[4], 1) == 1
     new = await node.warden("--generation=2", f"--endpoint-port={PORT + 1}")
     answer = await node["first"].ask(METADATA[4])
-    over = await old.until(well=False)
+    over = await old.until(ok=False)
     older = await node["first"].use()
     await node["first"].drop()
     await new.end()
     await node.run("sh", "-c", TAMPERINGS["delete the routing rules"])
     guarded = await rules_stand(node)
     once = await node.tried(*rolecall("--once", "--generation=1"))
-    still_over = old.vital()
+    still_over = old.read_health()
     await node.run("nft", "delete", "table", "inet", "rolecall")
-    await old.until(well=True)
+    await old.until(ok=True)
     back = await served(node)
     await old.end()
     endpoint.kill()
@@ -379,7 +379,7 @@ async def test_a_newer_warden_takes_over_and_old_connections_end_at_the_old_endp
     assert older == ["agent 10.77.1.2"]
     assert "rules of generation 2 are in place" in over.reason
     # The second guard is kept by whoever is there.
-    assert (guarded, still_over.well) == (True, False)
+    assert (guarded, still_over.ok) == (True, False)
     assert once[0] == 2
     assert "rolecall warden: rules of generation 2 are in place" in once[1]
     assert back

@@ -16,8 +16,7 @@ import pytest
 
 from lab.rig import Rig, rig
 from rolecall_cli.lab import LabError
-from rolecall_common import endpoint_file
-from rolecall_common.heartbeat_file import feel
+from rolecall_common import endpoint_file, heartbeat_file
 
 PATIENCE = 60
 # A hundred times the rules change hands, here in two ways. TEST_UPGRADES=100 has all of them be
@@ -86,7 +85,9 @@ class AgentPod:
     @property
     def is_ready(self) -> bool:
         """Whether a kubelet would say so; the warden's word is the agent's as well."""
-        return (self.root / "endpoint.ready").exists() and feel(self.root / "warden").well
+        return (self.root / "endpoint.ready").exists() and heartbeat_file.read(
+            self.root / "warden"
+        ).ok
 
     async def until_ready(self) -> None:
         async with asyncio.timeout(PATIENCE):
@@ -98,8 +99,8 @@ class AgentPod:
     async def lead(self, port: int) -> None:
         """Say that the endpoint is at *port*, and wait until the rules lead there."""
         before = self.log("warden").count("pods are to be led")
-        is_there = endpoint_file.told(self.root / "endpoint") == port
-        endpoint_file.tell(self.root / "endpoint", port)
+        is_there = endpoint_file.read(self.root / "endpoint") == port
+        endpoint_file.write(self.root / "endpoint", port)
         async with asyncio.timeout(PATIENCE):
             while not is_there and self.log("warden").count("pods are to be led") == before:  # noqa: ASYNC110 -- others have no event
                 await asyncio.sleep(0.02)
@@ -218,7 +219,7 @@ async def test_a_redirect_that_moves_is_not_noticed(node: Rig, agents: DaemonSet
     for _ in range(2):
         pods.append(await agents.start())
         await pods[-1].until_ready()
-    ports = [endpoint_file.told(pod.root / "endpoint") for pod in pods]
+    ports = [endpoint_file.read(pod.root / "endpoint") for pod in pods]
     async with load(node) as said:
         for move in range(MOVES):
             port = ports[move % 2]
@@ -237,7 +238,7 @@ async def test_after_a_rollback_the_older_pod_serves_again(node: Rig, agents: Da
     await old.until_ready()
     new = await agents.start()
     await new.until_ready()
-    ports = {endpoint_file.told(pod.root / "endpoint") for pod in (old, new)}
+    ports = {endpoint_file.read(pod.root / "endpoint") for pod in (old, new)}
     await new.end(signal.SIGKILL)
     await old.until_ready()
     await node.until(POD, ROLE)

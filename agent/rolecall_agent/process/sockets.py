@@ -1,24 +1,34 @@
-"""The endpoints' listening sockets, bound before there is anything that could answer."""
+"""The endpoints' listening sockets, bound before there is anything that could answer.
+
+They may be bound to addresses that the machine comes to have later. The container endpoint's is
+made by somebody else: by the warden, an operator, or another agent whose address we share. Who
+comes first must not matter, and no capability is needed for that.
+"""
 
 import errno
+import logging
+import os
 import socket
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from rolecall_agent.process.freebind import listeners
 from rolecall_agent.settings import Settings
 from rolecall_common import endpoint_file
 from rolecall_common.lifecycle import refusing
 from rolecall_common.settings.types import HostPort
+
+log = logging.getLogger(__name__)
 
 METADATA, CONTAINER = "metadata", "container"
 BACKLOG = 4096  # connections that the kernel keeps for us while no worker is there, or it is busy
 # Ports that are tried, from the one that is set. Two agents share a node in an upgrade; more only
 # while several upgrades follow one another faster than the last agents end.
 _PORTS = 8
+_IPV6_FREEBIND = 78  # Linux's; the module `socket` knows only IPv4's, and that since 3.12 at best.
+_IP_FREEBIND = 15
 
 
-def bind(settings: Settings) -> dict[str, list[socket.socket]]:
+def bind_endpoints(settings: Settings) -> dict[str, list[socket.socket]]:
     """Listen for each endpoint, by its name. Raises StartError where an address cannot be had.
 
     In a hand-over the container endpoint's sockets are bound and not yet listened on: another agent
@@ -29,19 +39,46 @@ def bind(settings: Settings) -> dict[str, list[socket.socket]]:
         metadata = _listening(settings.endpoint.listen, told)
     with refusing("containerListen", OSError):
         where = [(each.host, each.port) for each in settings.container.container_listen]
-        container = listeners(where, shared=told is not None)
+        container = bind_all(where, shared=told is not None)
         if told is None:
             _listen(container)
     return {METADATA: metadata, CONTAINER: container}
 
 
+def bind_all(listen: Iterable[tuple[str, int]], *, shared: bool = False) -> list[socket.socket]:
+    """Return a socket bound to each of *listen*, but for protocols that the machine lacks.
+
+    Others of this user may have the same address where all of them want it *shared*.
+
+    IPv6 may be switched off, and IPv4 goes on then. Raises OSError where an address cannot be had,
+    and where nothing is left.
+    """
+    bound: list[socket.socket] = []
+    lacking: OSError | None = None
+    try:
+        for host, port in listen:
+            try:
+                bound += _bind_host(host, port, shared=shared)
+            except OSError as error:
+                if error.errno != errno.EAFNOSUPPORT:
+                    raise
+                lacking = error
+                log.warning("this machine has no such protocol", extra={"address": host})
+        if lacking is not None and not bound:
+            raise lacking
+    except OSError:
+        _close(bound)
+        raise
+    return bound
+
+
 def _listening(listen: tuple[HostPort, ...], told: Path | None) -> list[socket.socket]:
     if told is None:
-        return _listen(listeners((each.host, each.port) for each in listen))
+        return _listen(bind_all((each.host, each.port) for each in listen))
     refused: OSError | None = None
     for port in _candidates(listen[0].port, told):
         try:
-            return _listen(listeners((each.host, port) for each in listen))
+            return _listen(bind_all((each.host, port) for each in listen))
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise
@@ -52,10 +89,40 @@ def _listening(listen: tuple[HostPort, ...], told: Path | None) -> list[socket.s
 
 def _candidates(first: int, told: Path) -> Iterator[int]:
     """Yield the ports to try: first the one that pods of this node are still led to."""
-    before = endpoint_file.told(told)
+    before = endpoint_file.read(told)
     if before is not None:
         yield before
     yield from range(first, min(first + _PORTS, 65_536))
+
+
+def _bind_host(host: str, port: int, *, shared: bool) -> Iterator[socket.socket]:
+    flags = socket.AI_PASSIVE
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    # A name may stand for several addresses, and have one of them twice.
+    for family, address in dict.fromkeys((each[0], each[4]) for each in found):
+        try:
+            yield _bind_address(family, address, shared=shared)
+        except OSError as error:
+            where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            reason = f"cannot listen on {where}: {os.strerror(error.errno or 0)}"
+            raise OSError(error.errno, reason) from error
+
+
+def _bind_address(family: int, address: tuple[object, ...], *, shared: bool) -> socket.socket:
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, shared)
+        if family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            made.setsockopt(socket.IPPROTO_IPV6, _IPV6_FREEBIND, 1)
+        else:
+            made.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
+        made.bind(address)
+    except OSError:
+        made.close()
+        raise
+    return made
 
 
 def _listen(bound: list[socket.socket]) -> list[socket.socket]:

@@ -127,14 +127,14 @@ class HandOver:
 
     async def _take_over(self, warmth: Warmth, handed: Handed, opening: Served) -> None:
         port = handed.sockets[METADATA][0].getsockname()[1]
-        led_here = endpoint_file.told(self._path) == port
+        led_here = endpoint_file.read(self._path) == port
         if not led_here:
             await warmth.reached()
         async with opening:
             if led_here:
                 log.info("pods are led here already", extra={"port": port})
             else:
-                endpoint_file.tell(self._path, port)
+                endpoint_file.write(self._path, port)
                 log.info("warm: pods may be led here", extra={"port": port})
             try:
                 await asyncio.Event().wait()

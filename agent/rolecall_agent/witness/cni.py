@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from rolecall_agent.witness.rtnetlink import Link, Rule
+from rolecall_agent.witness.rtnetlink.messages import Link, Rule
 
 # The priority of the rules by which VPC CNI sends pods with security groups out by their branch.
 _BRANCH_PRIORITY = 10

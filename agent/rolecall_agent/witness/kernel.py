@@ -7,12 +7,11 @@ from collections.abc import Collection, Iterable, Iterator
 from types import TracebackType
 from typing import Self
 
-from rolecall_agent.witness import rtnetlink
 from rolecall_agent.witness.changes import Heard
 from rolecall_agent.witness.links import BRIDGE, Links
 from rolecall_agent.witness.observation import NONE, SILENT, Sight, Way
-from rolecall_agent.witness.reading import read
-from rolecall_agent.witness.rtnetlink import (
+from rolecall_agent.witness.rtnetlink import layout, requests
+from rolecall_agent.witness.rtnetlink.messages import (
     Done,
     Forwarding,
     Garbled,
@@ -23,6 +22,7 @@ from rolecall_agent.witness.rtnetlink import (
     Route,
     Rule,
 )
+from rolecall_agent.witness.rtnetlink.parsing import parse
 from rolecall_proto.values import Address
 
 # Kinds of links that lead to one network namespace each.
@@ -40,7 +40,7 @@ class Kernel:
         self.links = Links()
         self.hardware: dict[Address, bytes] = {}  # Of those seen behind a bridge.
         self._sequence = 0
-        self._news = _socket(rtnetlink.GROUPS)
+        self._news = _socket(layout.GROUPS)
         try:
             self._questions = _socket(0)
         except OSError:
@@ -98,14 +98,14 @@ class Kernel:
         """Read links anew, and forget news that came before; return where pods may be."""
         for _ in self._received(Heard()):
             pass
-        found = self._all(rtnetlink.GET_LINK)
+        found = self._all(layout.GET_LINK)
         self.links.reread(each for each in found if isinstance(each, Link))
         self.hardware.clear()
         return self._places()
 
     def look(self, address: Address) -> Sight:
         """Return where *address* is."""
-        route = self._answer(rtnetlink.ask_route(address, self._next()))
+        route = self._answer(requests.ask_route(address, self._next()))
         if not isinstance(route, Route) or not route.link or not route.direct:
             return NONE
         kind = self._kind(route.link)
@@ -122,14 +122,14 @@ class Kernel:
 
     def rules(self) -> list[Rule]:
         """Return the rules of routing policy."""
-        return [each for each in self._all(rtnetlink.GET_RULE) if isinstance(each, Rule)]
+        return [each for each in self._all(layout.GET_RULE) if isinstance(each, Rule)]
 
     def _behind(self, bridge: int, address: Address) -> Sight:
-        who = self._answer(rtnetlink.ask_neighbour(address, bridge, self._next()))
+        who = self._answer(requests.ask_neighbour(address, bridge, self._next()))
         if not isinstance(who, Neighbour) or not who.hardware:
             return SILENT
         self.hardware[address] = who.hardware
-        where = self._answer(rtnetlink.ask_forwarding(who.hardware, bridge, self._next()))
+        where = self._answer(requests.ask_forwarding(who.hardware, bridge, self._next()))
         if not isinstance(where, Forwarding) or where.port in (0, bridge):
             return SILENT
         return self._seen(Way.BRIDGE, where.port)
@@ -137,10 +137,10 @@ class Kernel:
     def _places(self) -> set[Address]:
         """Return every address that has a route of its own, or is known behind a bridge."""
         found = set()
-        for each in self._all(rtnetlink.GET_ROUTE):
+        for each in self._all(layout.GET_ROUTE):
             if isinstance(each, Route) and each.is_for_one and each.direct:
                 found |= {each.address} if self._kind(each.link) in _POD_KINDS else set()
-        for each in self._all(rtnetlink.GET_NEIGHBOUR):
+        for each in self._all(layout.GET_NEIGHBOUR):
             if isinstance(each, Neighbour) and self._kind(each.link) == BRIDGE:
                 found.add(each.address)
         return {address for address in found if address is not None}
@@ -148,7 +148,7 @@ class Kernel:
     def _kind(self, number: int) -> str:
         link = self.links.get(number)
         if link is None:
-            asked = self._answer(rtnetlink.ask_link(number, self._next()))
+            asked = self._answer(requests.ask_link(number, self._next()))
             if not isinstance(asked, Link):
                 return ""
             self.links.learn(link := asked)
@@ -180,7 +180,7 @@ class Kernel:
                 heard.lost = True  # The kernel had more to say than the socket could keep.
                 continue
             if port == 0:  # Nobody but the kernel is believed.
-                yield from read(data)
+                yield from parse(data)
 
     def _next(self) -> int:
         self._sequence = self._sequence % 0xFFFF_FFFF + 1
@@ -193,10 +193,8 @@ class Kernel:
 
     def _all(self, kind: int) -> Iterable[News]:
         found: list[News] = []
-        for family in (
-            (rtnetlink.AF_INET, rtnetlink.AF_INET6) if kind != rtnetlink.GET_LINK else (0,)
-        ):
-            found += self._answers(rtnetlink.ask_all(kind, family, self._next()))
+        for family in (layout.AF_INET, layout.AF_INET6) if kind != layout.GET_LINK else (0,):
+            found += self._answers(requests.ask_all(kind, family, self._next()))
         return found
 
     def _answers(self, question: bytes) -> list[News]:
@@ -205,7 +203,7 @@ class Kernel:
         found: list[News] = []
         while True:
             try:
-                news = list(read(self._questions.recv(_ROOM)))
+                news = list(parse(self._questions.recv(_ROOM)))
             except BlockingIOError:
                 return found
             found += news

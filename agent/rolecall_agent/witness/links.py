@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rolecall_agent.witness.observation import LinkId
-from rolecall_agent.witness.rtnetlink import Link
+from rolecall_agent.witness.rtnetlink.messages import Link
 
 BRIDGE = "bridge"
 _SYSFS = Path("/sys/class/net")

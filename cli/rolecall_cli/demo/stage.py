@@ -14,7 +14,7 @@ from typing import Protocol
 from rolecall_cli.demo.layout import NODE, REGION, Layout
 from rolecall_cli.demo.pods import DemoPod
 from rolecall_cli.demo.processes import DemoError, Part, clean_environment, running, talking
-from rolecall_common.heartbeat_file import feel
+from rolecall_common import heartbeat_file
 from rolecall_server.manifests.directory import Directory
 from rolecall_server.manifests.files import read_files
 from rolecall_server.manifests.placement import Pools
@@ -97,7 +97,7 @@ class Stage:
     async def _is_ready(self, name: str) -> bool:
         layout = self.layout
         if name == "warden":
-            return feel(layout.warden_health).well
+            return heartbeat_file.read(layout.warden_health).ok
         urls = {
             "sts": layout.sts_url,
             "server": f"http://127.0.0.1:{layout.server_admin_port}/readyz",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from rolecall_common.settings.types import Form, Raw
+from rolecall_common.settings.types import Raw, ValueType
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -33,7 +33,7 @@ class Setting:
     """The declaration of one setting."""
 
     field: str
-    form: Form[Any]
+    type: ValueType[Any]
     help: str
     default: Any  # dataclasses.MISSING where the operator has to say it.
     group: str = ""
@@ -58,7 +58,7 @@ class Setting:
 
     @property
     def default_text(self) -> str:
-        return "" if self.required else self.form.write(self.default)
+        return "" if self.required else self.type.write(self.default)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +104,9 @@ class Checked(Protocol):
 _REQUIRED: Any = dataclasses.MISSING
 
 
-def setting(form: Form[T], help_text: str, *, default: T = _REQUIRED) -> T:
+def setting(value_type: ValueType[T], help_text: str, *, default: T = _REQUIRED) -> T:
     """Declare a setting as a field of a dataclass; without *default* the operator has to say it."""
-    return dataclasses.field(default=default, metadata={"form": form, "help": help_text})
+    return dataclasses.field(default=default, metadata={"type": value_type, "help": help_text})
 
 
 def group(kind: type[S], title: str) -> S:
@@ -122,8 +122,8 @@ def declared(kind: type[Any], title: str = "") -> list[Setting]:
         if "kind" in field.metadata:
             found += declared(field.metadata["kind"], field.metadata["title"])
         else:
-            form, text = field.metadata["form"], field.metadata["help"]
-            found.append(Setting(field.name, form, text, field.default, title))
+            value_type, text = field.metadata["type"], field.metadata["help"]
+            found.append(Setting(field.name, value_type, text, field.default, title))
     return found
 
 

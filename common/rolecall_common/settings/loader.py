@@ -26,7 +26,7 @@ T = TypeVar("T")
 _BROKEN: Any = object()  # Stands for a value that could not be read; the problem says why.
 
 
-def read_settings(
+def load_settings(
     kind: type[T], flags: Mapping[str, Raw], environ: Mapping[str, str], file: Path | None
 ) -> T:
     """Return *kind*, filled from *flags* (by field), *environ*, and *file*; raises SettingsError.
@@ -52,21 +52,21 @@ def read_settings(
 def _value(setting: Setting, written: Written | None, problems: list[Problem]) -> object:
     if written is None:
         if setting.required:
-            reason = f"it must be set: accepted is {setting.form.accepted}"
+            reason = f"it must be set: accepted is {setting.type.accepted}"
             problems.append(Problem(setting.name, "", "", reason))
             return _BROKEN
         return setting.default
     try:
-        return setting.form.read(written.raw)
+        return setting.type.read(written.raw)
     except ValueError as error:
-        # A form that raises without a reason has nothing to add to what it accepts.
-        why = f"{error}; " if _said_by_form(error) else ""
-        reason = f"{why}accepted is {setting.form.accepted}"
+        # A type that raises without a reason has nothing to add to what it accepts.
+        why = f"{error}; " if _said_by_type(error) else ""
+        reason = f"{why}accepted is {setting.type.accepted}"
         problems.append(Problem(setting.name, quoted(written.raw), written.origin, reason))
         return _BROKEN
 
 
-def _said_by_form(error: ValueError) -> bool:
+def _said_by_type(error: ValueError) -> bool:
     # Python's own parsers repeat the whole value, however long; a message shows it once, cut.
     text = str(error)
     return bool(text) and text.isprintable() and len(text) < 120  # noqa: PLR2004 - a sentence

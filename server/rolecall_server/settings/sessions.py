@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from rolecall_common.settings import types
 from rolecall_common.settings.declare import Conflict, setting
-from rolecall_common.settings.types import duration_text
+from rolecall_common.settings.durations import duration_text
 from rolecall_server.model import renewal_window
 
 # The promise: no credential with less reported life is handed out while STS answers.

@@ -12,61 +12,61 @@ from hypothesis import given
 
 from core.junk import changed, documents
 from rolecall_common.heartbeat_file import (
-    Beat,
     Condition,
-    PulseTakenError,
-    beating,
-    feel,
-    judge,
+    Heartbeat,
+    HeldError,
+    evaluate,
+    hold,
     parse,
+    read,
     stamp_path,
 )
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from rolecall_common.heartbeat_file import Beat, Condition, beating
-with beating(Path(sys.argv[1])) as pulse:
-    pulse.beat(Beat(100.0, 10.0, Condition.IN_PLACE))
+from rolecall_common.heartbeat_file import Condition, Heartbeat, hold
+with hold(Path(sys.argv[1])) as file:
+    file.write(Heartbeat(100.0, 10.0, Condition.IN_PLACE))
     print("beating", flush=True)
     time.sleep(60)
 """
 
 
-def beat(at: float = 100.0, condition: Condition = Condition.IN_PLACE) -> Beat:
-    return Beat(at, 10.0, condition, generation=3, repairs=2, text="")
+def heartbeat(at: float = 100.0, condition: Condition = Condition.IN_PLACE) -> Heartbeat:
+    return Heartbeat(at, 10.0, condition, generation=3, repairs=2, text="")
 
 
-def stamp(each: Beat) -> bytes:
-    return json.dumps({name: getattr(each, name) for name in Beat.__slots__}).encode()
+def stamp(each: Heartbeat) -> bytes:
+    return json.dumps({name: getattr(each, name) for name in Heartbeat.__slots__}).encode()
 
 
 def test_a_held_lock_and_a_fresh_stamp_are_well(tmp_path: Path) -> None:
-    """Both sides of it: what is beaten is felt."""
-    with beating(tmp_path / "warden") as pulse:
-        pulse.beat(beat())
-        vital = feel(tmp_path / "warden", now=120.0)
+    """Both sides of it: what is written is read."""
+    with hold(tmp_path / "warden") as file:
+        file.write(heartbeat())
+        health = read(tmp_path / "warden", now=120.0)
 
-    assert vital.well
-    assert vital.beat == beat()
+    assert health.ok
+    assert health.heartbeat == heartbeat()
 
 
 def test_a_stamp_older_than_two_periods_is_not_well(tmp_path: Path) -> None:
     """Somebody who hangs keeps the lock and not the stamp."""
-    with beating(tmp_path / "warden") as pulse:
-        pulse.beat(beat())
-        vital = feel(tmp_path / "warden", now=120.1)
+    with hold(tmp_path / "warden") as file:
+        file.write(heartbeat())
+        health = read(tmp_path / "warden", now=120.1)
 
-    assert not vital.well
-    assert vital.reason == "it has not been heard for 0:00:20"
+    assert not health.ok
+    assert health.reason == "it has not been heard for 0:00:20"
 
 
 def test_a_lock_that_nobody_holds_is_not_well(tmp_path: Path) -> None:
     """However fresh the stamp: its writer is gone."""
-    with beating(tmp_path / "warden") as pulse:
-        pulse.beat(beat())
+    with hold(tmp_path / "warden") as file:
+        file.write(heartbeat())
 
-    assert feel(tmp_path / "warden", now=100.0).reason == "it is gone"
+    assert read(tmp_path / "warden", now=100.0).reason == "it is gone"
 
 
 def test_a_killed_holder_is_seen_at_once(tmp_path: Path) -> None:
@@ -76,71 +76,71 @@ def test_a_killed_holder_is_seen_at_once(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:  # noqa: S603 - our own
         assert holder.stdout is not None
         holder.stdout.readline()
-        alive = feel(path, now=101.0)
-        with pytest.raises(PulseTakenError), beating(path):
+        alive = read(path, now=101.0)
+        with pytest.raises(HeldError), hold(path):
             pass
         os.kill(holder.pid, signal.SIGKILL)
         holder.wait()
 
-    assert alive.well
-    assert not feel(path, now=101.0).well
+    assert alive.ok
+    assert not read(path, now=101.0).ok
 
 
-def test_feeling_takes_the_lock_from_nobody(tmp_path: Path) -> None:
+def test_reading_takes_the_lock_from_nobody(tmp_path: Path) -> None:
     """Whoever asks holds nothing meanwhile: a warden that starts is never refused by its agent."""
     path = tmp_path / "warden"
-    with beating(path):
+    with hold(path):
         pass
     reader = os.open(path, os.O_RDONLY)
-    feel(path)
+    read(path)
 
-    with beating(path):
+    with hold(path):
         os.close(reader)
 
 
 def test_a_stamp_of_an_earlier_holder_counts_no_more(tmp_path: Path) -> None:
     """A new holder shows itself by a stamp of its own."""
     path = tmp_path / "warden"
-    stamp_path(path).write_bytes(stamp(beat()))
-    with beating(path):
-        assert feel(path, now=101.0).reason == "it has not shown itself yet"
+    stamp_path(path).write_bytes(stamp(heartbeat()))
+    with hold(path):
+        assert read(path, now=101.0).reason == "it has not shown itself yet"
 
 
 def test_nothing_there_is_not_well(tmp_path: Path) -> None:
     """Neither the file nor its folder has to be there."""
-    assert feel(tmp_path / "none" / "warden").reason == "it has not shown itself yet"
+    assert read(tmp_path / "none" / "warden").reason == "it has not shown itself yet"
 
 
 @pytest.mark.parametrize("condition", [Condition.SUPERSEDED, Condition.FAILING])
 def test_what_its_writer_says_counts(condition: Condition) -> None:
     """A warden that lives and cannot do its work is not well."""
-    vital = judge(stamp(beat(condition=condition)), held=True, now=100.0)
+    health = evaluate(stamp(heartbeat(condition=condition)), held=True, now=100.0)
 
-    assert not vital.well
-    assert vital.reason == condition
+    assert not health.ok
+    assert health.reason == condition
 
 
 def test_a_stamp_from_the_future_is_of_another_boot() -> None:
     """The monotonic clock begins anew with the machine."""
-    assert judge(stamp(beat()), held=True, now=99.0).reason == "its stamp is not of now"
+    assert evaluate(stamp(heartbeat()), held=True, now=99.0).reason == "its stamp is not of now"
 
 
-@given(changed(stamp(beat())) | documents([*Beat.__slots__]))
+@given(changed(stamp(heartbeat())) | documents([*Heartbeat.__slots__]))
 def test_any_bytes_are_a_stamp_or_none(text: bytes) -> None:
     """Whatever stands in the file, a reader goes on; only what a fresh stamp says is well."""
-    vital = judge(text, held=True, now=110.0)
+    health = evaluate(text, held=True, now=110.0)
 
-    if vital.well:
-        assert vital.beat is not None
-        assert 110.0 - 2 * vital.beat.period <= vital.beat.at <= 110.0
-        assert vital.beat.condition is Condition.IN_PLACE
+    if health.ok:
+        assert health.heartbeat is not None
+        assert 110.0 - 2 * health.heartbeat.period <= health.heartbeat.at <= 110.0
+        assert health.heartbeat.condition is Condition.IN_PLACE
     else:
-        assert vital.reason
+        assert health.reason
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "1e400", "null", "[]", '"x"'])
 def test_a_moment_that_is_none_is_no_stamp(value: str) -> None:
     """A comparison with such a number could say anything."""
-    text = stamp(beat()).replace(b"100.0", value.encode())
+    text = stamp(heartbeat()).replace(b"100.0", value.encode())
 
     assert parse(text) is None

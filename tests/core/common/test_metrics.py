@@ -6,7 +6,6 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from rolecall_common.metric_tables import table
 from rolecall_common.metrics import (
     UNKNOWN,
     Counter,
@@ -104,12 +103,3 @@ def test_a_declaration_keeps_prometheus_conventions(
     """A name that lies about its kind does not get into a table."""
     with pytest.raises(ValueError, match=name):
         Metric(name, kind, "Something.", buckets=buckets)
-
-
-def test_the_page_says_what_the_declaration_says() -> None:
-    """One row each: name, kind, labels and meaning."""
-    page = table("Server", [TOOK, CALLS, NODES])
-
-    assert "| `rolecall_calls_total` | counter | `result`: ok, denied | Calls. |" in page
-    assert "| `rolecall_nodes` | gauge | `version`: a few | Nodes. |" in page
-    assert "| `rolecall_took_seconds` | histogram | none | How long. Buckets: 0.1, 1. |" in page

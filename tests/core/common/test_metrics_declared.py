@@ -20,7 +20,7 @@ from rolecall_agent.sync.ca_bundle import Trust
 from rolecall_agent.sync.stream import Statistics
 from rolecall_common.audit import AuditLog
 from rolecall_common.metrics import Kind, Metric, register
-from rolecall_common.process_metrics import Process
+from rolecall_common.process_metrics import ProcessMetrics
 from rolecall_server.admin.collector import LevelCollector
 from rolecall_server.startup.backends import SourceLevels
 
@@ -70,7 +70,7 @@ def agent(folder: Path) -> CollectorRegistry:
 
 def both(_: Path) -> CollectorRegistry:
     registry = CollectorRegistry()
-    Process(AuditLog(None)).register(registry)
+    ProcessMetrics(AuditLog(None)).register(registry)
     return registry
 
 

@@ -22,7 +22,7 @@ READS_WITH = frozenset(
     | {"json", "jwt", "msgspec", "pickle", "re", "re2", "ssl", "struct", "urllib", "xml", "yaml"}
 )
 WRITES = "it writes, and reads nothing"
-SETTINGS = "what an operator has set comes through the forms of settings, which are tested"
+SETTINGS = "what an operator has set comes through the types of settings, which are tested"
 NAMES = "it only names the types of what others have read"
 
 # By module: the properties that hold for what it reads, as file::test; or why there is none.
@@ -73,16 +73,16 @@ TABLE: dict[str, tuple[str, ...] | str] = {
     "rolecall_agent.sync.ca_bundle": (
         "core/repository/test_rim_agent.py::test_any_bundle_is_believed_or_refused",
     ),
-    "rolecall_agent.witness.reading": (
+    "rolecall_agent.witness.rtnetlink.parsing": (
         "core/agent/witness/test_rtnetlink.py::test_reading_survives_any_bytes",
     ),
     "rolecall_agent.witness.state_file": (
         "core/agent/witness/test_rtnetlink.py::test_reading_a_record_survives_any_bytes",
     ),
-    "rolecall_agent.witness.rtnetlink": WRITES,
+    "rolecall_agent.witness.rtnetlink.layout": "it has what others read and write by",
     # The warden: what nft, ip, conntrack and the kernel say.
     "rolecall_warden.stale_connections": (
-        "core/warden/test_stale_connections.py::test_any_text_is_read_as_flows",
+        "core/warden/test_stale_connections.py::test_any_text_is_read_as_connections",
     ),
     "rolecall_warden.incumbents": (
         "core/warden/test_stale_connections.py::test_any_bytes_are_read_as_a_table",
@@ -101,7 +101,7 @@ TABLE: dict[str, tuple[str, ...] | str] = {
         "core/repository/test_rim_agent.py::test_any_bytes_name_files_that_changed",
     ),
     "rolecall_warden.changes": "it wakes on any news of the kernel, and reads none",
-    "rolecall_warden.kernel": "what its tools say is read in flows, foreign, routing and rules",
+    "rolecall_warden.kernel": "what its tools say is read in the modules beside it",
     "rolecall_warden.settings": SETTINGS,
     # The wire between the two sides.
     "rolecall_proto.codec.fields": (
@@ -117,6 +117,9 @@ TABLE: dict[str, tuple[str, ...] | str] = {
         "core/server/kube/auth/test_token_claims.py::test_whatever_a_token_holds_it_is_read_or_refused",
     ),
     "rolecall_common.settings.types": (
+        "core/common/settings/test_declare.py::test_whatever_is_written_is_a_value_or_a_problem",
+    ),
+    "rolecall_common.settings.durations": (
         "core/common/settings/test_declare.py::test_whatever_is_written_is_a_value_or_a_problem",
     ),
     "rolecall_common.settings.loader": (

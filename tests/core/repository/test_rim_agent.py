@@ -21,7 +21,7 @@ from rolecall_agent.http.host_header import names_of
 from rolecall_agent.metadata.imds_client import Imds, RefusedError, UnavailableError
 from rolecall_agent.metadata.items import Item
 from rolecall_agent.sync.ca_bundle import Bundle, TrustError, read_bundle
-from rolecall_common.endpoint_file import told
+from rolecall_common import endpoint_file
 from rolecall_common.settings.declare import Problem, SettingsError
 from rolecall_common.settings.types import HostPort
 from rolecall_common.settings.yaml_file import read_file
@@ -156,7 +156,7 @@ def test_any_file_names_a_port_or_none(content: bytes) -> None:
     """Where the endpoint is, or that nobody has said so."""
     with tempfile.NamedTemporaryFile() as file:
         Path(file.name).write_bytes(content)
-        port = told(Path(file.name))
+        port = endpoint_file.read(Path(file.name))
 
     assert port is None or 0 < port <= 65535
 
@@ -181,8 +181,8 @@ def test_any_settings_file_is_read_or_refused(content: bytes) -> None:
 @given(st.text() | changed(b'table inet rolecall {\n comment "x"\n chain y {\n').map(_text))
 def test_any_listing_of_nft_is_read(listing: str) -> None:
     """By another version, cut off, or not nft's at all."""
-    table_comments.mark_of(listing)
-    table_comments.addresses_of(listing)
+    table_comments.parse(listing)
+    table_comments.parse_addresses(listing)
     counts = rules.shape(listing)
     found = list(incumbents.in_nftables(listing))
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from rolecall_common.settings.loader import read_settings
+from rolecall_common.settings.loader import load_settings
 from rolecall_common.settings.types import Raw
 from rolecall_warden.settings import Settings
 
@@ -11,4 +11,4 @@ GOLDEN = Path(__file__).parent / "golden"
 
 def settings(**flags: Raw) -> Settings:
     """Return a warden's settings, with those that *flags* name by their fields."""
-    return read_settings(Settings, flags, {}, None)
+    return load_settings(Settings, flags, {}, None)

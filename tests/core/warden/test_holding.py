@@ -15,7 +15,7 @@ from rolecall_common import endpoint_file
 from rolecall_common.heartbeat_file import Condition
 from rolecall_common.settings.types import Raw
 from rolecall_warden.kernel import Kernel
-from rolecall_warden.liveness import Absence, held_name, is_held
+from rolecall_warden.liveness import AbsenceTimer, held_name, is_held
 from rolecall_warden.warden import Warden
 
 PERIOD = 10.0
@@ -47,7 +47,7 @@ class Node:
             self._ends.pop(name).close()
 
     def look(self, name: str) -> Condition:
-        return asyncio.run(self.living[name].look())
+        return asyncio.run(self.living[name].reconcile())
 
     def pass_periods(self, count: int) -> None:
         """Let everybody look, so many periods one after another."""
@@ -78,23 +78,23 @@ def test_a_name_is_held_as_long_as_its_holder_lives() -> None:
 def test_who_is_away_is_gone_after_so_long_and_not_before() -> None:
     """Of a table that names nobody it is never said."""
     now, held = 0.0, {"a"}
-    absence = Absence(timedelta(seconds=20), lambda: now, held.__contains__)
-    assert not absence.lasts("a")
+    timer = AbsenceTimer(timedelta(seconds=20), lambda: now, held.__contains__)
+    assert not timer.is_gone("a")
     held.clear()
     now = 5.0
-    assert not absence.lasts("a")
+    assert not timer.is_gone("a")
     now = 24.9
-    assert not absence.lasts("a")
+    assert not timer.is_gone("a")
     now = 25.0
-    assert absence.lasts("a")
+    assert timer.is_gone("a")
     # Another one's absence begins anew, as does that of one who was back.
-    assert not absence.lasts("b")
+    assert not timer.is_gone("b")
     held.add("a")
-    assert not absence.lasts("a")
+    assert not timer.is_gone("a")
     held.clear()
     now = 99.0
-    assert not absence.lasts("a")
-    assert not absence.lasts("")
+    assert not timer.is_gone("a")
+    assert not timer.is_gone("")
 
 
 def test_the_rules_of_a_pod_that_is_gone_are_taken_over(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_the_rules_of_a_pod_that_is_gone_are_taken_over(tmp_path: Path) -> None:
 
     def pod(name: str, port: int) -> dict[str, Raw]:
         (tmp_path / name).mkdir(exist_ok=True)
-        endpoint_file.tell(tmp_path / name / "endpoint", port)
+        endpoint_file.write(tmp_path / name / "endpoint", port)
         return {
             "endpoint_file": str(tmp_path / name / "endpoint"),
             "health_file": str(tmp_path / name / "warden"),

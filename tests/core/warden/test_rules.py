@@ -6,8 +6,8 @@ from core.warden.rig import GOLDEN, settings
 from rolecall_common.settings.declare import SettingsError
 from rolecall_common.settings.types import Raw
 from rolecall_warden import app, rules, table_comments
-from rolecall_warden.ownership import Finding, judge
-from rolecall_warden.table_comments import Mark
+from rolecall_warden.ownership import Ownership, compare
+from rolecall_warden.table_comments import TableComments
 
 CASES: dict[str, dict[str, Raw]] = {
     "default": {},
@@ -68,57 +68,56 @@ def test_the_mark_is_read_back_as_it_was_written() -> None:
     """A table says of which generation it is, and of which contents."""
     ruleset = rules.render(settings(generation="12"))
 
-    assert table_comments.mark_of(ruleset.text) == ruleset.mark
-    assert ruleset.mark.generation == 12
-    assert ruleset.mark.digest != rules.render(settings(endpoint_port="1")).mark.digest
+    assert table_comments.parse(ruleset.text) == ruleset.comments
+    assert ruleset.comments.generation == 12
+    assert ruleset.comments.digest != rules.render(settings(endpoint_port="1")).comments.digest
     named = settings(generation="12", installation="n" * 63 + "/" + "r" * 53)
     held = rules.render(named, holder="0123456789abcdef")
-    assert table_comments.mark_of(held.text) == held.mark
-    assert held.mark.digest == ruleset.mark.digest
-    assert held.mark.installation == named.keeping.installation
-    assert held.mark.holder == "0123456789abcdef"
+    assert table_comments.parse(held.text) == held.comments
+    assert held.comments.digest == ruleset.comments.digest
+    assert held.comments.installation == named.keeping.installation
+    assert held.comments.holder == "0123456789abcdef"
 
 
 @pytest.mark.parametrize("text", ["", "table inet rolecall {\n}", '"rolecall generation=x"'])
 def test_a_table_without_a_mark_has_none(text: str) -> None:
     """Whatever a listing holds, there is no error."""
-    assert table_comments.mark_of(text) is None
+    assert table_comments.parse(text) is None
 
 
-MINE = Mark(5, "a" * 16)
+MINE = TableComments(5, "a" * 16)
 
 
 def listing(generation: int, digest: str) -> str:
-    return (
-        f'table inet rolecall {{ chain about {{ return comment "{Mark(generation, digest)}" }} }}'
-    )
+    comments = TableComments(generation, digest)
+    return f'table inet rolecall {{ chain about {{ return comment "{comments}" }} }}'
 
 
 @pytest.mark.parametrize(
-    ("there", "expected", "finding"),
+    ("there", "expected", "ownership"),
     [
-        (None, None, Finding.MISSING),
-        (None, "as put", Finding.MISSING),
-        ("as put", "as put", Finding.IN_PLACE),
-        ("no mark", "as put", Finding.MISSING),
-        ("no mark", None, Finding.MISSING),
-        (listing(4, "b" * 16), None, Finding.MISSING),
-        (listing(4, "b" * 16), "as put", Finding.MISSING),
-        (listing(6, "b" * 16), None, Finding.OTHERS),
-        (listing(6, "b" * 16), "as put", Finding.OTHERS),
+        (None, None, Ownership.MISSING),
+        (None, "as put", Ownership.MISSING),
+        ("as put", "as put", Ownership.IN_PLACE),
+        ("no mark", "as put", Ownership.MISSING),
+        ("no mark", None, Ownership.MISSING),
+        (listing(4, "b" * 16), None, Ownership.MISSING),
+        (listing(4, "b" * 16), "as put", Ownership.MISSING),
+        (listing(6, "b" * 16), None, Ownership.OTHERS),
+        (listing(6, "b" * 16), "as put", Ownership.OTHERS),
         # At its start a warden takes its own generation over, with other settings or the same.
-        (listing(5, "b" * 16), None, Finding.MISSING),
-        (listing(5, "a" * 16), None, Finding.MISSING),
+        (listing(5, "b" * 16), None, Ownership.MISSING),
+        (listing(5, "a" * 16), None, Ownership.MISSING),
         # Later it repairs its own, and leaves what somebody has put there after it.
-        (listing(5, "a" * 16), "as put", Finding.MISSING),
-        (listing(5, "b" * 16), "as put", Finding.OTHERS),
+        (listing(5, "a" * 16), "as put", Ownership.MISSING),
+        (listing(5, "b" * 16), "as put", Ownership.OTHERS),
     ],
 )
 def test_a_newer_table_is_left_alone_and_any_other_is_repaired(
-    there: str | None, expected: str | None, finding: Finding
+    there: str | None, expected: str | None, ownership: Ownership
 ) -> None:
     """The generation decides, and among equals whoever came later."""
-    assert judge(there, MINE, expected) is finding
+    assert compare(there, MINE, expected) is ownership
 
 
 @pytest.mark.parametrize("generation", [4, 5, 6])
@@ -126,8 +125,8 @@ def test_a_table_whose_warden_is_gone_is_anybodys(generation: int) -> None:
     """Whatever its generation, and also after this warden has been superseded by it."""
     for expected in (None, "as put"):
         there = listing(generation, "b" * 16)
-        assert judge(there, MINE, expected, gone=True) is Finding.MISSING
-    assert judge("as put", MINE, "as put", gone=True) is Finding.IN_PLACE
+        assert compare(there, MINE, expected, gone=True) is Ownership.MISSING
+    assert compare("as put", MINE, "as put", gone=True) is Ownership.IN_PLACE
 
 
 @pytest.mark.parametrize(

@@ -33,11 +33,13 @@ ENDPOINTS = {ip_address("169.254.170.169")}
 HOSTS = {ip_address("10.0.0.1")}
 
 
-def test_old_flows_are_those_that_no_endpoint_answers() -> None:
+def test_stale_connections_are_those_that_no_endpoint_answers() -> None:
     """Not the host's own, not those to the agent, not those to somewhere else."""
     listed = [DIRECT, AT_THE_ENDPOINT, AT_KIAM, OF_THE_HOST, UDP, ICMP, OVER_IPV6, ELSEWHERE]
     text = "".join(f"{line}\n" for line in listed)
-    stale = [" ".join(flow.words) for flow in stale_connections.stale(text, ENDPOINTS, HOSTS)]
+    stale = [
+        " ".join(connection.words) for connection in stale_connections.stale(text, ENDPOINTS, HOSTS)
+    ]
 
     ports = "--orig-port-src {} --orig-port-dst 80"
     assert stale == [
@@ -50,7 +52,7 @@ def test_old_flows_are_those_that_no_endpoint_answers() -> None:
 
 
 @given(st.text(alphabet="tcp 617src=dstport.:0123456789af\n", max_size=200))
-def test_any_text_is_read_as_flows(text: str) -> None:
+def test_any_text_is_read_as_connections(text: str) -> None:
     """A line that is none is passed over."""
     assert isinstance(list(stale_connections.stale(text, ENDPOINTS, HOSTS)), list)
 

@@ -16,7 +16,7 @@ CONTAINER = "169.254.170.23,fd00:ec2::23"
 def guarded(**flags: Raw) -> NodeTools:
     """Return a node on which a warden with those settings has been."""
     tools = NodeTools()
-    asyncio.run(Warden(settings(**flags), Kernel(tools), ipv6=True).look())
+    asyncio.run(Warden(settings(**flags), Kernel(tools), ipv6=True).reconcile())
     return tools
 
 
@@ -31,8 +31,8 @@ def test_the_table_says_which_addresses_its_warden_has_made() -> None:
     told = settings(more_addresses=CONTAINER)
     text = rules.render(told).text
 
-    assert table_comments.addresses_of(text) == frozenset(told.redirecting.addresses)
-    assert table_comments.addresses_of(
+    assert table_comments.parse_addresses(text) == frozenset(told.redirecting.addresses)
+    assert table_comments.parse_addresses(
         text.replace("169.254.170.23", "999.254.170.23")
     ) == frozenset(told.redirecting.addresses) - {told.redirecting.more_addresses[0]}
 

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain
 
-from rolecall_common.admin_http import Pages, Readiness, probing
+from rolecall_common.admin_http import Pages, Readiness, serving_admin
 from rolecall_common.connection_limits import MOST_OF_ONE
 from rolecall_common.metrics import Gauge, Kind, Metric, register
 from rolecall_common.settings.types import HostPort
@@ -53,7 +53,7 @@ class Process:
 async def process() -> AsyncGenerator[Process]:
     one, registry = Process(), CollectorRegistry()
     register(registry, [Gauge(PODS, lambda: 3)])
-    async with probing(ANYWHERE, lambda: one.ready, registry) as one.port:
+    async with serving_admin(ANYWHERE, lambda: one.ready, registry) as one.port:
         yield one
 
 
@@ -130,7 +130,7 @@ async def test_a_page_that_breaks_takes_no_other_with_it(caplog: pytest.LogCaptu
         raise ZeroDivisionError("nobody foresaw this")
 
     process = Process()
-    async with probing(ANYWHERE, broken, CollectorRegistry()) as process.port:
+    async with serving_admin(ANYWHERE, broken, CollectorRegistry()) as process.port:
         assert await process.send(b"GET /readyz HTTP/1.1\r\n\r\n") == b""
         assert (await process.ask("GET", "/healthz"))[0] == 200
 
@@ -192,7 +192,7 @@ async def test_a_request_in_pieces_is_one_request(process: Process) -> None:
 async def test_a_client_that_is_too_slow_is_cut(start: bytes) -> None:
     """Nobody keeps a connection by saying nothing, or half of it, or no line that HTTP knows."""
     ready, patience = Readiness(ready=True), timedelta(milliseconds=20)
-    async with probing(ANYWHERE, lambda: ready, CollectorRegistry(), patience) as port:
+    async with serving_admin(ANYWHERE, lambda: ready, CollectorRegistry(), patience) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(start)
         with contextlib.suppress(ConnectionResetError):
@@ -277,7 +277,7 @@ async def test_metrics_are_kept_for_a_second() -> None:
 
 async def test_a_client_that_says_nothing_does_not_keep_the_process_from_ending() -> None:
     """Its connection ends with the block."""
-    async with probing(ANYWHERE, lambda: Readiness(ready=True), CollectorRegistry()) as port:
+    async with serving_admin(ANYWHERE, lambda: Readiness(ready=True), CollectorRegistry()) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET /healthz")
         await writer.drain()
@@ -290,7 +290,9 @@ async def test_a_client_that_says_nothing_does_not_keep_the_process_from_ending(
 async def test_a_port_that_is_taken_is_said() -> None:
     """Two processes with the same setting: the second one does not start."""
     ready = Readiness(ready=True)
-    async with probing(ANYWHERE, lambda: ready, CollectorRegistry()) as port:
+    async with serving_admin(ANYWHERE, lambda: ready, CollectorRegistry()) as port:
         with pytest.raises(OSError, match="in use"):
-            async with probing(HostPort("127.0.0.1", port), lambda: ready, CollectorRegistry()):
+            async with serving_admin(
+                HostPort("127.0.0.1", port), lambda: ready, CollectorRegistry()
+            ):
                 pass

@@ -13,7 +13,7 @@ from fakes.clock import FakeClock
 from rolecall_agent.witness.changes import Prefixes
 from rolecall_agent.witness.cni import Network
 from rolecall_agent.witness.cni_report import NOTICE, Noticing
-from rolecall_agent.witness.rtnetlink import Link, Rule
+from rolecall_agent.witness.rtnetlink.messages import Link, Rule
 from rolecall_proto.values import Address
 
 ADDRESSES: Sequence[Address] = [

@@ -6,7 +6,7 @@ import pytest
 
 from rolecall_agent.witness.links import Links
 from rolecall_agent.witness.observation import LinkId
-from rolecall_agent.witness.rtnetlink import Link
+from rolecall_agent.witness.rtnetlink.messages import Link
 
 POD = Link(5, "cali12", "veth")
 GONE = Link(5, "cali12", "veth", gone=True)

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolecall_agent.witness import cni, rtnetlink
+from rolecall_agent.witness import cni
 from rolecall_agent.witness.cni import Network, network_of
 from rolecall_agent.witness.entries import Bound
 from rolecall_agent.witness.observation import LinkId
-from rolecall_agent.witness.reading import read
-from rolecall_agent.witness.rtnetlink import (
+from rolecall_agent.witness.rtnetlink import layout
+from rolecall_agent.witness.rtnetlink.messages import (
     Forwarding,
     Garbled,
     Link,
@@ -22,6 +22,7 @@ from rolecall_agent.witness.rtnetlink import (
     Route,
     Rule,
 )
+from rolecall_agent.witness.rtnetlink.parsing import parse
 from rolecall_agent.witness.state_file import RecordFile, Surroundings, parsed, written
 from rolecall_proto.values import PodUid
 
@@ -67,7 +68,7 @@ def neighbour(family: int, state: int, *attributes: bytes) -> bytes:
 
 def test_a_link_is_read() -> None:
     """Its number, name, kind, master, and whether it is up."""
-    found = list(read(message(rtnetlink.NEW_LINK, link()) + message(rtnetlink.DEL_LINK, link())))
+    found = list(parse(message(layout.NEW_LINK, link()) + message(layout.DEL_LINK, link())))
 
     assert found == [
         Link(7, "cali12", "veth", 3, up=True),
@@ -77,9 +78,9 @@ def test_a_link_is_read() -> None:
 
 def test_a_bridges_word_about_a_port_is_no_end_of_the_link() -> None:
     """It comes as a link that is deleted, in the bridge's family."""
-    left = struct.pack("=BxHiII", rtnetlink.AF_BRIDGE, 0, 7, 1, 0)
+    left = struct.pack("=BxHiII", layout.AF_BRIDGE, 0, 7, 1, 0)
 
-    assert list(read(message(rtnetlink.DEL_LINK, left))) == []
+    assert list(parse(message(layout.DEL_LINK, left))) == []
 
 
 @pytest.mark.parametrize(
@@ -94,7 +95,7 @@ def test_a_bridges_word_about_a_port_is_no_end_of_the_link() -> None:
 )
 def test_a_route_is_read(body: bytes, out: int, *, is_direct: bool) -> None:
     """Where it leads, and whether it leads there directly, by one link."""
-    (found,) = read(message(rtnetlink.NEW_ROUTE, body))
+    (found,) = parse(message(layout.NEW_ROUTE, body))
 
     assert isinstance(found, Route)
     assert (found.direct, found.link, found.is_for_one) == (is_direct, out, True)
@@ -102,7 +103,7 @@ def test_a_route_is_read(body: bytes, out: int, *, is_direct: bool) -> None:
 
 def test_the_default_route_is_for_everyone() -> None:
     """It has no destination at all."""
-    (found,) = read(message(rtnetlink.NEW_ROUTE, route(OUT, length=0)))
+    (found,) = parse(message(layout.NEW_ROUTE, route(OUT, length=0)))
 
     assert isinstance(found, Route)
     assert found.address is None
@@ -112,11 +113,11 @@ def test_the_default_route_is_for_everyone() -> None:
 def test_who_is_behind_a_bridge_is_read() -> None:
     """A neighbour without an answer has no hardware address, whatever the message carries."""
     who = (TO_ONE, attribute(2, b"abcdef"))
-    known, failed, forwarding = read(
-        message(rtnetlink.NEW_NEIGHBOUR, neighbour(2, 0x02, *who))
-        + message(rtnetlink.NEW_NEIGHBOUR, neighbour(2, 0x20, *who))
+    known, failed, forwarding = parse(
+        message(layout.NEW_NEIGHBOUR, neighbour(2, 0x02, *who))
+        + message(layout.NEW_NEIGHBOUR, neighbour(2, 0x20, *who))
         + message(
-            rtnetlink.DEL_NEIGHBOUR,
+            layout.DEL_NEIGHBOUR,
             neighbour(7, 0x02, attribute(2, b"abcdef"), attribute(9, number(3))),
         )
     )
@@ -152,37 +153,37 @@ BY = attribute(3, b"vlan.eth.1\0")
 )
 def test_a_rule_is_read(body: bytes, expected: Rule) -> None:
     """Where packets go that it is about, and whether a question of ours can be."""
-    assert list(read(message(rtnetlink.NEW_RULE, body))) == [expected]
+    assert list(parse(message(layout.NEW_RULE, body))) == [expected]
 
 
 def test_a_refusal_is_read() -> None:
     """By its number."""
-    assert list(read(message(2, struct.pack("=i", -101)))) == [Problem(101)]
+    assert list(parse(message(2, struct.pack("=i", -101)))) == [Problem(101)]
 
 
 @pytest.mark.parametrize(
     "data",
     [
-        message(rtnetlink.NEW_LINK, link())[:-1],
-        message(rtnetlink.NEW_LINK, b"short"),
-        message(rtnetlink.NEW_ROUTE, route(attribute(1, b"odd"))),
-        message(rtnetlink.NEW_ROUTE, route() + struct.pack("=HH", 99, 1)),
-        message(rtnetlink.NEW_ROUTE, route(TO_ONE, length=33)),
+        message(layout.NEW_LINK, link())[:-1],
+        message(layout.NEW_LINK, b"short"),
+        message(layout.NEW_ROUTE, route(attribute(1, b"odd"))),
+        message(layout.NEW_ROUTE, route() + struct.pack("=HH", 99, 1)),
+        message(layout.NEW_ROUTE, route(TO_ONE, length=33)),
         message(4, b""),  # The kernel's own word for it.
         b"\1",
     ],
 )
 def test_what_cannot_be_read_is_said_to_be_so(data: bytes) -> None:
     """The witness reads everything anew then."""
-    assert list(read(data)) == [Garbled()]
+    assert list(parse(data)) == [Garbled()]
 
 
 @given(st.binary(max_size=400))
 def test_reading_survives_any_bytes(data: bytes) -> None:
     """Also where they begin as a message does."""
-    list(read(data))
+    list(parse(data))
     for kind in range(16, 36):
-        list(read(message(kind, data)))
+        list(parse(message(kind, data)))
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -260,15 +261,15 @@ NETWORKS = {
 @pytest.mark.parametrize("expected", NETWORKS)
 def test_a_nodes_network_is_known_by_its_links(expected: Network) -> None:
     """By names and kinds, as far as they tell."""
-    assert network_of(NETWORKS[expected], [rtnetlink.Rule(0), rtnetlink.Rule(32766)]) is expected
+    assert network_of(NETWORKS[expected], [Rule(0), Rule(32766)]) is expected
 
 
 def test_strict_security_groups_are_known_by_their_rule() -> None:
     """VPC CNI sends such a pod's packets out by its branch, at a priority of its own."""
     links = [Link(5, "vlan0123456789a", "veth"), Link(6, "eni0123456789b", "veth")]
 
-    assert network_of(links, [rtnetlink.Rule(10, "vlan.eth.1")]) is Network.VPC_STRICT
-    assert network_of(links, [rtnetlink.Rule(10, "tun0")]) is Network.VPC
+    assert network_of(links, [Rule(10, "vlan.eth.1")]) is Network.VPC_STRICT
+    assert network_of(links, [Rule(10, "tun0")]) is Network.VPC
 
 
 def test_every_network_has_its_advice() -> None:

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from rolecall_agent.settings import Settings as AgentSettings
 from rolecall_common.settings.declare import SettingsError, declared
-from rolecall_common.settings.loader import read_settings
-from rolecall_common.settings.types import Raw, duration_text
+from rolecall_common.settings.durations import duration_text
+from rolecall_common.settings.loader import load_settings
+from rolecall_common.settings.types import Raw
 from rolecall_server.settings import Settings
 from rolecall_server.settings.listening import AuthorityKind
 
@@ -24,7 +25,7 @@ def read(
     environ: Mapping[str, str] | None = None,
     file: Path | None = None,
 ) -> Settings:
-    return read_settings(Settings, {**REQUIRED, **(flags or {})}, environ or {}, file)
+    return load_settings(Settings, {**REQUIRED, **(flags or {})}, environ or {}, file)
 
 
 def problems(
@@ -75,7 +76,7 @@ def test_all_problems_are_named_at_once_with_value_origin_and_what_is_accepted()
 def test_what_has_no_default_must_be_set() -> None:
     """An agent without servers, authorities or a token cannot do anything."""
     with pytest.raises(SettingsError) as caught:
-        read_settings(AgentSettings, {}, {}, None)
+        load_settings(AgentSettings, {}, {}, None)
 
     assert [problem.name for problem in caught.value.problems] == ["servers", "caFile", "tokenFile"]
 
@@ -85,7 +86,7 @@ def test_an_agent_without_anyone_to_ask_or_to_answer_does_not_start(field: str) 
     """An empty list is written down, and still says nothing."""
     flags: dict[str, Raw] = {"servers": "s:1", "ca_file": "ca", "token_file": "token", field: ","}
     with pytest.raises(SettingsError) as caught:
-        read_settings(AgentSettings, flags, {}, None)
+        load_settings(AgentSettings, flags, {}, None)
 
     assert [str(problem).partition("; ")[0] for problem in caught.value.problems] == [
         f"{field}: ',' (from the command line): it is empty"
@@ -102,7 +103,7 @@ def test_an_agent_that_holds_longer_than_sdks_wait_says_so() -> None:
     }
 
     for hold, cautions in (("950ms", 0), ("951ms", 1)):
-        settings = read_settings(AgentSettings, {**flags, "hold": hold}, {}, None)
+        settings = load_settings(AgentSettings, {**flags, "hold": hold}, {}, None)
         assert len(list(settings.cautions())) == cautions
 
 
@@ -127,7 +128,7 @@ def test_a_endpoint_in_the_place_of_the_metadata_service_does_not_ask_itself(
         "metadata_service": service,
         "metadata_items": "meta-data/placement/region,meta-data/instance-id",
     }
-    settings = read_settings(AgentSettings, flags, {}, None)
+    settings = load_settings(AgentSettings, flags, {}, None)
 
     assert len(settings.endpoint.offered) == offered
     assert len(list(settings.cautions())) == cautions
@@ -364,7 +365,7 @@ def test_every_default_is_itself_accepted() -> None:
         each for each in (*declared(Settings), *declared(AgentSettings)) if not each.required
     ]
 
-    assert [one.form.read(one.default_text) for one in given_one] == [
+    assert [one.type.read(one.default_text) for one in given_one] == [
         one.default for one in given_one
     ]
 
@@ -378,11 +379,11 @@ RAW: st.SearchStrategy[Raw] = st.recursive(
 
 @given(st.data())
 def test_whatever_is_written_is_a_value_or_a_problem(data: st.DataObject) -> None:
-    """No text, list or mapping makes a form raise anything but ValueError."""
+    """No text, list or mapping makes a type raise anything but ValueError."""
     setting = data.draw(st.sampled_from(declared(Settings) + declared(AgentSettings)))
     raw = data.draw(RAW)
     try:
-        setting.form.read(raw)
+        setting.type.read(raw)
     except ValueError:
         pass
     else:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rolecall_agent.settings import Settings as AgentSettings
 from rolecall_common.settings import types
 from rolecall_common.settings.declare import SettingsError, declared, setting
-from rolecall_common.settings.loader import read_settings
+from rolecall_common.settings.loader import load_settings
 from rolecall_common.settings.types import Raw
 from rolecall_server.settings import Settings as ServerSettings
 
@@ -22,7 +22,7 @@ _WORD = types.matching(r"[a-z0-9=]{1,20}", "a word", "WORD")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Small:
-    """One setting of each form."""
+    """One setting of each type."""
 
     name: str | None = setting(types.optional(_WORD), "A name.", default=None)
     names: tuple[str, ...] = setting(types.several(_WORD), "Names.", default=())
@@ -48,7 +48,7 @@ def read(
     """Read the settings, where *file* holds *text*."""
     if file is not None:
         file.write_text(text)
-    return read_settings(Small, flags or {}, environ or {}, file)
+    return load_settings(Small, flags or {}, environ or {}, file)
 
 
 def problems(
@@ -228,13 +228,13 @@ def test_a_file_that_is_no_text_is_one_problem(file: Path) -> None:
     """A certificate in DER, say, that was taken for the settings."""
     file.write_bytes(b"\x30\x82\xff\xfe")
     with pytest.raises(SettingsError, match="it is not YAML: UnicodeDecodeError"):
-        read_settings(Small, {}, {}, file)
+        load_settings(Small, {}, {}, file)
 
 
 def test_a_directory_is_no_file(tmp_path: Path) -> None:
     """The reason is the system's."""
     with pytest.raises(SettingsError, match="Is a directory"):
-        read_settings(Small, {}, {}, tmp_path)
+        load_settings(Small, {}, {}, tmp_path)
 
 
 def test_a_merge_key_is_an_unknown_name(file: Path) -> None:
@@ -338,7 +338,7 @@ def test_no_text_makes_reading_raise_anything_but_settings_error(
     environ = {each.variable: text} if place == "variable" else {}
 
     try:
-        read_settings(kind, flags, environ, given_file)
+        load_settings(kind, flags, environ, given_file)
     except SettingsError as error:
         for problem in error.problems:
             assert str(problem).isprintable()

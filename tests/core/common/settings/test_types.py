@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rolecall_common.settings.durations import duration_text, parse_duration
 from rolecall_common.settings.types import (
     HOST_PORT,
     NETWORK,
@@ -15,10 +16,8 @@ from rolecall_common.settings.types import (
     SWITCH,
     HostPort,
     choice,
-    duration_text,
     number,
     optional,
-    parse_duration,
     several,
     whole,
 )
@@ -126,12 +125,12 @@ def test_nothing_is_none_where_a_setting_may_be_absent() -> None:
 
 def test_a_list_may_have_to_have_something_in_it() -> None:
     """The reason is said, for an empty list is easily overlooked."""
-    form = several(whole(1, 9), least=1)
+    value_type = several(whole(1, 9), least=1)
 
-    assert form.read("1") == (1,)
-    assert form.accepted == "1 or more of: a whole number from 1 to 9"
+    assert value_type.read("1") == (1,)
+    assert value_type.accepted == "1 or more of: a whole number from 1 to 9"
     with pytest.raises(ValueError, match="it is empty"):
-        form.read(" , ")
+        value_type.read(" , ")
 
 
 def test_a_network_has_no_address_bits() -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from rolecall_common.settings.declare import declared
-from rolecall_common.settings.loader import read_settings
+from rolecall_common.settings.loader import load_settings
 from rolecall_common.settings.types import Raw
 from rolecall_server.credentials.rate_limiter import BudgetRules
 from rolecall_server.policy.allowed_roles import AllowedDialect
@@ -58,7 +58,7 @@ OTHER: Mapping[str, Raw] = {
 
 
 def settings(**flags: Raw) -> Settings:
-    return read_settings(Settings, {**REQUIRED, **flags}, {}, None)
+    return load_settings(Settings, {**REQUIRED, **flags}, {}, None)
 
 
 def test_the_rules_of_the_cluster_are_what_was_set() -> None:

@@ -98,7 +98,7 @@ async def running(worker: Worker) -> AsyncGenerator["asyncio.Task[None]"]:
 
 async def test_a_cold_agent_opens_once_it_is_warm(worker: Worker) -> None:
     """Pods are led to another agent, or to none of this pod: they meet no cold one."""
-    endpoint_file.tell(worker.file, worker.ports[0] - 1)
+    endpoint_file.write(worker.file, worker.ports[0] - 1)
     async with asyncio.timeout(LIMIT), running(worker):
         await worker.clock.asleep()  # It says whether it is ready, and has come as far as it can.
         early = worker.opened.is_set()
@@ -106,7 +106,7 @@ async def test_a_cold_agent_opens_once_it_is_warm(worker: Worker) -> None:
         await worker.opened.wait()
 
     assert not early
-    assert endpoint_file.told(worker.file) == worker.ports[0]
+    assert endpoint_file.read(worker.file) == worker.ports[0]
 
 
 @pytest.mark.parametrize("reason", [Reason.CREDENTIALS_PENDING, Reason.STS_UNREACHABLE])
@@ -126,7 +126,7 @@ async def test_credentials_that_do_not_come_hold_it_up_for_half_a_minute(
 
 async def test_an_agent_that_pods_are_led_to_opens_at_once(worker: Worker) -> None:
     """A worker before it has taken over: who asks is held, or told to ask again."""
-    endpoint_file.tell(worker.file, worker.ports[0])
+    endpoint_file.write(worker.file, worker.ports[0])
     async with asyncio.timeout(LIMIT), running(worker):
         await worker.opened.wait()
 
@@ -135,7 +135,7 @@ async def test_an_agent_that_pods_are_led_to_opens_at_once(worker: Worker) -> No
 
 async def test_who_comes_after_a_bug_waits_for_the_next_worker(worker: Worker) -> None:
     """The sockets are the parent's, and stay open."""
-    endpoint_file.tell(worker.file, worker.ports[0])
+    endpoint_file.write(worker.file, worker.ports[0])
     async with asyncio.timeout(LIMIT), running(worker) as task:
         await worker.opened.wait()
         worker.bug.set()
@@ -148,7 +148,7 @@ async def test_who_comes_after_a_bug_waits_for_the_next_worker(worker: Worker) -
 
 async def test_who_comes_after_a_stop_is_the_other_agents(worker: Worker) -> None:
     """The parent has the sockets for a moment longer, and nobody is to be kept waiting there."""
-    endpoint_file.tell(worker.file, worker.ports[0])
+    endpoint_file.write(worker.file, worker.ports[0])
     async with asyncio.timeout(LIMIT), running(worker) as task:
         await worker.opened.wait()
         task.cancel()

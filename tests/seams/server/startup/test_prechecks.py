@@ -11,7 +11,7 @@ import pytest
 
 from fakes.clock import START, FakeClock
 from rolecall_common.lifecycle import StartError
-from rolecall_common.settings.loader import read_settings
+from rolecall_common.settings.loader import load_settings
 from rolecall_common.settings.types import Raw
 from rolecall_server.model.issuer import ThrottledError, UnavailableError
 from rolecall_server.policy.role_arns import BaseArn
@@ -31,7 +31,7 @@ def settings(**flags: Raw) -> Settings:
         "tls_certificate": "tls.crt",
         "tls_key": "tls.key",
     }
-    return read_settings(Settings, {**required, **flags}, {}, None)
+    return load_settings(Settings, {**required, **flags}, {}, None)
 
 
 class ScriptedSts:

@@ -10,27 +10,8 @@ from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
 
-from rolecall_agent.witness.rtnetlink import (
-    AF_BRIDGE,
-    AF_INET,
-    AF_INET6,
-    ATTRIBUTE,
-    DEL_LINK,
-    DEL_NEIGHBOUR,
-    DEL_ROUTE,
-    DEL_RULE,
-    DONE,
-    ERROR,
-    HEADER,
-    LINK,
-    NEIGHBOUR,
-    NEW_LINK,
-    NEW_NEIGHBOUR,
-    NEW_ROUTE,
-    NEW_RULE,
-    NUMBER,
-    OVERRUN,
-    ROUTE,
+from rolecall_agent.witness.rtnetlink import layout
+from rolecall_agent.witness.rtnetlink.messages import (
     Done,
     Forwarding,
     Garbled,
@@ -40,7 +21,6 @@ from rolecall_agent.witness.rtnetlink import (
     Problem,
     Route,
     Rule,
-    aligned,
 )
 from rolecall_proto.values import Address, plain
 
@@ -49,23 +29,23 @@ _UP = 0x1
 _USABLE = 0x02 | 0x04 | 0x08 | 0x10 | 0x40 | 0x80  # States of a neighbour whose address is known.
 _INVERTED = 0x2  # Of a rule: whoever it is not about.
 _LOOPBACK = "lo"  # By it comes what the node itself sends.
-_BITS = MappingProxyType({AF_INET: 32, AF_INET6: 128})
+_BITS = MappingProxyType({layout.AF_INET: 32, layout.AF_INET6: 128})
 _SIGNED = struct.Struct("=i")
 _NESTED = 0x3FFF  # Without the two flag bits of an attribute's kind.
 
 
-def read(data: bytes) -> Iterator[News]:
+def parse(data: bytes) -> Iterator[News]:
     """Yield the news in *data*, in order. Raises nothing, whatever the bytes are."""
     start = 0
-    while len(data) - start >= HEADER.size:
-        size, kind, _, _, _ = HEADER.unpack_from(data, start)
-        if not HEADER.size <= size <= len(data) - start:
+    while len(data) - start >= layout.HEADER.size:
+        size, kind, _, _, _ = layout.HEADER.unpack_from(data, start)
+        if not layout.HEADER.size <= size <= len(data) - start:
             yield Garbled()
             return
-        news = _one(kind, data[start + HEADER.size : start + size])
+        news = _one(kind, data[start + layout.HEADER.size : start + size])
         if news is not None:
             yield news
-        start += aligned(size)
+        start += layout.aligned(size)
     if start < len(data):
         yield Garbled()
 
@@ -83,19 +63,19 @@ def _one(kind: int, body: bytes) -> News | None:
 def _attributes(data: bytes) -> dict[int, bytes]:
     """Read attributes; of two of one kind the last. Raises ValueError where one has no end."""
     found, start = {}, 0
-    while len(data) - start >= ATTRIBUTE.size:
-        size, kind = ATTRIBUTE.unpack_from(data, start)
-        if not ATTRIBUTE.size <= size <= len(data) - start:
+    while len(data) - start >= layout.ATTRIBUTE.size:
+        size, kind = layout.ATTRIBUTE.unpack_from(data, start)
+        if not layout.ATTRIBUTE.size <= size <= len(data) - start:
             raise ValueError("an attribute that is longer than its message")
-        found[kind & _NESTED] = data[start + ATTRIBUTE.size : start + size]
-        start += aligned(size)
+        found[kind & _NESTED] = data[start + layout.ATTRIBUTE.size : start + size]
+        start += layout.aligned(size)
     return found
 
 
 def _link(body: bytes, *, gone: bool) -> Link | None:
-    family, _, number, flags, _ = LINK.unpack_from(body)
-    found = _attributes(body[LINK.size :])
-    if family == AF_BRIDGE:
+    family, _, number, flags, _ = layout.LINK.unpack_from(body)
+    found = _attributes(body[layout.LINK.size :])
+    if family == layout.AF_BRIDGE:
         # A bridge's word about its port. That it is let go is no end of the link.
         return None
     info = _attributes(found.get(18, b""))
@@ -110,47 +90,47 @@ def _link(body: bytes, *, gone: bool) -> Link | None:
 
 
 def _route(body: bytes, *, gone: bool) -> Route | None:
-    family, length, _, _, _, _, _, kind, _ = ROUTE.unpack_from(body)
+    family, length, _, _, _, _, _, kind, _ = layout.ROUTE.unpack_from(body)
     if family not in _BITS:
         return None
-    found = _attributes(body[ROUTE.size :])
+    found = _attributes(body[layout.ROUTE.size :])
     destination = found.get(1)
     return Route(
         address=None if destination is None else _address(family, destination),
         length=_length(family, length),
         link=0 if 9 in found else _number(found.get(4)),  # noqa: PLR2004 - several ways at once
         direct=kind == _UNICAST and 5 not in found and 18 not in found,  # noqa: PLR2004 - gateways
-        version=4 if family == AF_INET else 6,
+        version=4 if family == layout.AF_INET else 6,
         gone=gone,
     )
 
 
 def _neighbour(body: bytes, *, gone: bool) -> Neighbour | Forwarding | None:
-    family, link, state, _, _ = NEIGHBOUR.unpack_from(body)
-    found = _attributes(body[NEIGHBOUR.size :])
+    family, link, state, _, _ = layout.NEIGHBOUR.unpack_from(body)
+    found = _attributes(body[layout.NEIGHBOUR.size :])
     hardware = found.get(2, b"")
-    if family == AF_BRIDGE:
+    if family == layout.AF_BRIDGE:
         return Forwarding(hardware, _number(found.get(9)), link, gone)
     destination = found.get(1)
-    if family not in (AF_INET, AF_INET6) or destination is None:
+    if family not in (layout.AF_INET, layout.AF_INET6) or destination is None:
         return None
     known = hardware if state & _USABLE else b""
     return Neighbour(_address(family, destination), link, known, gone)
 
 
 def _rule(body: bytes) -> Rule | None:
-    family, length, source_length, _, _, _, _, _, flags = ROUTE.unpack_from(body)
+    family, length, source_length, _, _, _, _, _, flags = layout.ROUTE.unpack_from(body)
     if family not in _BITS:
         return None
-    found = _attributes(body[ROUTE.size :])
+    found = _attributes(body[layout.ROUTE.size :])
     link, destination, source = _text(found.get(3, b"")), found.get(1), found.get(2, b"")
     # By IPv6 a rule can be about a source that is yet to be chosen.
-    from_others = family == AF_INET and int.from_bytes(source) >> (32 - source_length) != 0
+    from_others = family == layout.AF_INET and int.from_bytes(source) >> (32 - source_length) != 0
     inverted = bool(flags & _INVERTED)
     return Rule(
         priority=_number(found.get(6)),
         link=link,
-        version=4 if family == AF_INET else 6,
+        version=4 if family == layout.AF_INET else 6,
         address=None if destination is None or inverted else _address(family, destination),
         length=_length(family, length),
         is_for_others=(from_others or link not in ("", _LOOPBACK)) and not inverted,
@@ -158,7 +138,7 @@ def _rule(body: bytes) -> Rule | None:
 
 
 def _address(family: int, packed: bytes) -> Address:
-    return IPv4Address(packed) if family == AF_INET else plain(IPv6Address(packed))
+    return IPv4Address(packed) if family == layout.AF_INET else plain(IPv6Address(packed))
 
 
 def _length(family: int, length: int) -> int:
@@ -168,7 +148,7 @@ def _length(family: int, length: int) -> int:
 
 
 def _number(value: bytes | None) -> int:
-    return 0 if value is None else int(NUMBER.unpack_from(value)[0])
+    return 0 if value is None else int(layout.NUMBER.unpack_from(value)[0])
 
 
 def _text(value: bytes) -> str:
@@ -177,16 +157,16 @@ def _text(value: bytes) -> str:
 
 _READERS: Mapping[int, Callable[[bytes], News | None]] = MappingProxyType(
     {
-        ERROR: lambda body: Problem(-_SIGNED.unpack_from(body)[0]),
-        DONE: lambda _: Done(),
-        OVERRUN: lambda _: Garbled(),
-        NEW_LINK: partial(_link, gone=False),
-        DEL_LINK: partial(_link, gone=True),
-        NEW_ROUTE: partial(_route, gone=False),
-        DEL_ROUTE: partial(_route, gone=True),
-        NEW_NEIGHBOUR: partial(_neighbour, gone=False),
-        DEL_NEIGHBOUR: partial(_neighbour, gone=True),
-        NEW_RULE: _rule,
-        DEL_RULE: _rule,
+        layout.ERROR: lambda body: Problem(-_SIGNED.unpack_from(body)[0]),
+        layout.DONE: lambda _: Done(),
+        layout.OVERRUN: lambda _: Garbled(),
+        layout.NEW_LINK: partial(_link, gone=False),
+        layout.DEL_LINK: partial(_link, gone=True),
+        layout.NEW_ROUTE: partial(_route, gone=False),
+        layout.DEL_ROUTE: partial(_route, gone=True),
+        layout.NEW_NEIGHBOUR: partial(_neighbour, gone=False),
+        layout.DEL_NEIGHBOUR: partial(_neighbour, gone=True),
+        layout.NEW_RULE: _rule,
+        layout.DEL_RULE: _rule,
     }
 )

@@ -1,0 +1,35 @@
+"""Numbers and structures, as in linux/netlink.h, linux/rtnetlink.h and what these include."""
+
+import struct
+
+AF_BRIDGE = 7
+AF_INET = 2
+AF_INET6 = 10
+
+# Kinds of messages. A NEW one is an answer as well as news, a GET one asks.
+NEW_LINK, DEL_LINK, GET_LINK = 16, 17, 18
+NEW_ROUTE, DEL_ROUTE, GET_ROUTE = 24, 25, 26
+NEW_NEIGHBOUR, DEL_NEIGHBOUR, GET_NEIGHBOUR = 28, 29, 30
+NEW_RULE, DEL_RULE, GET_RULE = 32, 33, 34
+ERROR, DONE, OVERRUN = 2, 3, 4
+
+# Multicast groups, as bits of an address to bind to. None needs a capability.
+GROUPS = (
+    1 << 0  # links
+    | 1 << 2  # neighbours, and the forwarding tables of bridges
+    | 1 << 6  # IPv4 routes
+    | 1 << 7  # IPv4 rules
+    | 1 << 10  # IPv6 routes
+    | 1 << 18  # IPv6 rules
+)
+
+HEADER = struct.Struct("=IHHII")  # length, kind, flags, sequence, port
+ATTRIBUTE = struct.Struct("=HH")
+LINK = struct.Struct("=BxHiII")
+ROUTE = struct.Struct("=BBBBBBBBI")
+NEIGHBOUR = struct.Struct("=BxxxiHBB")
+NUMBER = struct.Struct("=I")
+
+
+def aligned(size: int) -> int:
+    return (size + 3) & ~3
