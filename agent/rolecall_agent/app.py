@@ -1,4 +1,4 @@
-"""The agent, put together. Read this first: it shows who hands what to whom."""
+"""The agent, put run_together. Read this first: it shows who hands what to whom."""
 
 import asyncio
 import logging
@@ -22,9 +22,9 @@ from rolecall_agent.metadata.item_cache import Shelf
 from rolecall_agent.metadata.item_fetcher import Upstream
 from rolecall_agent.metrics import AgentCollector
 from rolecall_agent.process.file_limit import room_for
-from rolecall_agent.process.inherited import Handed
+from rolecall_agent.process.inherited import Inherited
 from rolecall_agent.process.sockets import CONTAINER, METADATA
-from rolecall_agent.process.takeover import HandOver, Warmth, together
+from rolecall_agent.process.takeover import Takeover, WarmUp, run_together
 from rolecall_agent.settings import (
     EndpointSettings,
     ServerSettings,
@@ -63,7 +63,7 @@ class _Parts:
     trust: Trust
     witness: Witness | None
     cache: Cache
-    warmth: Warmth
+    warm_up: WarmUp
     upstream: Upstream
     endpoint: MetadataEndpoint
     container: ContainerEndpoint
@@ -71,7 +71,7 @@ class _Parts:
 
     def readiness(self) -> Readiness:
         connected = self.follower.statistics().connected
-        warden_file = self.settings.hand_over.warden_file
+        warden_file = self.settings.takeover.warden_file
         return _readiness(warden_file, self.cache, connected=connected)
 
     def finished(self) -> Awaitable[object]:
@@ -79,33 +79,33 @@ class _Parts:
         return asyncio.gather(self.endpoint.finished(), self.container.finished())
 
 
-async def run(settings: Settings, handed: Handed) -> None:
+async def run(settings: Settings, inherited: Inherited) -> None:
     """Answer pods until cancelled. Raises StartError where the settings cannot be used."""
     async with AsyncExitStack() as stack:
-        parts = _parts(settings, handed, SystemClock(), stack)
+        parts = _parts(settings, inherited, SystemClock(), stack)
         probes = partial(
             serving_admin, settings.output.admin_listen, parts.readiness, _registry(parts)
         )
-        await stack.enter_async_context(parts.endpoint.serving(handed.sockets[METADATA]))
-        if handed.sockets[CONTAINER]:
+        await stack.enter_async_context(parts.endpoint.serving(inherited.sockets[METADATA]))
+        if inherited.sockets[CONTAINER]:
             with refusing("containerListen", ImportError):
                 need_library()
-        opening = parts.container.serving(handed.sockets[CONTAINER])
-        hand_over = _hand_over(settings, parts.clock)
-        if hand_over is None:
+        opening = parts.container.serving(inherited.sockets[CONTAINER])
+        takeover = _takeover(settings, parts.clock)
+        if takeover is None:
             await stack.enter_async_context(opening)
             with refusing("adminListen", OSError):
                 await stack.enter_async_context(probes())
-        _say_start(handed)
+        _say_start(inherited)
         loops = _loops(parts)
-        if hand_over is None:
-            await together(loops)
+        if takeover is None:
+            await run_together(loops)
         else:
-            loops |= hand_over.loops(parts.warmth, handed, opening, parts.readiness, probes)
-            await hand_over.run(loops, parts.finished)
+            loops |= takeover.loops(parts.warm_up, inherited, opening, parts.readiness, probes)
+            await takeover.run(loops, parts.finished)
 
 
-def _parts(settings: Settings, handed: Handed, clock: Clock, stack: AsyncExitStack) -> _Parts:
+def _parts(settings: Settings, inherited: Inherited, clock: Clock, stack: AsyncExitStack) -> _Parts:
     witness = _witness(settings.witness, clock, stack)
     cache = Cache(witness.holders if witness is not None else None)
     with refusing("auditFile", OSError):
@@ -120,13 +120,13 @@ def _parts(settings: Settings, handed: Handed, clock: Clock, stack: AsyncExitSta
     )
     endpoint.offers(upstream.shelf, upstream.want)
     upstream.wakes(endpoint.items_told)
-    warmth = Warmth(cache, clock, witness.settled if witness is not None else None)
+    warm_up = WarmUp(cache, clock, witness.settled if witness is not None else None)
 
     def taken_in(update: Update) -> None:
         container.told(update)
         if isinstance(update, SnapshotEnd):
-            handed.prove()
-        warmth.look()
+            inherited.report_synced()
+        warm_up.update()
 
     node = Node(cache, clock, endpoint, asker.doubt, taken_in, witness)
     if witness is not None:
@@ -141,7 +141,7 @@ def _parts(settings: Settings, handed: Handed, clock: Clock, stack: AsyncExitSta
         trust,
         witness,
         cache,
-        warmth,
+        warm_up,
         upstream,
         endpoint,
         container,
@@ -224,20 +224,20 @@ def _witness(settings: WitnessSettings, clock: Clock, stack: AsyncExitStack) -> 
         return None
 
 
-def _say_start(handed: Handed) -> None:
-    bound = (HostPort(*each.getsockname()[:2]) for each in handed.sockets[METADATA])
+def _say_start(inherited: Inherited) -> None:
+    bound = (HostPort(*each.getsockname()[:2]) for each in inherited.sockets[METADATA])
     log.info("answering pods", extra={"listen": list(map(str, bound)), "version": VERSION})
-    if handed.deaths:
-        ended = {"code": handed.last, "deaths": handed.deaths}
+    if inherited.restarts:
+        ended = {"code": inherited.last_exit, "restarts": inherited.restarts}
         log.warning("this worker takes the place of one that ended by itself", extra=ended)
 
 
-def _hand_over(settings: Settings, clock: Clock) -> HandOver | None:
-    path = settings.hand_over.endpoint_file
+def _takeover(settings: Settings, clock: Clock) -> Takeover | None:
+    path = settings.takeover.endpoint_file
     if path is None:
         return None
     with refusing("endpointFile", OSError):
-        return HandOver(path, clock)
+        return Takeover(path, clock)
 
 
 def _upstream(settings: EndpointSettings, clock: Clock) -> Upstream:

@@ -119,7 +119,7 @@ class WitnessSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HandOverSettings:
+class TakeoverSettings:
     """How one agent of a node takes the place of another."""
 
     endpoint_file: Path | None = setting(
@@ -154,7 +154,7 @@ class Settings:
     endpoint: EndpointSettings = group(EndpointSettings, "Metadata endpoint")
     container: ContainerSettings = group(ContainerSettings, "Container endpoint")
     witness: WitnessSettings = group(WitnessSettings, "Witness")
-    hand_over: HandOverSettings = group(HandOverSettings, "Hand-over")
+    takeover: TakeoverSettings = group(TakeoverSettings, "Takeover")
     output: AgentOutputSettings = group(AgentOutputSettings, "Log, audit and health")
 
     def cautions(self) -> Iterator[str]:

@@ -13,7 +13,7 @@ from rolecall_common.exit_code import Exit
 from rolecall_common.lifecycle import StartError, run
 
 if TYPE_CHECKING:
-    from rolecall_agent.process.inherited import Handed
+    from rolecall_agent.process.inherited import Inherited
     from rolecall_agent.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ def run_server(arguments: argparse.Namespace) -> Exit:
 
 
 def run_agent(arguments: argparse.Namespace) -> Exit:
-    """Become the parent of a worker, or be that worker where there is a parent."""
+    """Become the supervisor of a worker, or be that worker where there is one."""
     _silence_grpc()
     from rolecall_agent.process import inherited  # noqa: PLC0415 - each side loads itself only
     from rolecall_agent.settings import Settings  # noqa: PLC0415
@@ -53,20 +53,20 @@ def run_agent(arguments: argparse.Namespace) -> Exit:
     settings = settings_of(Settings, arguments, os.environ)
     logs.configure(settings.output.log_format, settings.output.log_level)
     if given is None:
-        _become_parent(settings)
+        _become_supervisor(settings)
     return _work(settings, given)
 
 
-def _become_parent(settings: "Settings") -> NoReturn:
+def _become_supervisor(settings: "Settings") -> NoReturn:
     from rolecall_agent.process import inherited, sockets  # noqa: PLC0415 - each side loads itself only
 
     try:
-        inherited.become_parent(sockets.bind_endpoints(settings))
+        inherited.become_supervisor(sockets.bind_endpoints(settings))
     except StartError as error:
         raise UsageError(str(error)) from error
 
 
-def _work(settings: "Settings", given: "Handed") -> Exit:
+def _work(settings: "Settings", given: "Inherited") -> Exit:
     import uvloop  # noqa: PLC0415 - each side loads itself only
 
     from rolecall_agent import app  # noqa: PLC0415

@@ -127,8 +127,8 @@ def test_the_agent_listens_where_the_warden_leads_pods(helm: Helm, given: dict[s
     assert agent.endpoint.listen == tuple(HostPort(str(each), 9999) for each in endpoints)
     # The port is the agent's to say, and the rules are the warden's.
     assert warden.redirecting.endpoint_file is not None
-    assert warden.redirecting.endpoint_file == agent.hand_over.endpoint_file
-    assert warden.keeping.health_file == agent.hand_over.warden_file
+    assert warden.redirecting.endpoint_file == agent.takeover.endpoint_file
+    assert warden.keeping.health_file == agent.takeover.warden_file
 
 
 def test_a_new_agent_warms_up_beside_the_old_one(default: Rendering, helm: Helm) -> None:
@@ -143,7 +143,7 @@ def test_a_new_agent_warms_up_beside_the_old_one(default: Rendering, helm: Helm)
     agent = read(AgentSettings, expanded(alone.agent, variables))
 
     assert strategies == [{"maxSurge": "10%", "maxUnavailable": 0}, {"maxUnavailable": "10%"}]
-    assert agent.hand_over.endpoint_file is None
+    assert agent.takeover.endpoint_file is None
     assert alone.agent["spec"]["containers"][0]["readinessProbe"]["httpGet"]["path"] == "/readyz"
 
 

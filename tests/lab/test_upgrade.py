@@ -201,7 +201,7 @@ async def test_upgrades_are_not_noticed(node: Rig, agents: DaemonSet) -> None:
         for number in range(1, UPGRADES + 1):
             new = await agents.start()
             await new.until_ready()
-            if old is None:  # The installation that was there is one without a hand-over.
+            if old is None:  # The installation that was there is one without a takeover.
                 for name in ("agent", "warden"):
                     ends.create_task(node.stage.stop(name), name=f"end the first {name}")
             else:

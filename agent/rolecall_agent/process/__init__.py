@@ -1,1 +1,1 @@
-"""The agent's processes and sockets: parent and workers, and the hand-over to a new agent."""
+"""The agent's processes and sockets: supervisor and workers, and the takeover by a new agent."""

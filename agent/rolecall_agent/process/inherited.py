@@ -1,4 +1,4 @@
-"""The endpoints' listening sockets: held by the parent, and handed to each of its workers."""
+"""What a worker inherits: the endpoints' listening sockets, which its supervisor holds."""
 
 import ctypes
 import os
@@ -12,50 +12,52 @@ from typing import NoReturn
 
 from rolecall_agent.process import supervisor
 
-_VARIABLE = "ROLECALL_HANDED"
+_VARIABLE = "ROLECALL_INHERITED"
 _PR_SET_PDEATHSIG = 1
 
 
 @dataclass(slots=True)
-class Handed:
-    """What a worker has from its parent."""
+class Inherited:
+    """What a worker has from its supervisor, which is its parent process."""
 
     sockets: Mapping[str, tuple[socket.socket, ...]]  # By the name of their endpoint.
-    deaths: int = 0  # Workers before this one that ended by themselves.
-    last: int = 0  # How the last of them did: its exit code, or the signal's number, negative.
-    _proof: int = -1  # The descriptor by which it is told; none once it has been.
+    restarts: int = 0  # Workers before this one that ended by themselves.
+    last_exit: int = 0  # How the last of them did: its code, or the signal's number, negative.
+    _synced: int = -1  # The descriptor by which it is reported; none once it has been.
 
-    def prove(self) -> None:
-        """Tell the parent, once, that this worker has come as far as it should."""
-        if self._proof >= 0:
-            os.write(self._proof, b"\n")
-            os.close(self._proof)
-            self._proof = -1
+    def report_synced(self) -> None:
+        """Tell the supervisor, once, that this worker holds all that a server has for the node."""
+        if self._synced >= 0:
+            os.write(self._synced, b"\n")
+            os.close(self._synced)
+            self._synced = -1
 
 
-def take(environ: MutableMapping[str, str]) -> Handed | None:
-    """Return what the parent has handed over, and take it out of *environ*; None without one."""
+def take(environ: MutableMapping[str, str]) -> Inherited | None:
+    """Take what the supervisor hands on out of *environ*; None where there is none yet."""
     text = environ.pop(_VARIABLE, None)
     if text is None:
         return None
     words = dict(word.split("=", 1) for word in text.split())
-    _end_with(int(words.pop("parent")))
-    proof, deaths, last = (int(words.pop(name)) for name in ("proof", "deaths", "last"))
+    _end_with_parent(int(words.pop("parent")))
+    synced, restarts, last_exit = (
+        int(words.pop(name)) for name in ("synced", "restarts", "last_exit")
+    )
     sockets = {
         name: tuple(socket.socket(fileno=int(number)) for number in numbers.split(",") if number)
         for name, numbers in words.items()
     }
-    return Handed(sockets, deaths, last, proof)
+    return Inherited(sockets, restarts, last_exit, synced)
 
 
-def become_parent(sockets: Mapping[str, Sequence[socket.socket]]) -> NoReturn:
-    """Replace this program by the parent, which starts it again as its worker, with *sockets*."""
+def become_supervisor(sockets: Mapping[str, Sequence[socket.socket]]) -> NoReturn:
+    """Replace this program by the supervisor of a worker, which is this program with *sockets*."""
     words = []
     for name, listeners in sockets.items():
         for each in listeners:
             each.set_inheritable(True)
         words.append(f"{name}={','.join(str(each.fileno()) for each in listeners)}")
-    # Nobody's core is ever written; and a signal that comes now is the parent's.
+    # Nobody's core is ever written; and a signal that comes now is the supervisor's.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.pthread_sigmask(signal.SIG_BLOCK, supervisor.WATCHED)
     worker = [sys.executable, *sys.orig_argv[1:]]
@@ -64,7 +66,7 @@ def become_parent(sockets: Mapping[str, Sequence[socket.socket]]) -> NoReturn:
     os.execv(sys.executable, isolated)  # noqa: S606 - ourselves
 
 
-def _end_with(pid: int) -> None:
+def _end_with_parent(pid: int) -> None:
     """Have the kernel end this process when its parent *pid* ends, however that comes."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

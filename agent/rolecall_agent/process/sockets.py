@@ -31,16 +31,16 @@ _IP_FREEBIND = 15
 def bind_endpoints(settings: Settings) -> dict[str, list[socket.socket]]:
     """Listen for each endpoint, by its name. Raises StartError where an address cannot be had.
 
-    In a hand-over the container endpoint's sockets are bound and not yet listened on: another agent
+    In a takeover the container endpoint's sockets are bound and not yet listened on: another agent
     may answer at its address, and this one is cold.
     """
-    told = settings.hand_over.endpoint_file
+    file = settings.takeover.endpoint_file
     with refusing("listen", OSError):
-        metadata = _listening(settings.endpoint.listen, told)
+        metadata = _listening(settings.endpoint.listen, file)
     with refusing("containerListen", OSError):
         where = [(each.host, each.port) for each in settings.container.container_listen]
-        container = bind_all(where, shared=told is not None)
-        if told is None:
+        container = bind_all(where, shared=file is not None)
+        if file is None:
             _listen(container)
     return {METADATA: metadata, CONTAINER: container}
 
@@ -72,11 +72,11 @@ def bind_all(listen: Iterable[tuple[str, int]], *, shared: bool = False) -> list
     return bound
 
 
-def _listening(listen: tuple[HostPort, ...], told: Path | None) -> list[socket.socket]:
-    if told is None:
+def _listening(listen: tuple[HostPort, ...], file: Path | None) -> list[socket.socket]:
+    if file is None:
         return _listen(bind_all((each.host, each.port) for each in listen))
     refused: OSError | None = None
-    for port in _candidates(listen[0].port, told):
+    for port in _candidates(listen[0].port, file):
         try:
             return _listen(bind_all((each.host, port) for each in listen))
         except OSError as error:
@@ -87,9 +87,9 @@ def _listening(listen: tuple[HostPort, ...], told: Path | None) -> list[socket.s
     raise refused
 
 
-def _candidates(first: int, told: Path) -> Iterator[int]:
+def _candidates(first: int, file: Path) -> Iterator[int]:
     """Yield the ports to try: first the one that pods of this node are still led to."""
-    before = endpoint_file.read(told)
+    before = endpoint_file.read(file)
     if before is not None:
         yield before
     yield from range(first, min(first + _PORTS, 65_536))

@@ -21,54 +21,54 @@ _STOPS = frozenset({signal.SIGTERM, signal.SIGINT})
 WATCHED = _STOPS | {signal.SIGCHLD, signal.SIGALRM}
 
 
-class Parent:
+class Supervisor:
     """Keeps one worker running until it is told to stop.
 
-    A worker that once held all that a server has for this node has *proved* itself, by a byte in a
-    pipe. The next one after it is started at once, and so is the first after one that did not.
+    A worker says that it is *synced*, by a byte in a pipe, once it holds all that a server has for
+    this node. The next one after it is started at once, and so is the first after one that did not.
     """
 
-    def __init__(self, handed: str, command: list[str]) -> None:
-        self._handed = handed
+    def __init__(self, inherited: str, command: list[str]) -> None:
+        self._inherited = inherited
         self._command = command
-        self._proofs, self._proof = os.pipe()
-        os.set_blocking(self._proofs, False)
-        os.set_inheritable(self._proof, True)  # noqa: FBT003 - as the standard library has it
-        self._deaths = 0
-        self._last = 0
+        self._synced_out, self._synced_in = os.pipe()
+        os.set_blocking(self._synced_out, False)
+        os.set_inheritable(self._synced_in, True)  # noqa: FBT003 - as the standard library has it
+        self._restarts = 0
+        self._last_exit = 0
 
     def run(self) -> int:
         """Return the exit code that this process should have."""
         failures = 0
         while True:
-            code, told = self._life()
-            if told or code == UNUSABLE:
-                return _exit_code(code, told)
-            failures = 0 if self._proved() else failures + 1
-            self._deaths += 1
-            self._last = code
-            if failures > 1 and not _paused(min(FIRST_PAUSE * 2 ** (failures - 2), LONGEST_PAUSE)):
+            code, stop = self._run_worker()
+            if stop or code == UNUSABLE:
+                return _exit_code(code, stop)
+            failures = 0 if self._was_synced() else failures + 1
+            self._restarts += 1
+            self._last_exit = code
+            if failures > 1 and not _pause(min(FIRST_PAUSE * 2 ** (failures - 2), LONGEST_PAUSE)):
                 return 0
 
-    def _life(self) -> tuple[int, int]:
+    def _run_worker(self) -> tuple[int, int]:
         """Run one worker; return how it ended, and the last signal that was passed on to it."""
-        worker = self._start()
+        worker = self._spawn()
         if worker is None:
             return FAILED, 0
-        told = 0
+        stop = 0
         while True:
             number = signal.sigwait(WATCHED)
             if number in _STOPS:
-                told = number
+                stop = number
                 os.kill(worker, number)
-            code = _reaped(worker)
+            code = _reap(worker)
             if code is not None:
-                return code, told
+                return code, stop
 
-    def _start(self) -> int | None:
-        history = f"deaths={self._deaths} last={self._last}"
-        handed = f"parent={os.getpid()} proof={self._proof} {history} {self._handed}"
-        environment = {**os.environ, "ROLECALL_HANDED": handed}
+    def _spawn(self) -> int | None:
+        history = f"restarts={self._restarts} last_exit={self._last_exit}"
+        own = f"parent={os.getpid()} synced={self._synced_in} {history}"
+        environment = {**os.environ, "ROLECALL_INHERITED": f"{own} {self._inherited}"}
         try:
             # It begins with no signal blocked, and with these descriptors, which are inheritable.
             return os.posix_spawn(self._command[0], self._command, environment, setsigmask=())
@@ -76,18 +76,18 @@ class Parent:
             sys.stderr.write(f"rolecall agent: no worker can be started: {error.strerror}\n")
             return None
 
-    def _proved(self) -> bool:
-        """Whether the last worker has; what it wrote is no proof of the next one."""
-        proved = False
+    def _was_synced(self) -> bool:
+        """Whether the last worker was; what it wrote says nothing of the next one."""
+        synced = False
         while True:
             try:
-                os.read(self._proofs, 4096)
+                os.read(self._synced_out, 4096)
             except BlockingIOError:
-                return proved
-            proved = True
+                return synced
+            synced = True
 
 
-def _reaped(worker: int) -> int | None:
+def _reap(worker: int) -> int | None:
     """Reap all that has ended; return how *worker* did, if it is among them."""
     code = None
     while True:
@@ -101,7 +101,7 @@ def _reaped(worker: int) -> int | None:
             code = os.waitstatus_to_exitcode(status)
 
 
-def _paused(seconds: float) -> bool:
+def _pause(seconds: float) -> bool:
     """Wait; return False where a stop is told meanwhile."""
     signal.setitimer(signal.ITIMER_REAL, seconds)
     while (number := signal.sigwait(WATCHED)) != signal.SIGALRM:
@@ -110,18 +110,18 @@ def _paused(seconds: float) -> bool:
     return True
 
 
-def _exit_code(code: int, told: int) -> int:
+def _exit_code(code: int, stop: int) -> int:
     if code >= 0:
         return code
     # Ended by the very signal that was passed on, before it could handle it: as it was told.
-    return 0 if -code == told else 128 - code
+    return 0 if -code == stop else 128 - code
 
 
 def main() -> int:
-    handed, *command = sys.argv[1:]
+    inherited, *command = sys.argv[1:]
     # They were blocked before this program began, by whoever became it; once more does no harm.
     signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
-    return Parent(handed, command).run()
+    return Supervisor(inherited, command).run()
 
 
 if __name__ == "__main__":

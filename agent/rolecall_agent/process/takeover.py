@@ -16,7 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from rolecall_agent.process.inherited import Handed
+from rolecall_agent.process.inherited import Inherited
 from rolecall_agent.process.sockets import CONTAINER, METADATA
 from rolecall_agent.store.cache import Cache
 from rolecall_common import endpoint_file
@@ -27,7 +27,7 @@ from rolecall_proto.values import Reason, State
 log = logging.getLogger(__name__)
 
 # What is connected has so long to finish; a held request needs 0.9 s.
-LINGER = timedelta(seconds=5)
+DRAIN = timedelta(seconds=5)
 _AGAIN = timedelta(seconds=1)
 _PATIENCE = timedelta(seconds=30)  # A server has asked STS for all of a node's roles long before.
 
@@ -39,7 +39,7 @@ _AWAITED = tuple(
 Served = AbstractAsyncContextManager[object]
 
 
-class Warmth:
+class WarmUp:
     """Whether this agent could answer every pod as well as one that has run for days."""
 
     def __init__(
@@ -49,28 +49,28 @@ class Warmth:
         self._cache = cache
         self._clock = clock
         self._settled = settled
-        self._synced, self._reached = asyncio.Event(), asyncio.Event()
+        self._synced, self._done = asyncio.Event(), asyncio.Event()
 
-    def look(self) -> None:
+    def update(self) -> None:
         """Look again; call it after each change of the cache."""
-        if self._reached.is_set() or not self._cache.synced:
+        if self._done.is_set() or not self._cache.synced:
             return
         self._synced.set()
         statistics = self._cache.statistics(self._clock.now())
         if not statistics.missing and not any(map(statistics.pods.get, _AWAITED)):
-            self._reached.set()
+            self._done.set()
 
-    async def reached(self) -> None:
+    async def wait(self) -> None:
         """Return once it could; or once it has all but what STS has not given for some time."""
         await self._synced.wait()
         if self._settled is not None:
             await self._settled()
         end = self._clock.now() + _PATIENCE
-        while not self._reached.is_set() and self._clock.now() < end:
-            await self._clock.wait_until(self._reached, end)
+        while not self._done.is_set() and self._clock.now() < end:
+            await self._clock.wait_until(self._done, end)
 
 
-class HandOver:
+class Takeover:
     """What this agent does differently because another one may be on its node."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
@@ -81,15 +81,15 @@ class HandOver:
         self._path = path
         self._ready = path.with_suffix(".ready")
         self._clock = clock
-        self._leaves = False
+        self._is_leaving = False
         # A worker before this one may have been ready.
         self._ready.touch()
         self._ready.unlink()
 
     def loops(
         self,
-        warmth: Warmth,
-        handed: Handed,
+        warm_up: WarmUp,
+        inherited: Inherited,
         opening: Served,
         readiness: Callable[[], Readiness],
         probes: Callable[[], Served],
@@ -100,9 +100,9 @@ class HandOver:
         while there are two: it is opened once this one is warm, or at once where pods are led here.
         """
         return {
-            "take over": self._take_over(warmth, handed, opening),
-            "say whether we are ready": self._say_readiness(readiness),
-            "serve the probes": self._probe(probes),
+            "take over": self._take_over(warm_up, inherited, opening),
+            "report readiness": self._report_readiness(readiness),
+            "serve the probes": self._serve_probes(probes),
         }
 
     async def run(
@@ -110,26 +110,26 @@ class HandOver:
         loops: Mapping[str, Coroutine[Any, Any, None]],
         finished: Callable[[], Awaitable[object]],
     ) -> None:
-        """Run *loops*; when cancelled, go on until *finished*, for LINGER at the longest."""
-        task = asyncio.create_task(together(loops), name="what lingers")
+        """Run *loops*; when cancelled, go on until *finished*, for DRAIN at the longest."""
+        task = asyncio.create_task(run_together(loops), name="drain")
         try:
             await asyncio.shield(task)
         except asyncio.CancelledError:
-            self._leaves = True
+            self._is_leaving = True
             if not task.done():
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(LINGER.total_seconds()):
+                    async with asyncio.timeout(DRAIN.total_seconds()):
                         await finished()
             raise
         finally:
             task.cancel()
             await asyncio.wait([task])
 
-    async def _take_over(self, warmth: Warmth, handed: Handed, opening: Served) -> None:
-        port = handed.sockets[METADATA][0].getsockname()[1]
+    async def _take_over(self, warm_up: WarmUp, inherited: Inherited, opening: Served) -> None:
+        port = inherited.sockets[METADATA][0].getsockname()[1]
         led_here = endpoint_file.read(self._path) == port
         if not led_here:
-            await warmth.reached()
+            await warm_up.wait()
         async with opening:
             if led_here:
                 log.info("pods are led here already", extra={"port": port})
@@ -139,13 +139,13 @@ class HandOver:
             try:
                 await asyncio.Event().wait()
             finally:
-                # The parent holds them still. After a bug its next worker answers whoever comes
+                # The supervisor holds them still. After a bug its next worker answers whoever comes
                 # meanwhile; after us nobody does.
-                for each in handed.sockets[CONTAINER] if self._leaves else ():
+                for each in inherited.sockets[CONTAINER] if self._is_leaving else ():
                     with contextlib.suppress(OSError):
                         each.shutdown(socket.SHUT_RDWR)
 
-    async def _say_readiness(self, readiness: Callable[[], Readiness]) -> None:
+    async def _report_readiness(self, readiness: Callable[[], Readiness]) -> None:
         """Keep the file there while we are ready.
 
         The kubelet cannot ask by a port: the other agent has the same address, and might answer.
@@ -157,7 +157,7 @@ class HandOver:
                 self._ready.unlink(missing_ok=True)
             await self._clock.sleep(_AGAIN)
 
-    async def _probe(self, probes: Callable[[], Served]) -> None:
+    async def _serve_probes(self, probes: Callable[[], Served]) -> None:
         """Serve *probes* as soon as no other agent has their port."""
         told = False
         while True:
@@ -173,7 +173,7 @@ class HandOver:
             await self._clock.sleep(_AGAIN)
 
 
-async def together(loops: Mapping[str, Coroutine[Any, Any, None]]) -> None:
+async def run_together(loops: Mapping[str, Coroutine[Any, Any, None]]) -> None:
     """Run all of *loops*, each in a task of its name."""
     async with asyncio.TaskGroup() as tasks:
         for name, loop in loops.items():

@@ -82,8 +82,8 @@ async def test_a_hundred_crashes_refuse_nobody(node: System) -> None:
     agent, load = node.running("agent"), Load(node.endpoint)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(load.run(), name="load")
-        for deaths in range(1, KILLS + 1):
-            await kill(agent, deaths)
+        for restarts in range(1, KILLS + 1):
+            await kill(agent, restarts)
         load.ended = True
     code = await agent.stop()
 
@@ -94,10 +94,10 @@ async def test_a_hundred_crashes_refuse_nobody(node: System) -> None:
     assert code == 0
 
 
-async def kill(agent: Running, deaths: int) -> None:
+async def kill(agent: Running, restarts: int) -> None:
     """Kill the worker, and return once the next one holds what the server has for it."""
     os.kill(agent.worker, signal.SIGKILL)
-    await agent.wait_line("takes the place", f'"deaths": {deaths}')
+    await agent.wait_line("takes the place", f'"restarts": {restarts}')
     seen = len(agent.err)
     async with agent.grown:
         await agent.grown.wait_for(

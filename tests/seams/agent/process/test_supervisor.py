@@ -1,4 +1,4 @@
-"""The agent's parent as a process, with workers that are a few lines each."""
+"""The agent's supervisor as a process, with workers that are a few lines each."""
 
 import asyncio
 import os
@@ -14,18 +14,18 @@ import pytest
 
 from fakes.running import PATIENCE, Running, python
 from rolecall_agent.process import supervisor
-from rolecall_agent.process.inherited import Handed
+from rolecall_agent.process.inherited import Inherited
 
-# What each worker does first: say who it is and what it was handed.
+# What each worker does first: say who it is and what it inherited.
 HELLO = """
 import os, signal, socket, sys, time
-words = dict(word.split("=") for word in os.environ["ROLECALL_HANDED"].split())
+words = dict(word.split("=") for word in os.environ["ROLECALL_INHERITED"].split())
 def say(*what):
     print(*what, flush=True)
-def prove():
-    os.write(int(words["proof"]), b"!")
+def report_synced():
+    os.write(int(words["synced"]), b"!")
 """
-UP = "say('up', os.getpid(), words['deaths'], words['last'])\n"
+UP = "say('up', os.getpid(), words['restarts'], words['last_exit'])\n"
 PATIENT = UP + "signal.pause()\n"
 
 PROGRAM = """
@@ -35,13 +35,13 @@ given = inherited.take(os.environ)
 if given is None:
     endpoint = socket.create_server(("127.0.0.1", 0))
     print("at", endpoint.getsockname()[1], flush=True)
-    inherited.become_parent({"metadata": [endpoint]})
-assert "ROLECALL_HANDED" not in os.environ
-given.prove()
-print("up", given.deaths, flush=True)
+    inherited.become_supervisor({"metadata": [endpoint]})
+assert "ROLECALL_INHERITED" not in os.environ
+given.report_synced()
+print("up", given.restarts, flush=True)
 while True:
     client, _ = given.sockets["metadata"][0].accept()
-    client.sendall(f"worker {given.deaths}".encode())
+    client.sendall(f"worker {given.restarts}".encode())
     client.close()
 """
 
@@ -58,7 +58,7 @@ def obedient(number: signal.Signals, then: str, before: str = UP) -> str:
 
 @asynccontextmanager
 async def family(worker: str, *around: str) -> AsyncGenerator[Running]:
-    """Run the parent of workers that do what *worker* says; *around* is a command before it."""
+    """Run the supervisor of workers that do what *worker* says; *around* is a command before it."""
     own = (sys.executable, "-I", "-S", "-c", HELLO + worker)
     words = ("-I", "-S", supervisor.__file__, "metadata=", *own)
     run = "import os, sys; os.execvp(sys.argv[1], sys.argv[1:])"
@@ -68,19 +68,19 @@ async def family(worker: str, *around: str) -> AsyncGenerator[Running]:
 
 async def test_a_worker_that_dies_has_a_successor_at_once() -> None:
     """It is told how many there were before it, and how the last one ended."""
-    async with family("prove()\n" + PATIENT) as running:
+    async with family("report_synced()\n" + PATIENT) as running:
         await running.wait_line("up", "0 0")
-        for deaths in range(1, 6):
+        for restarts in range(1, 6):
             began = time.monotonic()
             os.kill(running.worker, signal.SIGKILL)
-            await running.wait_line("up", f" {deaths} -9")
+            await running.wait_line("up", f" {restarts} -9")
             assert time.monotonic() - began < 20.0  # Some hundredths; no pause grows among them.
         assert await running.stop() == 0
 
 
 @pytest.fixture
 def program(tmp_path: Path) -> str:
-    """Give a program as the agent is one: it becomes the parent, and is then its own worker."""
+    """Give a program as the agent is one: it becomes the supervisor, and is then its own worker."""
     script = tmp_path / "program.py"
     script.write_text(PROGRAM)
     return str(script)
@@ -90,13 +90,13 @@ async def test_connections_wait_for_the_next_worker(program: str) -> None:
     """While no worker lives nobody is refused, and whoever came meanwhile is answered."""
     async with python("parent", program, environment={}) as running:
         port = int((await running.wait_line("at")).split()[1])
-        for deaths in range(5):
-            await running.wait_line(f"up {deaths}")
+        for restarts in range(5):
+            await running.wait_line(f"up {restarts}")
             worker = running.worker
             await stand_still(worker)
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             os.kill(worker, signal.SIGKILL)
-            assert await reader.read() == f"worker {deaths + 1}".encode()
+            assert await reader.read() == f"worker {restarts + 1}".encode()
             writer.close()
         assert await running.stop() == 0
 
@@ -114,7 +114,7 @@ def is_stopped(worker: int) -> bool:
 
 
 async def test_no_worker_outlives_its_parent(program: str) -> None:
-    """A parent that is killed takes its worker with it, and the address is free again."""
+    """A supervisor that is killed takes its worker with it, and the address is free again."""
     async with python("parent", program, environment={}) as running:
         port = int((await running.wait_line("at")).split()[1])
         await running.wait_line("up")
@@ -133,7 +133,7 @@ async def test_what_cannot_be_used_ends_the_parent_too() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_stop_is_the_workers(number: signal.Signals) -> None:
-    """It is passed on, and the parent ends when, and as, the worker does."""
+    """It is passed on, and the supervisor ends when, and as, the worker does."""
     async with family(obedient(number, "say('told'); sys.exit(5)")) as running:
         await running.wait_line("up")
         assert await running.stop(number) == 5
@@ -156,7 +156,7 @@ async def test_a_worker_that_ends_otherwise_when_it_is_told_to_stop_is_not_hidde
 
 async def test_starts_that_come_to_nothing_are_parted_by_pauses() -> None:
     """The first failure costs none; then they grow, and a stop is heard in one."""
-    async with family("say('failed', words['deaths'])\nsys.exit(1)\n") as running:
+    async with family("say('failed', words['restarts'])\nsys.exit(1)\n") as running:
         began = time.monotonic()
         await running.wait_line("failed 4")
         took = time.monotonic() - began
@@ -166,9 +166,11 @@ async def test_starts_that_come_to_nothing_are_parted_by_pauses() -> None:
     assert code == 0
 
 
-async def test_a_worker_that_has_proved_itself_ends_the_pauses() -> None:
+async def test_a_worker_that_was_synced_ends_the_pauses() -> None:
     """Whatever it dies of afterwards: others are served in between."""
-    async with family("prove()\nsay('served', words['deaths'])\nsys.exit(1)\n") as running:
+    async with family(
+        "report_synced()\nsay('served', words['restarts'])\nsys.exit(1)\n"
+    ) as running:
         began = time.monotonic()
         await running.wait_line("served 10")
         took = time.monotonic() - began
@@ -179,13 +181,13 @@ async def test_a_worker_that_has_proved_itself_ends_the_pauses() -> None:
     )  # What ten pauses would come to, less a few of them.
 
 
-async def test_a_proof_is_for_the_worker_that_gave_it() -> None:
+async def test_synced_is_said_of_the_worker_that_said_it() -> None:
     """However often it did: those after it that come to nothing are parted by pauses."""
     worker = """
-if words["deaths"] == "0":
+if words["restarts"] == "0":
     for _ in range(1000):
-        prove()
-say("ended", words["deaths"])
+        report_synced()
+say("ended", words["restarts"])
 sys.exit(1)
 """
     async with family(worker) as running:
@@ -197,14 +199,14 @@ sys.exit(1)
     assert took > 0.1 + 0.2 + 0.4
 
 
-def test_a_worker_proves_itself_once() -> None:
+def test_a_worker_reports_itself_synced_once() -> None:
     """At its first snapshot; a pipe that nobody reads meanwhile is full one day."""
-    proofs, proof = os.pipe()
-    os.set_blocking(proofs, False)
-    worker = Handed({}, _proof=proof)
+    out, synced = os.pipe()
+    os.set_blocking(out, False)
+    worker = Inherited({}, _synced=synced)
     for _ in range(3):
-        worker.prove()
-    with os.fdopen(proofs, "rb") as stream:
+        worker.report_synced()
+    with os.fdopen(out, "rb") as stream:
         told = stream.read(2), stream.read(2)
 
     assert told == (b"\n", b"")  # Its end, for the worker has closed its side.

@@ -11,9 +11,9 @@ import pytest
 
 from fakes.clock import START, FakeClock
 from fakes.endpoint_rig import LIMIT, pod
-from rolecall_agent.process.inherited import Handed
+from rolecall_agent.process.inherited import Inherited
 from rolecall_agent.process.sockets import CONTAINER, METADATA
-from rolecall_agent.process.takeover import HandOver, Warmth
+from rolecall_agent.process.takeover import Takeover, WarmUp
 from rolecall_agent.store.cache import Cache
 from rolecall_common import endpoint_file
 from rolecall_common.admin_http import Readiness
@@ -27,35 +27,39 @@ class BugError(Exception):
 
 
 class Worker:
-    """The hand-over of a worker that holds nothing yet; its parent has the same two sockets."""
+    """The takeover by a worker that holds nothing yet; its supervisor has the same two sockets."""
 
     def __init__(self, root: Path) -> None:
         self.file = root / "endpoint"
         self.clock, self.cache = FakeClock(), Cache()
-        self.warmth = Warmth(self.cache, self.clock)
-        self.parents = [socket.create_server(("127.0.0.1", 0)) for _ in (METADATA, CONTAINER)]
-        metadata, container = (each.dup() for each in self.parents)
-        self.handed = Handed({METADATA: (metadata,), CONTAINER: (container,)})
+        self.warm_up = WarmUp(self.cache, self.clock)
+        self.held = [socket.create_server(("127.0.0.1", 0)) for _ in (METADATA, CONTAINER)]
+        metadata, container = (each.dup() for each in self.held)
+        self.inherited = Inherited({METADATA: (metadata,), CONTAINER: (container,)})
         self.opened, self.bug = asyncio.Event(), asyncio.Event()
 
     @property
     def ports(self) -> list[int]:
         """The metadata endpoint's, and the container endpoint's."""
-        return [each.getsockname()[1] for each in self.parents]
+        return [each.getsockname()[1] for each in self.held]
 
     async def run(self) -> None:
-        hand_over = HandOver(self.file, self.clock)
-        loops = hand_over.loops(
-            self.warmth, self.handed, self._opening(), lambda: Readiness(ready=True), self._probes
+        takeover = Takeover(self.file, self.clock)
+        loops = takeover.loops(
+            self.warm_up,
+            self.inherited,
+            self._opening(),
+            lambda: Readiness(ready=True),
+            self._probes,
         )
-        await hand_over.run({**loops, "meet a bug": self._meet_bug()}, self._finished)
+        await takeover.run({**loops, "meet a bug": self._meet_bug()}, self._finished)
 
     def sync(self, *known: Assignment) -> None:
         """Take in a snapshot with the pods that are *known*."""
         self.cache.begin()
         for update in (*map(AssignmentUpserted, known), SnapshotEnd()):
             self.cache.apply(update, self.clock.now())
-            self.warmth.look()
+            self.warm_up.update()
 
     def is_refused(self) -> bool:
         """Whether the kernel refuses who asks at the container endpoint."""
@@ -65,7 +69,7 @@ class Worker:
     @contextlib.asynccontextmanager
     async def _opening(self) -> AsyncGenerator[None]:
         self.opened.set()
-        with self.handed.sockets[CONTAINER][0]:
+        with self.inherited.sockets[CONTAINER][0]:
             yield
 
     @contextlib.asynccontextmanager
@@ -84,7 +88,7 @@ class Worker:
 async def worker(tmp_path: Path) -> AsyncGenerator[Worker]:
     worker = Worker(tmp_path)
     yield worker
-    for each in (*worker.parents, *worker.handed.sockets[METADATA]):
+    for each in (*worker.held, *worker.inherited.sockets[METADATA]):
         each.close()
 
 
@@ -134,7 +138,7 @@ async def test_an_agent_that_pods_are_led_to_opens_at_once(worker: Worker) -> No
 
 
 async def test_who_comes_after_a_bug_waits_for_the_next_worker(worker: Worker) -> None:
-    """The sockets are the parent's, and stay open."""
+    """The sockets are the supervisor's, and stay open."""
     endpoint_file.write(worker.file, worker.ports[0])
     async with asyncio.timeout(LIMIT), running(worker) as task:
         await worker.opened.wait()
@@ -147,7 +151,7 @@ async def test_who_comes_after_a_bug_waits_for_the_next_worker(worker: Worker) -
 
 
 async def test_who_comes_after_a_stop_is_the_other_agents(worker: Worker) -> None:
-    """The parent has the sockets for a moment longer, and nobody is to be kept waiting there."""
+    """The supervisor has the sockets for a moment longer, and nobody is kept waiting there."""
     endpoint_file.write(worker.file, worker.ports[0])
     async with asyncio.timeout(LIMIT), running(worker) as task:
         await worker.opened.wait()
