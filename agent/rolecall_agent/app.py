@@ -33,11 +33,11 @@ from rolecall_agent.settings import (
     WitnessSettings,
 )
 from rolecall_agent.store.cache import Cache
-from rolecall_agent.sync.ca_bundle import Trust, TrustError
+from rolecall_agent.sync.ca_bundle import CaBundleError, CaBundleFile
 from rolecall_agent.sync.channel import Access
-from rolecall_agent.sync.resolver import Asker, NoDoubts
-from rolecall_agent.sync.stream import Follower
-from rolecall_agent.sync.updates import Node
+from rolecall_agent.sync.resolver import NoLiveReads, Resolver
+from rolecall_agent.sync.stream import StreamClient
+from rolecall_agent.sync.updates import UpdateHandler
 from rolecall_agent.witness.service import Witness, witnessing
 from rolecall_common import heartbeat_file
 from rolecall_common.admin_http import Readiness, serving_admin
@@ -60,17 +60,17 @@ class _Parts:
     settings: Settings
     clock: Clock
     process: ProcessMetrics
-    trust: Trust
+    ca_bundle: CaBundleFile
     witness: Witness | None
     cache: Cache
     warm_up: WarmUp
     upstream: Upstream
     endpoint: MetadataEndpoint
     container: ContainerEndpoint
-    follower: Follower
+    stream: StreamClient
 
     def readiness(self) -> Readiness:
-        connected = self.follower.statistics().connected
+        connected = self.stream.statistics().connected
         warden_file = self.settings.takeover.warden_file
         return _readiness(warden_file, self.cache, connected=connected)
 
@@ -110,13 +110,13 @@ def _parts(settings: Settings, inherited: Inherited, clock: Clock, stack: AsyncE
     cache = Cache(witness.holders if witness is not None else None)
     with refusing("auditFile", OSError):
         audit = stack.enter_context(auditing(settings.output.audit_file))
-    with refusing("caFile", TrustError):
-        trust = Trust(settings.server.ca_file, clock.now)
+    with refusing("caFile", CaBundleError):
+        ca_bundle = CaBundleFile(settings.server.ca_file, clock.now)
     access = _access(settings.server)
-    asker = Asker(access, clock, witness if witness is not None else NoDoubts())
+    resolver = Resolver(access, clock, witness if witness is not None else NoLiveReads())
     upstream = _upstream(settings.endpoint, clock)
     endpoint, container = _endpoints(
-        settings.endpoint, cache, clock, asker, Recorder(audit, cache, clock)
+        settings.endpoint, cache, clock, resolver, Recorder(audit, cache, clock)
     )
     endpoint.offers(upstream.shelf, upstream.want)
     upstream.wakes(endpoint.items_told)
@@ -128,46 +128,48 @@ def _parts(settings: Settings, inherited: Inherited, clock: Clock, stack: AsyncE
             inherited.report_synced()
         warm_up.update()
 
-    node = Node(cache, clock, endpoint, asker.doubt, taken_in, witness)
+    updates = UpdateHandler(cache, clock, endpoint, resolver.invalidate, taken_in, witness)
     if witness is not None:
-        _have_watched(witness, node, endpoint, container)
+        _have_watched(witness, updates, endpoint, container)
     dice = random.Random()  # noqa: S311 - only jitter
-    follower = Follower(access, trust, node, clock, dice, asker)
+    stream = StreamClient(access, ca_bundle, updates, clock, dice, resolver)
     process = ProcessMetrics(audit)
     return _Parts(
         settings,
         clock,
         process,
-        trust,
+        ca_bundle,
         witness,
         cache,
         warm_up,
         upstream,
         endpoint,
         container,
-        follower,
+        stream,
     )
 
 
 def _endpoints(
-    settings: EndpointSettings, cache: Cache, clock: Clock, asker: Asker, recorder: Recorder
+    settings: EndpointSettings, cache: Cache, clock: Clock, resolver: Resolver, recorder: Recorder
 ) -> tuple[MetadataEndpoint, ContainerEndpoint]:
     each = room_for(2 * MOST_IN_ALL) // 2  # There are two endpoints.
     rules = EndpointRules(settings.allowed_hosts, settings.hold, each)
     first_serve = recorder.first_serve
-    endpoint = MetadataEndpoint(cache, clock, rules, on_unknown=asker.want, first_serve=first_serve)
+    endpoint = MetadataEndpoint(
+        cache, clock, rules, on_unknown=resolver.enqueue, first_serve=first_serve
+    )
     container = ContainerEndpoint(
-        cache, clock, rules, on_unknown=asker.want, first_serve=first_serve, beside=endpoint
+        cache, clock, rules, on_unknown=resolver.enqueue, first_serve=first_serve, beside=endpoint
     )
     return endpoint, container
 
 
-def _have_watched(witness: Witness, node: Node, *endpoints: Hall) -> None:
+def _have_watched(witness: Witness, updates: UpdateHandler, *endpoints: Hall) -> None:
     def moved(addresses: Collection[Address]) -> None:
         for endpoint in endpoints:
             endpoint.cut(addresses)
 
-    witness.changed, witness.moved = node.vouched, moved
+    witness.changed, witness.moved = updates.holders_changed, moved
     for endpoint in endpoints:
         endpoint.watches(witness.glance, lambda: witness.needs_each)
 
@@ -179,8 +181,8 @@ def _registry(parts: _Parts) -> CollectorRegistry:
         AgentCollector(
             parts.endpoint,
             parts.cache,
-            parts.follower.statistics,
-            parts.trust,
+            parts.stream.statistics,
+            parts.ca_bundle,
             parts.clock.now,
             container=parts.container,
             witness=parts.witness,
@@ -191,7 +193,7 @@ def _registry(parts: _Parts) -> CollectorRegistry:
 
 def _loops(parts: _Parts) -> dict[str, Coroutine[Any, Any, None]]:
     loops: dict[str, Coroutine[Any, Any, None]] = {
-        "follow a server": parts.follower.run(),
+        "follow a server": parts.stream.run(),
         "read the node's own metadata": parts.upstream.run(),
         "load what verifies tokens": parts.container.run(),
         "measure the loop": parts.process.measure_loop(),

@@ -13,9 +13,9 @@ from rolecall_agent.metadata.endpoint import NAME, MetadataEndpoint
 from rolecall_agent.metadata.item_cache import Result
 from rolecall_agent.metadata.routes import Route
 from rolecall_agent.store.cache import NEAR_ENDS, Cache, Statistics
-from rolecall_agent.sync.ca_bundle import Trust
+from rolecall_agent.sync.ca_bundle import CaBundleFile
 from rolecall_agent.sync.stream import Statistics as StreamStatistics
-from rolecall_agent.sync.stream_end import Ending
+from rolecall_agent.sync.stream_end import EndReason
 from rolecall_agent.witness.cni import Network
 from rolecall_agent.witness.service import Report, Witness
 from rolecall_common.metrics import (
@@ -111,7 +111,7 @@ STREAM_RECONNECTS = Metric(
     "rolecall_agent_stream_reconnects_total",
     Kind.COUNTER,
     "Streams that ended, by the reason.",
-    (Label("reason", tuple(Ending)),),
+    (Label("reason", tuple(EndReason)),),
 )
 UPDATES_SKIPPED = Metric(
     "rolecall_agent_updates_skipped_total",
@@ -201,7 +201,7 @@ class AgentCollector:
         endpoint: MetadataEndpoint,
         cache: Cache,
         stream: Callable[[], StreamStatistics],
-        trust: Trust,
+        ca_bundle: CaBundleFile,
         now: Callable[[], datetime],
         *,
         container: Hall | None = None,
@@ -212,7 +212,7 @@ class AgentCollector:
         self._cache = cache
         self._witness = witness
         self._stream = stream
-        self._trust = trust
+        self._ca_bundle = ca_bundle
         self._now = now
 
     def collect(self) -> Iterator[Family]:
@@ -223,9 +223,9 @@ class AgentCollector:
         yield from _of_cache(self._cache.statistics(now), now)
         yield from _of_stream(self._stream())
         yield from _of_witness(self._witness)
-        end = self._trust.bundle.not_after
+        end = self._ca_bundle.bundle.not_after
         yield gauge_family(CA_END, {(): end.timestamp() if end else UNKNOWN})
-        yield gauge_family(CA_UNUSABLE, {(): self._trust.problem is not None})
+        yield gauge_family(CA_UNUSABLE, {(): self._ca_bundle.problem is not None})
 
 
 def _of_endpoints(endpoints: Sequence[Hall]) -> Iterator[Family]:
@@ -276,7 +276,7 @@ def _of_stream(stream: StreamStatistics) -> Iterator[Family]:
     yield gauge_family(STREAM_CONNECTED, {(): stream.connected})
     yield gauge_family(STREAM_LAST_MESSAGE, {(): heard.timestamp() if heard else UNKNOWN})
     yield counter_family(
-        STREAM_RECONNECTS, {(ending,): stream.endings.get(ending, 0) for ending in Ending}
+        STREAM_RECONNECTS, {(reason,): stream.end_reasons.get(reason, 0) for reason in EndReason}
     )
     yield counter_family(UPDATES_SKIPPED, {(): stream.skipped})
     yield gauge_family(CLOCK_SKEW, {(): _seconds(stream.server_clock_ahead)})

@@ -14,10 +14,10 @@ from pathlib import Path
 from bench.ground import Ground
 from cluster.serving import AUDIENCE, SPACE
 from rolecall_agent.store.cache import Cache
-from rolecall_agent.sync.ca_bundle import Trust
+from rolecall_agent.sync.ca_bundle import CaBundleFile
 from rolecall_agent.sync.channel import Access
-from rolecall_agent.sync.resolver import Asker, NoDoubts
-from rolecall_agent.sync.stream import Follower
+from rolecall_agent.sync.resolver import NoLiveReads, Resolver
+from rolecall_agent.sync.stream import StreamClient
 from rolecall_common.clock import Clock, SystemClock
 from rolecall_common.version import VERSION
 from rolecall_proto.values import (
@@ -110,15 +110,15 @@ async def fleet(
     # That a server is away is what happens here, and not news.
     logging.getLogger("rolecall_agent").setLevel(logging.ERROR)
     clock, found = SystemClock(), Fleet()
-    trust = Trust(ground.directory / "ca.crt", clock.now)
+    ca_bundle_file = CaBundleFile(ground.directory / "ca.crt", clock.now)
     async with asyncio.TaskGroup() as tasks:
         running = []
         for node in nodes:
             member = Member(clock, found.moved)
             dice = random.Random(node)  # noqa: S311 - only jitter
             access = _access(ground, node, servers)
-            asker = Asker(access, clock, NoDoubts())
-            follower = Follower(access, trust, member, clock, dice, asker)
+            resolver = Resolver(access, clock, NoLiveReads())
+            follower = StreamClient(access, ca_bundle_file, member, clock, dice, resolver)
             found.members.append(member)
             running.append(tasks.create_task(follower.run(), name=f"be the agent of {node}"))
         yield found

@@ -13,11 +13,11 @@ import grpc
 import trustme
 
 from rolecall_agent.store.cache import Cache, Granted, Standing
-from rolecall_agent.sync.ca_bundle import Trust
+from rolecall_agent.sync.ca_bundle import CaBundleFile
 from rolecall_agent.sync.channel import Access
-from rolecall_agent.sync.resolver import Asker, Doubts, NoDoubts
-from rolecall_agent.sync.stream import Follower
-from rolecall_agent.sync.stream_end import Ending
+from rolecall_agent.sync.resolver import LiveReads, NoLiveReads, Resolver
+from rolecall_agent.sync.stream import StreamClient
+from rolecall_agent.sync.stream_end import EndReason
 from rolecall_common.clock import Clock
 from rolecall_common.secret import Secret
 from rolecall_proto.v1 import broker_pb2_grpc
@@ -212,17 +212,17 @@ async def following(
     certificates: Certificates,
     *servers: str,
     token: Path | None = None,
-    doubts: Doubts | None = None,
-) -> AsyncGenerator[Follower]:
+    live_reads: LiveReads | None = None,
+) -> AsyncGenerator[StreamClient]:
     """Follow *servers* on behalf of *node* while the block runs."""
     if token is None:
         token = certificates.folder / "token"
         token.write_text(f"{NODE}\n")
     access = Access(servers, token, SERVER_NAME)
-    trust = Trust(certificates.bundle, node.clock.now)
+    ca_bundle_file = CaBundleFile(certificates.bundle, node.clock.now)
     dice = random.Random(1)  # noqa: S311 - jitter
-    asker = Asker(access, node.clock, doubts or NoDoubts())
-    follower = Follower(access, trust, node, node.clock, dice, asker)
+    resolver = Resolver(access, node.clock, live_reads or NoLiveReads())
+    follower = StreamClient(access, ca_bundle_file, node, node.clock, dice, resolver)
     task = asyncio.create_task(follower.run(), name="follower")
     try:
         yield follower
@@ -239,12 +239,12 @@ async def until_connected(replica: Replica, agents: int) -> None:
             await asyncio.sleep(0)
 
 
-async def ended(follower: Follower) -> Mapping[Ending, int]:
-    """Return the endings, once there is one."""
+async def ended(follower: StreamClient) -> Mapping[EndReason, int]:
+    """Return the end_reasons, once there is one."""
     async with asyncio.timeout(30):
-        while not (endings := follower.statistics().endings):  # noqa: ASYNC110 - nothing tells it
+        while not (end_reasons := follower.statistics().end_reasons):  # noqa: ASYNC110 - nothing tells it
             await asyncio.sleep(0)
-    return endings
+    return end_reasons
 
 
 @contextlib.asynccontextmanager

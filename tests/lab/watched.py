@@ -21,7 +21,7 @@ from pyroute2 import IPRoute, NetNS, netns  # type: ignore[import-untyped]  # it
 
 from rolecall_agent.metadata.endpoint import EndpointRules, MetadataEndpoint
 from rolecall_agent.store.cache import Cache
-from rolecall_agent.sync.updates import Node
+from rolecall_agent.sync.updates import UpdateHandler
 from rolecall_agent.witness.service import Witness, witnessing
 from rolecall_cli.lab.network import Network
 from rolecall_cli.lab.places import NODE_ADDRESS, NODE_ADDRESS_IPV6, ipv6_of
@@ -71,14 +71,14 @@ class Agent:
     network: Network
     witness: Witness
     cache: Cache
-    node: Node
+    updates: UpdateHandler
     endpoint: MetadataEndpoint
     # What a live read of a pod says; who is not here cannot be read.
     truth: dict[PodUid, tuple[Address, ...]] = field(default_factory=dict)
 
     def tell(self, *updates: Update) -> None:
         for update in updates:
-            self.node.apply(update)
+            self.updates.apply(update)
 
     def name(self, uid: str, *addresses: Address) -> None:
         """Have the server say that the pod *uid* has *addresses*, and its role."""
@@ -88,7 +88,7 @@ class Agent:
         self.tell(PodRemoved(PodUid(uid)))
 
     def asks(self, address: Address) -> None:
-        """Do what the agent's asker does, with the truth in the server's place."""
+        """Do what the agent's resolver does, with the truth in the server's place."""
         query = self.witness.query([address])
         read = {uid: self.truth[uid] for uid in query.uids if uid in self.truth}
         asyncio.get_running_loop().call_soon(self.witness.answer, query, read)
@@ -130,11 +130,11 @@ async def agent(
         cache = Cache(witness.holders)
         rules = EndpointRules(hold=HOLD)
         endpoint = MetadataEndpoint(cache, clock, rules, on_unknown=lambda each: at.asks(each))  # noqa: PLW0108 - `at` comes last
-        node = Node(cache, clock, endpoint, lambda _: None, lambda _: None, witness)
-        at = Agent(network, witness, cache, node, endpoint)
-        witness.changed, witness.moved = node.vouched, endpoint.cut
+        updates = UpdateHandler(cache, clock, endpoint, lambda _: None, lambda _: None, witness)
+        at = Agent(network, witness, cache, updates, endpoint)
+        witness.changed, witness.moved = updates.holders_changed, endpoint.cut
         endpoint.watches(witness.glance, lambda: witness.needs_each)
-        node.begin()
+        updates.begin()
         at.tell(EndpointKeys(bytes(32), _BASE), *known, SnapshotEnd())
         keeping = asyncio.create_task(witness.run(), name="keep the record")
         async with endpoint.serving([(str(NODE_ADDRESS), 80), (str(NODE_ADDRESS_IPV6), 80)]):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import grpc
 
-from rolecall_agent.sync.ca_bundle import Bundle
+from rolecall_agent.sync.ca_bundle import CaBundle
 from rolecall_common.secret import Secret
 
 MAX_TOKEN = 8 * 1024  # What a server accepts.
@@ -38,7 +38,7 @@ class Access:
     # The name in the servers' certificate, where it is not the name they are reached by.
     server_name: str = ""
 
-    def channel(self, server: str, bundle: Bundle) -> grpc.aio.Channel:
+    def channel(self, server: str, bundle: CaBundle) -> grpc.aio.Channel:
         """Return a new channel to *server* (`host:port`); it connects when it is first used."""
         credentials = grpc.ssl_channel_credentials(root_certificates=bundle.pem)
         named = [("grpc.ssl_target_name_override", self.server_name)] if self.server_name else []

@@ -16,30 +16,30 @@ STALE = timedelta(seconds=1)
 MAX_ADDRESSES = 1024
 
 
-class Questions:
-    """The questions that requests have raised and that no server has answered yet."""
+class ResolveQueue:
+    """Addresses at which requests wait, and about which no server has answered yet."""
 
     def __init__(self) -> None:
         # Set whenever `take` may return something that was not tried in vain just now.
-        self.raised = asyncio.Event()
+        self.changed = asyncio.Event()
         self._waiting: dict[Address, datetime] = {}
         self._in_flight: dict[Address, datetime] = {}  # Since when each had waited.
         self._outdated: set[Address] = set()  # In flight, and to be asked about again.
         # Since when each rests; like those that wait, the oldest first.
         self._resting: dict[Address, datetime] = {}
 
-    def want(self, address: Address, now: datetime) -> None:
+    def enqueue(self, address: Address, now: datetime) -> None:
         """Note that a request waits for *address*, to be asked about if that may be."""
         self._drop_old(now)
         if any(address in each for each in (self._waiting, self._in_flight, self._resting)):
             return
         if len(self._waiting) + len(self._resting) < MAX_ADDRESSES:
             self._waiting[address] = now
-            self.raised.set()
+            self.changed.set()
 
     def take(self, now: datetime) -> list[Address]:
         """Return what is to be asked now; each is in flight until it is `answered`, or is not."""
-        self.raised.clear()
+        self.changed.clear()
         self._drop_old(now)
         taken = list(self._waiting)[: MAX_QUESTIONS - len(self._in_flight)]
         for address in taken:
@@ -57,9 +57,9 @@ class Questions:
             else:
                 self._resting[address] = now
         if self._waiting:
-            self.raised.set()
+            self.changed.set()
 
-    def unanswered(self, addresses: Iterable[Address]) -> None:
+    def requeue(self, addresses: Iterable[Address]) -> None:
         """Note that nobody was there to answer about *addresses*: they wait, as they did before.
 
         It is for the next stream, or the next question, to take them along. By itself this one
@@ -71,11 +71,11 @@ class Questions:
                 self._waiting[address] = self._in_flight.pop(address)
         self._waiting = dict(sorted(self._waiting.items(), key=itemgetter(1)))
 
-    def cut_off(self) -> None:
+    def requeue_all(self) -> None:
         """Note that nothing that is in flight is answered any more."""
-        self.unanswered(tuple(self._in_flight))
+        self.requeue(tuple(self._in_flight))
 
-    def doubt(self, addresses: Iterable[Address]) -> None:
+    def invalidate(self, addresses: Iterable[Address]) -> None:
         """Note that whatever was asked about *addresses* is worth nothing now."""
         for address in addresses:
             self._resting.pop(address, None)

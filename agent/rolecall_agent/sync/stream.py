@@ -16,10 +16,10 @@ from typing import NoReturn, Protocol
 
 import grpc
 
-from rolecall_agent.sync.ca_bundle import Bundle, Trust
+from rolecall_agent.sync.ca_bundle import CaBundle, CaBundleFile
 from rolecall_agent.sync.channel import Access, TokenError
-from rolecall_agent.sync.resolver import Asker
-from rolecall_agent.sync.stream_end import Ended, Ending, ended_by
+from rolecall_agent.sync.resolver import Resolver
+from rolecall_agent.sync.stream_end import EndReason, StreamEnd, stream_end_by
 from rolecall_common.backoff import Backoff
 from rolecall_common.clock import Clock
 from rolecall_proto.codec import Malformed, decode_update, encode_hello
@@ -35,7 +35,7 @@ RECONNECT = Backoff(first=timedelta(milliseconds=200), most=timedelta(seconds=10
 FIRST_MESSAGE = timedelta(seconds=10)
 # Servers send a heartbeat every ten seconds; silence is noticed after one to two of these.
 SILENCE = timedelta(seconds=15)
-REREAD_TRUST = timedelta(seconds=30)
+REREAD_CA_BUNDLE = timedelta(seconds=30)
 PROOF = 10.0  # How long a server may take to prove itself by a new bundle, in seconds.
 
 
@@ -57,12 +57,12 @@ class Listener(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """How the follower stands, for metrics and health."""
+    """How the stream stands, for metrics and health."""
 
     connected: bool  # A stream is open, and its snapshot was whole.
     server: str  # The server that is followed, or tried.
     last_message_at: datetime | None
-    endings: Mapping[Ending, int]
+    end_reasons: Mapping[EndReason, int]
     skipped: int  # Updates that could not be understood.
     server_clock_ahead: timedelta | None  # As of the last heartbeat; the way here included.
 
@@ -75,41 +75,41 @@ class _Stream:
     messages: int = 0
     whole: bool = False
     accepted: asyncio.Event = field(default_factory=asyncio.Event)
-    ended: asyncio.Future[Ended] = field(default_factory=asyncio.Future)
+    ended: asyncio.Future[StreamEnd] = field(default_factory=asyncio.Future)
 
-    def end(self, ended: Ended) -> None:
+    def end(self, end: StreamEnd) -> None:
         if not self.ended.done():
-            self.ended.set_result(ended)
+            self.ended.set_result(end)
 
 
-class Follower:
-    """Keeps the listener told by one of the servers, whichever answers.
+class StreamClient:
+    """Keeps the listener up to date by the stream of one server, whichever answers.
 
-    What *asker* is to ask is asked of the same one: the stream is the answer.
+    What *resolver* is to ask is asked of the same one: the stream is the answer.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - what it is made of
         self,
         access: Access,
-        trust: Trust,
+        ca_bundle_file: CaBundleFile,
         listener: Listener,
         clock: Clock,
         dice: random.Random,
-        asker: Asker,
+        resolver: Resolver,
     ) -> None:
         if not access.servers:
             raise ValueError("an agent needs at least one server to follow")
         # Another order on each node, so that replicas share the nodes.
         self._servers = dice.sample(access.servers, len(access.servers))
         self._access = access
-        self._trust = trust
+        self._ca_bundle_file = ca_bundle_file
         self._listener = listener
         self._clock = clock
         self._dice = dice
-        self.asker = asker
+        self.resolver = resolver
         self._stream: _Stream | None = None
         self._last_message_at: datetime | None = None
-        self._endings: Counter[Ending] = Counter()
+        self._end_reasons: Counter[EndReason] = Counter()
         self._skipped = 0
         self._server_clock_ahead: timedelta | None = None
 
@@ -118,7 +118,7 @@ class Follower:
             connected=self._stream is not None and self._stream.whole,
             server=self._stream.server if self._stream else "",
             last_message_at=self._last_message_at,
-            endings=dict(self._endings),
+            end_reasons=dict(self._end_reasons),
             skipped=self._skipped,
             server_clock_ahead=self._server_clock_ahead,
         )
@@ -134,37 +134,37 @@ class Follower:
 
     async def _follow(self, server: str) -> bool:
         """Follow *server* for as long as it goes; tell whether its snapshot came whole."""
-        self._trust.use(self._trust.reread())
-        async with self._access.channel(server, self._trust.bundle) as channel:
+        self._ca_bundle_file.use(self._ca_bundle_file.reread())
+        async with self._access.channel(server, self._ca_bundle_file.bundle) as channel:
             stream = self._stream = _Stream(server, broker_pb2_grpc.BrokerStub(channel))
             try:
-                self._note(stream, await self._ended(stream))
+                self._note(stream, await self._until_end(stream))
             finally:
                 self._stream = None
         return stream.whole
 
-    async def _ended(self, stream: _Stream) -> Ended:
+    async def _until_end(self, stream: _Stream) -> StreamEnd:
         """Return why *stream* ended, as soon as the first of its tasks says so.
 
         They say it by a value: before Python 3.13 a group that is cancelled just as one of its
-        tasks fails forgets the cancellation, and a follower told to stop would go on for ever.
+        tasks fails forgets the cancellation, and a client told to stop would go on for ever.
         """
         watches = {
             "read": self._read(stream),
             "watch for silence": self._watch_for_silence(stream),
-            "watch the CA bundle": self._watch_trust(stream),
+            "watch the CA bundle": self._watch_ca_bundle(stream),
             "ask about addresses": self._ask(stream),
         }
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(each, name=name) for name, each in watches.items()]
-            ended = await stream.ended
+            end = await stream.ended
             for task in tasks:
                 task.cancel()
-        return ended
+        return end
 
-    def _note(self, stream: _Stream, ended: Ended) -> None:
-        self._endings[ended.ending] += 1
-        fields = {"server": stream.server, "reason": ended.ending, "detail": ended.detail}
+    def _note(self, stream: _Stream, end: StreamEnd) -> None:
+        self._end_reasons[end.reason] += 1
+        fields = {"server": stream.server, "reason": end.reason, "detail": end.detail}
         if stream.whole:
             log.info("the stream ended", extra=fields)
         else:
@@ -176,15 +176,15 @@ class Follower:
             call = stream.stub.WatchNode(encode_hello(self._listener.hello()), metadata=metadata)
             async for message in call:
                 if message is None:  # gRPC's word for bytes that are no message.
-                    stream.end(Ended(Ending.REFUSED, "a message that cannot be read"))
+                    stream.end(StreamEnd(EndReason.REFUSED, "a message that cannot be read"))
                     return
                 self._receive(stream, message)
         except TokenError as error:
-            stream.end(Ended(Ending.TOKEN_UNUSABLE, str(error)))
+            stream.end(StreamEnd(EndReason.TOKEN_UNUSABLE, str(error)))
         except grpc.aio.AioRpcError as error:
-            stream.end(ended_by(error))
+            stream.end(stream_end_by(error))
         else:
-            stream.end(Ended(Ending.FINISHED))
+            stream.end(StreamEnd(EndReason.FINISHED))
 
     def _receive(self, stream: _Stream, message: pb.NodeUpdates) -> None:
         if not stream.messages:
@@ -222,21 +222,21 @@ class Follower:
             heard = stream.messages
             await self._clock.sleep(patience)
             patience = SILENCE
-        stream.end(Ended(Ending.SILENT))
+        stream.end(StreamEnd(EndReason.SILENT))
 
-    async def _watch_trust(self, stream: _Stream) -> None:
+    async def _watch_ca_bundle(self, stream: _Stream) -> None:
         """End the stream when the bundle has changed, once a connection by the new one succeeds.
 
         A stream that is open does not need the new bundle; a wrong one must not cost it.
         """
         while True:
-            await self._clock.sleep(REREAD_TRUST)
-            bundle = self._trust.reread()
-            if bundle != self._trust.bundle and await self._proves(stream.server, bundle):
+            await self._clock.sleep(REREAD_CA_BUNDLE)
+            bundle = self._ca_bundle_file.reread()
+            if bundle != self._ca_bundle_file.bundle and await self._proves(stream.server, bundle):
                 break
-        stream.end(Ended(Ending.TRUST_CHANGED))
+        stream.end(StreamEnd(EndReason.CA_BUNDLE_CHANGED))
 
-    async def _proves(self, server: str, bundle: Bundle) -> bool:
+    async def _proves(self, server: str, bundle: CaBundle) -> bool:
         async with self._access.channel(server, bundle) as channel:
             try:
                 await asyncio.wait_for(channel.channel_ready(), PROOF)
@@ -247,4 +247,4 @@ class Follower:
 
     async def _ask(self, stream: _Stream) -> NoReturn:
         await stream.accepted.wait()  # Before, the server would not know for which node.
-        await self.asker.run(stream.stub)
+        await self.resolver.run(stream.stub)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import grpc
 
 
-class Ending(enum.StrEnum):
+class EndReason(enum.StrEnum):
     """Why a stream ended (or never began); a closed list, for metrics."""
 
     UNAVAILABLE = "unavailable"  # No server there, not the one we trust, or not ready, or stopping.
@@ -16,27 +16,27 @@ class Ending(enum.StrEnum):
     SILENT = "silent"
     FINISHED = "finished"
     TOKEN_UNUSABLE = "token_unusable"  # noqa: S105 - a reason, not a token
-    TRUST_CHANGED = "trust_changed"
+    CA_BUNDLE_CHANGED = "ca_bundle_changed"
     REFUSED = "refused"  # Any other status.
 
 
-_ENDINGS = {
-    grpc.StatusCode.UNAVAILABLE: Ending.UNAVAILABLE,
-    grpc.StatusCode.UNAUTHENTICATED: Ending.UNAUTHENTICATED,
-    grpc.StatusCode.PERMISSION_DENIED: Ending.FORBIDDEN,
-    grpc.StatusCode.ABORTED: Ending.SUPERSEDED,
+_REASONS = {
+    grpc.StatusCode.UNAVAILABLE: EndReason.UNAVAILABLE,
+    grpc.StatusCode.UNAUTHENTICATED: EndReason.UNAUTHENTICATED,
+    grpc.StatusCode.PERMISSION_DENIED: EndReason.FORBIDDEN,
+    grpc.StatusCode.ABORTED: EndReason.SUPERSEDED,
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class StreamEnd:
     """That a stream is over: the class of reason, and what was said, for the log."""
 
-    ending: Ending
+    reason: EndReason
     detail: str = ""
 
 
-def ended_by(error: grpc.aio.AioRpcError) -> Ended:
+def stream_end_by(error: grpc.aio.AioRpcError) -> StreamEnd:
     """Read gRPC's error as the end of a stream."""
-    ending = _ENDINGS.get(error.code(), Ending.REFUSED)
-    return Ended(ending, f"{error.code().name}: {error.details()}")
+    reason = _REASONS.get(error.code(), EndReason.REFUSED)
+    return StreamEnd(reason, f"{error.code().name}: {error.details()}")

@@ -1,8 +1,8 @@
-"""The node as the agent sees it: what the stream tells is kept, and whoever waits is woken."""
+"""What the stream tells is kept, and requests that wait for it are woken."""
 
 from collections.abc import Callable, Collection, Iterable
+from typing import Protocol
 
-from rolecall_agent.metadata.endpoint import MetadataEndpoint
 from rolecall_agent.store.cache import Cache
 from rolecall_agent.witness.service import Witness
 from rolecall_common.clock import Clock
@@ -10,14 +10,22 @@ from rolecall_common.version import VERSION
 from rolecall_proto.values import Address, Hello, SnapshotEnd, Update
 
 
-class Node:
+class Endpoint(Protocol):
+    """Where requests wait."""
+
+    def wake(self, addresses: Collection[Address], /) -> None:
+        """Look again at the requests that wait at *addresses*."""
+        ...
+
+
+class UpdateHandler:
     """Listens to the stream on behalf of the endpoints.
 
     Args:
         cache: What this node holds.
         clock: Wall-clock time.
         endpoint: The metadata endpoint, which is woken by each change.
-        doubt: Called with addresses of which the server is to be asked again.
+        invalidate: Called with addresses of which the server is to be asked again.
         on_update: Called after each update has been taken in.
         witness: The kernel, where it is asked.
     """
@@ -26,15 +34,15 @@ class Node:
         self,
         cache: Cache,
         clock: Clock,
-        endpoint: MetadataEndpoint,
-        doubt: Callable[[Iterable[Address]], None],
+        endpoint: Endpoint,
+        invalidate: Callable[[Iterable[Address]], None],
         on_update: Callable[[Update], None],
         witness: Witness | None = None,
     ) -> None:
         self._cache = cache
         self._clock = clock
         self._endpoint = endpoint
-        self._doubt = doubt
+        self._invalidate = invalidate
         self._on_update = on_update
         self._witness = witness
 
@@ -45,10 +53,10 @@ class Node:
     def begin(self) -> None:
         self._cache.begin()
 
-    def vouched(self, addresses: Collection[Address]) -> None:
+    def holders_changed(self, addresses: Collection[Address]) -> None:
         """Note that the kernel vouches for other pods than before, or for none, at *addresses*."""
         self._cache.vouched_anew()
-        self._doubt(addresses)
+        self._invalidate(addresses)
         self._endpoint.wake(addresses)
 
     def apply(self, update: Update) -> None:
@@ -57,7 +65,7 @@ class Node:
         changed = self._cache.apply(update, self._clock.now())
         if self._witness is not None:
             claims = {address: self._cache.claimants(address) for address in changed}
-            self._doubt(self._witness.claim(claims))
+            self._invalidate(self._witness.claim(claims))
             if isinstance(update, SnapshotEnd):
                 self._witness.told()
         self._endpoint.wake(changed)

@@ -16,7 +16,7 @@ from fakes.replica import Certificates, Replica
 from rolecall_agent.metadata.endpoint import EndpointRules, MetadataEndpoint
 from rolecall_agent.metrics import AgentCollector
 from rolecall_agent.store.cache import Cache
-from rolecall_agent.sync.ca_bundle import Trust
+from rolecall_agent.sync.ca_bundle import CaBundleFile
 from rolecall_agent.sync.stream import Statistics
 from rolecall_common.audit import AuditLog
 from rolecall_common.metrics import Kind, Metric, register
@@ -33,7 +33,7 @@ ALONE = Statistics(
     connected=False,
     server="",
     last_message_at=None,
-    endings={},
+    end_reasons={},
     skipped=0,
     server_clock_ahead=None,
 )
@@ -63,7 +63,7 @@ def agent(folder: Path) -> CollectorRegistry:
         on_unknown=lambda _: None,
         first_serve=lambda _assignment, _session, _endpoint: None,
     )
-    trust = Trust(Certificates(folder).bundle, clock.now)
+    trust = CaBundleFile(Certificates(folder).bundle, clock.now)
     registry.register(AgentCollector(endpoint, cache, lambda: ALONE, trust, clock.now))
     return registry
 

@@ -31,9 +31,9 @@ from rolecall_agent.http.fair_queue import SHARE
 from rolecall_agent.metadata.decide import Missing, Outcome
 from rolecall_agent.metadata.routes import Route
 from rolecall_agent.metrics import METRICS, AgentCollector
-from rolecall_agent.sync.ca_bundle import Trust
+from rolecall_agent.sync.ca_bundle import CaBundleFile
 from rolecall_agent.sync.stream import Statistics as StreamStatistics
-from rolecall_agent.sync.stream_end import Ending
+from rolecall_agent.sync.stream_end import EndReason
 from rolecall_proto.values import (
     AssignmentUpserted,
     EndpointKeys,
@@ -687,12 +687,14 @@ async def test_a_scrape_shows_every_declared_metric(rig: Rig, tmp_path: Path) ->
         connected=True,
         server="a:1",
         last_message_at=START,
-        endings={Ending.SILENT: 2},
+        end_reasons={EndReason.SILENT: 2},
         skipped=0,
         server_clock_ahead=None,
     )
-    trust = Trust(Certificates(tmp_path).bundle, rig.clock.now)
-    registry.register(AgentCollector(rig.endpoint, rig.cache, lambda: stream, trust, rig.clock.now))
+    ca_bundle_file = CaBundleFile(Certificates(tmp_path).bundle, rig.clock.now)
+    registry.register(
+        AgentCollector(rig.endpoint, rig.cache, lambda: stream, ca_bundle_file, rig.clock.now)
+    )
     families = {
         family.name: family
         for family in text_string_to_metric_families(generate_latest(registry).decode())

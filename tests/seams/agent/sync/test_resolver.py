@@ -13,7 +13,7 @@ import pytest
 from fakes.clock import FakeClock
 from fakes.endpoint_rig import endpoint_rig, known, pod, request
 from rolecall_agent.sync.channel import Access
-from rolecall_agent.sync.resolver import Asker, NoDoubts
+from rolecall_agent.sync.resolver import NoLiveReads, Resolver
 from rolecall_proto.v1 import broker_pb2 as pb
 from rolecall_proto.v1 import broker_pb2_grpc
 from rolecall_proto.values import AssignmentUpserted
@@ -54,8 +54,8 @@ class Server(broker_pb2_grpc.BrokerServicer):
 
 
 @contextlib.asynccontextmanager
-async def asking(asker: Asker, answer: Answer) -> AsyncGenerator[Server]:
-    """Have *asker* ask a server while the block runs, as it does for one stream."""
+async def asking(resolver: Resolver, answer: Answer) -> AsyncGenerator[Server]:
+    """Have *resolver* ask a server while the block runs, as it does for one stream."""
     told, server = Server(answer), grpc.aio.server()
     broker_pb2_grpc.add_BrokerServicer_to_server(told, server)  # type: ignore[no-untyped-call]  # it has no types
     port = server.add_insecure_port("127.0.0.1:0")
@@ -63,7 +63,7 @@ async def asking(asker: Asker, answer: Answer) -> AsyncGenerator[Server]:
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel, asyncio.timeout(10):
             stub = broker_pb2_grpc.BrokerStub(channel)
-            running = asyncio.create_task(asker.run(stub), name="ask")
+            running = asyncio.create_task(resolver.run(stub), name="ask")
             yield told
             running.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -94,53 +94,53 @@ async def fails(context: Context) -> pb.ResolvePodsResponse:
 
 
 @pytest.fixture
-def asker(tmp_path: Path) -> Asker:
+def resolver(tmp_path: Path) -> Resolver:
     token = tmp_path / "token"
     token.write_text("node-1")
-    return Asker(Access(("unused:1",), token), FakeClock(), NoDoubts())
+    return Resolver(Access(("unused:1",), token), FakeClock(), NoLiveReads())
 
 
 @pytest.mark.parametrize("first", [never_answers, leaves])
 async def test_the_next_server_is_asked_what_the_last_one_did_not_answer(
-    asker: Asker, first: Answer
+    resolver: Resolver, first: Answer
 ) -> None:
     """The request still waits, and the stream that would have brought its answer is gone."""
-    asker.want(POD)
-    async with asking(asker, first) as one:
+    resolver.enqueue(POD)
+    async with asking(resolver, first) as one:
         assert await one.asked.get() == [str(POD)]
-    async with asking(asker, answers) as two:
+    async with asking(resolver, answers) as two:
         assert await two.asked.get() == [str(POD)]
 
 
 @pytest.mark.parametrize("first", [answers, fails])
 async def test_what_was_answered_is_not_asked_again_for_a_second(
-    asker: Asker, first: Answer
+    resolver: Resolver, first: Answer
 ) -> None:
     """Not by another server either, and a refusal is an answer."""
     other = ip_address("10.0.0.8")
-    asker.want(POD)
-    async with asking(asker, first) as one:
+    resolver.enqueue(POD)
+    async with asking(resolver, first) as one:
         assert await one.asked.get() == [str(POD)]
-        asker.want(other)  # Its own question comes after the first answer, or beside it.
+        resolver.enqueue(other)  # Its own question comes after the first answer, or beside it.
         assert await one.asked.get() == [str(other)]
-        while asker._questions._in_flight:  # noqa: SLF001, ASYNC110 - nothing tells of an answer
+        while resolver._queue._in_flight:  # noqa: SLF001, ASYNC110 - nothing tells of an answer
             await asyncio.sleep(0)
-    asker.want(POD)
-    asker.want(ip_address("10.0.0.9"))
-    async with asking(asker, answers) as two:
+    resolver.enqueue(POD)
+    resolver.enqueue(ip_address("10.0.0.9"))
+    async with asking(resolver, answers) as two:
         assert await two.asked.get() == ["10.0.0.9"]
 
 
-async def test_a_server_that_is_not_there_is_not_asked_in_a_circle(asker: Asker) -> None:
+async def test_a_server_that_is_not_there_is_not_asked_in_a_circle(resolver: Resolver) -> None:
     """However often the request is repeated: another question takes it along, or another stream."""
     other = ip_address("10.0.0.8")
-    asker.want(POD)
-    async with asking(asker, leaves) as server:
+    resolver.enqueue(POD)
+    async with asking(resolver, leaves) as server:
         assert await server.asked.get() == [str(POD)]
-        while asker._questions._in_flight:  # noqa: SLF001, ASYNC110 - as above
+        while resolver._queue._in_flight:  # noqa: SLF001, ASYNC110 - as above
             await asyncio.sleep(0)
         for _ in range(50):
-            asker.want(POD)
-        asker.want(other)
+            resolver.enqueue(POD)
+        resolver.enqueue(other)
 
         assert await server.asked.get() == [str(POD), str(other)]

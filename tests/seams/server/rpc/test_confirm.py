@@ -1,4 +1,4 @@
-"""An agent that doubts has pods confirmed, by the very question that its request raised."""
+"""An agent that live_reads has pods confirmed, by the very question that its request raised."""
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
@@ -15,7 +15,7 @@ from rolecall_proto.values import Address, PodUid
 HERE = ip_address("10.0.0.1")
 
 
-class Doubting:
+class Witness:
     """A witness that has seen a link come after its pod was named."""
 
     def __init__(self) -> None:
@@ -35,34 +35,34 @@ class Doubting:
 
 async def test_a_doubted_pod_is_confirmed_by_the_server(tmp_path: Path) -> None:
     """One question, and its answer is enough: nothing has to come by the stream."""
-    certificates, clock, doubts = Certificates(tmp_path), FakeClock(), Doubting()
+    certificates, clock, live_reads = Certificates(tmp_path), FakeClock(), Witness()
     replica, node = Replica(clock, certificates), Node(clock)
     replica.sync(pod("web", "10.0.0.1"))
     async with (
         replica.listening(),
-        following(node, certificates, replica.address, doubts=doubts) as follower,
+        following(node, certificates, replica.address, live_reads=live_reads) as follower,
         asyncio.timeout(10),
     ):
         await node.synced()
-        assert doubts.bindings.holders[HERE] == "suspended"
-        follower.asker.want(HERE)
-        await doubts.answered.wait()
+        assert live_reads.bindings.holders[HERE] == "suspended"
+        follower.resolver.enqueue(HERE)
+        await live_reads.answered.wait()
 
-    assert doubts.bindings.holders[HERE] == "web"
+    assert live_reads.bindings.holders[HERE] == "web"
 
 
 async def test_a_pod_that_has_gone_is_not_confirmed(tmp_path: Path) -> None:
     """The server does not know it any more, and so says nothing of it."""
-    certificates, clock, doubts = Certificates(tmp_path), FakeClock(), Doubting()
+    certificates, clock, live_reads = Certificates(tmp_path), FakeClock(), Witness()
     replica, node = Replica(clock, certificates), Node(clock)
     replica.sync(pod("another", "10.0.0.1"))
     async with (
         replica.listening(),
-        following(node, certificates, replica.address, doubts=doubts) as follower,
+        following(node, certificates, replica.address, live_reads=live_reads) as follower,
         asyncio.timeout(10),
     ):
         await node.synced()
-        follower.asker.want(HERE)
-        await doubts.answered.wait()
+        follower.resolver.enqueue(HERE)
+        await live_reads.answered.wait()
 
-    assert doubts.bindings.holders[HERE] == "suspended"
+    assert live_reads.bindings.holders[HERE] == "suspended"

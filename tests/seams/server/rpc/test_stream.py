@@ -13,7 +13,7 @@ import pytest
 from fakes.clock import FakeClock
 from fakes.replica import NODE, Certificates, Node, Replica, ended, following, pod, until_connected
 from rolecall_agent.store.cache import Refused, Unknown, Waiting
-from rolecall_agent.sync.stream_end import Ending
+from rolecall_agent.sync.stream_end import EndReason
 from rolecall_common.clock import SystemClock
 from rolecall_proto.values import (
     AssignmentUpserted,
@@ -139,7 +139,7 @@ async def test_a_restarted_server_sends_nothing_that_is_held(
     assert after.issued == []
     assert node.session("10.0.0.1") is not None
     assert [type(each) for each in node.updates[1:]] == [AssignmentUpserted, SnapshotEnd]
-    assert follower.statistics().endings[Ending.UNAVAILABLE] >= 1
+    assert follower.statistics().end_reasons[EndReason.UNAVAILABLE] >= 1
 
 
 async def test_a_server_with_open_streams_stops_at_once(
@@ -218,7 +218,7 @@ async def test_a_silent_server_is_left(certificates: Certificates) -> None:
         async with following(node, certificates, address) as follower:
             await clock.asleep_until(clock.now() + timedelta(seconds=10))
             clock.advance(timedelta(seconds=10))
-            assert await ended(follower) == {Ending.SILENT: 1}
+            assert await ended(follower) == {EndReason.SILENT: 1}
 
 
 async def test_the_token_is_read_anew_for_each_connection(
@@ -232,7 +232,7 @@ async def test_the_token_is_read_anew_for_each_connection(
         token.write_text("node-2")
         await node.synced()
 
-    assert set(follower.statistics().endings) == {Ending.TOKEN_UNUSABLE}
+    assert set(follower.statistics().end_reasons) == {EndReason.TOKEN_UNUSABLE}
     assert not isinstance(node.standing("10.0.0.1"), Unknown)
 
 
@@ -244,7 +244,7 @@ async def test_a_question_reaches_the_server_once(
     async with following(node, certificates, replica.address) as follower:
         await node.synced()
         for _ in range(50):
-            follower.asker.want(WEB.addresses[0])
+            follower.resolver.enqueue(WEB.addresses[0])
         async with asyncio.timeout(30):
             await replica.broker.was_asked.wait()
 
@@ -279,6 +279,6 @@ async def test_bytes_that_are_no_message_end_the_stream_and_not_the_agent(
     try:
         node = Node(SystemClock())
         async with following(node, certificates, f"127.0.0.1:{port}") as follower:
-            assert Ending.REFUSED in await ended(follower)
+            assert EndReason.REFUSED in await ended(follower)
     finally:
         await server.stop(None)

@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from fakes.clock import START, FakeClock
 from fakes.replica import SERVER_NAME, Certificates, Node, Replica, ended, following, pod
-from rolecall_agent.sync.ca_bundle import Trust, TrustError
-from rolecall_agent.sync.stream import REREAD_TRUST
-from rolecall_agent.sync.stream_end import Ending
+from rolecall_agent.sync.ca_bundle import CaBundleError, CaBundleFile
+from rolecall_agent.sync.stream import REREAD_CA_BUNDLE
+from rolecall_agent.sync.stream_end import EndReason
 from rolecall_common.clock import SystemClock
 from rolecall_common.secret import Secret
 from rolecall_proto.values import Heartbeat, Update
@@ -68,9 +68,9 @@ async def test_a_server_that_is_not_ours_is_not_shown_the_token(
         certificates.write(certificates.authority.issue_cert("elsewhere.example"))
         replica.certificate.reload()
     async with following(Node(SystemClock()), certificates, replica.address) as follower:
-        endings = await ended(follower)
+        end_reasons = await ended(follower)
 
-    assert endings == {Ending.UNAVAILABLE: 1}
+    assert end_reasons == {EndReason.UNAVAILABLE: 1}
     assert not curious.asked
 
 
@@ -248,14 +248,14 @@ def test_a_bundle_without_a_certificate_does_not_replace_one(
     certificates: Certificates, content: str
 ) -> None:
     """The agent goes on with whom it believed, and says why."""
-    trust = Trust(certificates.bundle, FakeClock().now)
-    before = trust.bundle
+    ca_bundle_file = CaBundleFile(certificates.bundle, FakeClock().now)
+    before = ca_bundle_file.bundle
     certificates.bundle.write_text(content, errors="surrogateescape")
 
-    assert trust.reread() == before
-    assert trust.problem
-    with pytest.raises(TrustError, match="holds no PEM certificate"):
-        Trust(certificates.bundle, FakeClock().now)
+    assert ca_bundle_file.reread() == before
+    assert ca_bundle_file.problem
+    with pytest.raises(CaBundleError, match="holds no PEM certificate"):
+        CaBundleFile(certificates.bundle, FakeClock().now)
 
 
 def test_a_bundle_may_have_comments_in_any_language(certificates: Certificates) -> None:
@@ -263,7 +263,7 @@ def test_a_bundle_may_have_comments_in_any_language(certificates: Certificates) 
     pem = certificates.bundle.read_bytes()
     certificates.bundle.write_bytes("# Vertrauenswürdig\n".encode() + pem)
 
-    assert Trust(certificates.bundle, FakeClock().now).bundle.not_after
+    assert CaBundleFile(certificates.bundle, FakeClock().now).bundle.not_after
 
 
 def test_a_bundle_whose_certificates_have_all_ended_is_not_taken(
@@ -271,20 +271,20 @@ def test_a_bundle_whose_certificates_have_all_ended_is_not_taken(
 ) -> None:
     """Nobody could be believed by it: what was read before stays, and the agent says so once."""
     clock = FakeClock()
-    trust = Trust(certificates.bundle, clock.now)
-    before, end = trust.bundle, trust.bundle.not_after
+    ca_bundle_file = CaBundleFile(certificates.bundle, clock.now)
+    before, end = ca_bundle_file.bundle, ca_bundle_file.bundle.not_after
     assert end is not None
     clock.advance_to(end - timedelta(seconds=1))
     certificates.trust(trustme.CA(), certificates.authority)
-    assert trust.reread() != before
+    assert ca_bundle_file.reread() != before
     clock.advance_to(end + timedelta(days=1))
 
-    assert trust.reread() == before
-    assert trust.reread() == before
-    assert trust.problem
+    assert ca_bundle_file.reread() == before
+    assert ca_bundle_file.reread() == before
+    assert ca_bundle_file.problem
     assert caplog.messages == ["the CA file cannot be used, what was read before stays"]
-    with pytest.raises(TrustError, match="has ended"):
-        Trust(certificates.bundle, clock.now)
+    with pytest.raises(CaBundleError, match="has ended"):
+        CaBundleFile(certificates.bundle, clock.now)
 
 
 async def until_bundles_are_read(clock: FakeClock, node: Node) -> None:
@@ -313,7 +313,7 @@ async def test_a_stream_moves_to_a_new_bundle_that_fits(certificates: Certificat
         certificates.trust(certificates.authority, trustme.CA())
         await until_bundles_are_read(clock, node)
 
-        assert await ended(follower) == {Ending.TRUST_CHANGED: 1}
+        assert await ended(follower) == {EndReason.CA_BUNDLE_CHANGED: 1}
 
 
 async def test_a_new_bundle_that_does_not_fit_costs_no_stream(
@@ -327,7 +327,7 @@ async def test_a_new_bundle_that_does_not_fit_costs_no_stream(
         await node.synced()
         certificates.trust(trustme.CA())
         await until_bundles_are_read(clock, node)
-        await clock.asleep_until(clock.now() + REREAD_TRUST)
+        await clock.asleep_until(clock.now() + REREAD_CA_BUNDLE)
 
         assert follower.statistics().connected
-        assert not follower.statistics().endings
+        assert not follower.statistics().end_reasons
