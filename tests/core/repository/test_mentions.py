@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[3]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "tests/README.md"]
 _LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
 # A module as comments and docstrings name it: its file in backticks, perhaps with a folder.
 _MODULE = re.compile(r"`([\w/]+\.py)`")
