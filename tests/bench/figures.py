@@ -60,7 +60,7 @@ def _agent_memory(system: System) -> list[Line]:
     resident, together = system.agent.resident_bytes() / 1e6, system.agent.together_bytes() / 1e6
     return [
         Line(
-            f"agent's memory (RSS of worker and parent), {PODS} pods, after the load",
+            f"agent's memory (RSS of worker and supervisor), {PODS} pods, after the load",
             f"{resident:.1f} MB",
             "at most 55 MB",
             resident <= 55,
