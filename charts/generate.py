@@ -2,7 +2,7 @@
 
 That is values.schema.json, and the table in the chart's README. Run `python charts/generate.py`
 after a change of a value or of a setting, and commit the result; a test says when it was forgotten.
-"""  # noqa: INP001 - a script, as docs/generate.py is
+"""
 
 import fnmatch
 import json

@@ -6,6 +6,7 @@ result; a test says when it was forgotten.
 
 import sys
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 from pathlib import Path
 
 import rolecall_agent.metrics
@@ -107,23 +108,17 @@ def _metric_buckets(metric: Metric) -> str:
 
 
 def _side(command: str, settings: Iterable[Setting]) -> str:
-    text, group = f"## {command}\n\n", None
-    for setting in settings:
-        if setting.group != group:
-            group = setting.group
-            text += (
-                f"### {group}\n\n| setting | accepted | default | meaning |\n|---|---|---|---|\n"
-            )
-        default = "*required*" if setting.required else _code(setting.default_text)
-        row = (f"`{setting.name}`", _cell(setting.type.accepted), default, _cell(setting.help))
-        text += f"| {' | '.join(row)} |\n"
-        if setting is _last_of(settings, group):
-            text += "\n"
+    text = f"## {command}\n\n"
+    for group, members in groupby(settings, key=lambda setting: setting.group):
+        text += f"### {group}\n\n| setting | accepted | default | meaning |\n|---|---|---|---|\n"
+        text += "".join(map(_setting_row, members)) + "\n"
     return text
 
 
-def _last_of(settings: Iterable[Setting], group: str | None) -> Setting:
-    return [each for each in settings if each.group == group][-1]
+def _setting_row(setting: Setting) -> str:
+    default = "*required*" if setting.required else _code(setting.default_text)
+    row = (f"`{setting.name}`", _cell(setting.type.accepted), default, _cell(setting.help))
+    return f"| {' | '.join(row)} |\n"
 
 
 def _code(text: str) -> str:

@@ -60,10 +60,6 @@ class Cluster:
         """Return a client with a bearer token."""
         return self._client(Identity(token=token))
 
-    def anonymous(self) -> Client:
-        """Return a client that nobody knows."""
-        return self._client(Identity())
-
     async def add_node(self, number: int, *, played: bool = True) -> str:
         """Make node *number* and return its name; see `testcluster.nodes.node`."""
         async with self.admin() as admin:
