@@ -68,7 +68,7 @@ def reasons_page() -> str:
     """Return docs/reasons.md."""
     text = (
         _NOTE
-        + "# Reasons\n\n"
+        + "# Find out why a pod has no credentials\n\n"
         + "Why a pod has no credentials, or what somebody should know of one that has.\n"
         + "The same word stands in the log, in audit records and in the labels of metrics.\n"
         + "No pod is ever told: it is answered as if there were no role, or it waits.\n\n"
