@@ -33,7 +33,7 @@ SERVER_OWN = frozenset(
 AGENT_OWN = frozenset(
     {
         *("adminListen", "caFile", "containerListen", "listen", "serverName", "servers"),
-        *("endpointFile", "recordFile", "tokenFile", "wardenFile"),
+        *("endpointFile", "stateFile", "tokenFile", "wardenFile"),
     }
 )
 WARDEN_OWN = frozenset(

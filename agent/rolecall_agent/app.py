@@ -120,7 +120,7 @@ def _parts(settings: Settings, inherited: Inherited, clock: Clock, stack: AsyncE
     )
     endpoint.offers(upstream.shelf, upstream.want)
     upstream.wakes(endpoint.items_told)
-    warm_up = WarmUp(cache, clock, witness.settled if witness is not None else None)
+    warm_up = WarmUp(cache, clock, witness.wait_settled if witness is not None else None)
 
     def taken_in(update: Update) -> None:
         container.told(update)
@@ -171,7 +171,7 @@ def _have_watched(witness: Witness, updates: UpdateHandler, *endpoints: Hall) ->
 
     witness.changed, witness.moved = updates.holders_changed, moved
     for endpoint in endpoints:
-        endpoint.watches(witness.glance, lambda: witness.needs_each)
+        endpoint.watches(witness.poll, lambda: witness.checks_each_request)
 
 
 def _registry(parts: _Parts) -> CollectorRegistry:
@@ -199,7 +199,7 @@ def _loops(parts: _Parts) -> dict[str, Coroutine[Any, Any, None]]:
         "measure the loop": parts.process.measure_loop(),
     }
     if parts.witness is not None:
-        loops["keep the record of bindings"] = parts.witness.run()
+        loops["run the witness"] = parts.witness.run()
     return loops
 
 
@@ -218,7 +218,7 @@ def _readiness(warden_file: Path | None, cache: Cache, *, connected: bool) -> Re
 def _witness(settings: WitnessSettings, clock: Clock, stack: AsyncExitStack) -> Witness | None:
     accept = settings.unwitnessed is Unwitnessed.SERVE
     try:
-        return stack.enter_context(witnessing(settings.record_file, clock, accept=accept))
+        return stack.enter_context(witnessing(settings.state_file, clock, accept=accept))
     except OSError as error:
         if not accept:
             raise StartError(f"unwitnessed: the kernel cannot be asked: {error}") from error

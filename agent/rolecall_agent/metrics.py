@@ -16,7 +16,7 @@ from rolecall_agent.store.cache import NEAR_ENDS, Cache, Statistics
 from rolecall_agent.sync.ca_bundle import CaBundleFile
 from rolecall_agent.sync.stream import Statistics as StreamStatistics
 from rolecall_agent.sync.stream_end import EndReason
-from rolecall_agent.witness.cni import Network
+from rolecall_agent.witness.cni import Cni
 from rolecall_agent.witness.service import Report, Witness
 from rolecall_common.metrics import (
     UNKNOWN,
@@ -156,13 +156,13 @@ SUSPENSIONS = Metric(
 OVERRUNS = Metric(
     "rolecall_agent_kernel_overruns_total",
     Kind.COUNTER,
-    "How often the kernel had more news than could be kept: everything was read anew then.",
+    "How often the kernel had more changes than could be kept: everything was read anew then.",
 )
 NETWORK = Metric(
     "rolecall_agent_node_network",
     Kind.GAUGE,
     "The network of this node, as far as it can be seen: 1 for one of them.",
-    (Label("cni", tuple(Network)),),
+    (Label("cni", tuple(Cni)),),
 )
 
 METRICS = (
@@ -293,7 +293,7 @@ def _of_witness(witness: Witness | None) -> Iterator[Family]:
     yield gauge_family(ADDRESSES, addresses)
     yield counter_family(SUSPENSIONS, {(): bindings.suspensions})
     yield counter_family(OVERRUNS, {(): report.overruns})
-    yield gauge_family(NETWORK, {(each,): each is report.network for each in Network})
+    yield gauge_family(NETWORK, {(each,): each is report.cni for each in Cni})
 
 
 def _seconds(duration: timedelta | None) -> float:

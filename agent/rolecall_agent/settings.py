@@ -109,7 +109,7 @@ class WitnessSettings:
         "so that nothing shows when another pod gets it. serve believes the API alone.",
         default=Unwitnessed.REFUSE,
     )
-    record_file: Path | None = setting(
+    state_file: Path | None = setting(
         types.optional(types.PATH),
         "Where the agent keeps which pod had which link, for the next one to trust. Nothing is "
         "secret in it. It should outlive the container, and not the pod. Without it a restarted "

@@ -133,10 +133,10 @@ async def agent(
         updates = UpdateHandler(cache, clock, endpoint, lambda _: None, lambda _: None, witness)
         at = Agent(network, witness, cache, updates, endpoint)
         witness.changed, witness.moved = updates.holders_changed, endpoint.cut
-        endpoint.watches(witness.glance, lambda: witness.needs_each)
+        endpoint.watches(witness.poll, lambda: witness.checks_each_request)
         updates.begin()
         at.tell(EndpointKeys(bytes(32), _BASE), *known, SnapshotEnd())
-        keeping = asyncio.create_task(witness.run(), name="keep the record")
+        keeping = asyncio.create_task(witness.run(), name="run the witness")
         async with endpoint.serving([(str(NODE_ADDRESS), 80), (str(NODE_ADDRESS_IPV6), 80)]):
             if settled:
                 await asyncio.sleep(settling)

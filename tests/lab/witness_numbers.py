@@ -118,7 +118,7 @@ async def a_number_is_given_again(ground: Ground) -> None:
     """The agent has heard that the last one to have it went."""
     async with serving(ground, "again") as (at, twins):
         at_once(twins.remove, twins.old)
-        at.witness.glance()
+        at.witness.poll()
         at_once(twins.make, twins.new)
         await gets_nothing(at, twins)
 

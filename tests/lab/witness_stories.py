@@ -337,7 +337,7 @@ async def a_rule_leads_an_address_elsewhere(ground: Ground) -> None:
         _ip("route", "add", "blackhole", "default", "table", "77")
         for about in (("from", f"{address}/32"), ("iif", "eth0"), ("to", f"{address}/32")):
             _ip("rule", "add", "pref", "77", *about, "lookup", "77")
-            at.witness.glance()
+            at.witness.poll()
             led = about[0] == "to"
             assert at.witness.holders[address] == ("suspended" if led else "ruled"), about
             _ip("rule", "del", "pref", "77")
@@ -401,7 +401,7 @@ assert all(int(line.split()[1], 16) == 0 for line in capabilities), capabilities
 async def main():
     address = ip_address(sys.argv[1])
     with witnessing(None, SystemClock(), accept=False, settling=0.0) as witness:
-        witness.told()
+        witness.note_synced()
         witness.claim({address: ["first"]})
         print(witness.holders[address], flush=True)
         moved = asyncio.Event()

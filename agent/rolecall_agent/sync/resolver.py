@@ -9,7 +9,7 @@ import grpc
 
 from rolecall_agent.sync.channel import Access, TokenError
 from rolecall_agent.sync.resolve_queue import ResolveQueue
-from rolecall_agent.witness.entries import NOTHING, Query
+from rolecall_agent.witness.entries import NO_QUERY, Query
 from rolecall_common.clock import Clock
 from rolecall_proto.codec import MAX_QUESTIONS, decode_confirmations, encode_question
 from rolecall_proto.v1 import broker_pb2_grpc
@@ -33,7 +33,7 @@ class NoLiveReads:
     """Where the kernel is not asked, nothing has to be read anew."""
 
     def query(self, addresses: Iterable[Address]) -> Query:  # noqa: ARG002 - the protocol's
-        return NOTHING
+        return NO_QUERY
 
     def answer(self, query: Query, read: Mapping[PodUid, Collection[Address]]) -> None: ...
 

@@ -61,12 +61,12 @@ class UpdateHandler:
 
     def apply(self, update: Update) -> None:
         if self._witness is not None:
-            self._witness.glance()  # What happened before the server spoke.
+            self._witness.poll()  # What happened before the server spoke.
         changed = self._cache.apply(update, self._clock.now())
         if self._witness is not None:
             claims = {address: self._cache.claimants(address) for address in changed}
             self._invalidate(self._witness.claim(claims))
             if isinstance(update, SnapshotEnd):
-                self._witness.told()
+                self._witness.note_synced()
         self._endpoint.wake(changed)
         self._on_update(update)

@@ -1,4 +1,4 @@
-"""What the kernel's news come to: where to look again."""
+"""What the kernel's messages come to: where to look again."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -39,7 +39,7 @@ class Prefixes:
 
 
 @dataclass(slots=True)
-class Heard:
+class Changes:
     """What has changed since the last time."""
 
     addresses: set[Address] = field(default_factory=set)
@@ -49,4 +49,4 @@ class Heard:
     hardware: set[bytes] = field(default_factory=set)  # Whoever answers to it.
     routing: bool = False  # Everything: by which tables to go has changed.
     lost: bool = False  # Everything, and more may have happened than can be seen now.
-    looks: bool = False  # What the node looks like: a link or a rule has come or gone.
+    topology: bool = False  # A link or a rule has come or gone: the CNI may be another one.

@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from rolecall_agent.witness.observation import NONE, Doubt, Holder, LinkId, Sight
+from rolecall_agent.witness.observation import NONE, Doubt, Holder, LinkId, Observation
 from rolecall_proto.values import Address, PodUid
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
+class Binding:
     """A pod and the link that was its own."""
 
     uid: PodUid
@@ -17,15 +17,15 @@ class Bound:
 
 
 @dataclass(slots=True)
-class Place:
+class Entry:
     """All that is known of one address."""
 
-    sight: Sight = NONE
+    observation: Observation = NONE
     since: int = 0  # When it came to be seen so, in the order of what we were told.
     seen_at: float = 0.0  # The same, in time.
     clear_at: float = 0.0  # Until then somebody may have been here of whom we do not know.
     changes: int = 0
-    bound: Bound | None = None
+    binding: Binding | None = None
     had_link: bool = False
     claimants: frozenset[PodUid] = frozenset()
     named_at: dict[PodUid, int] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class Query:
         return self._changes.keys()
 
 
-NOTHING = Query((), {})
+NO_QUERY = Query((), {})
 
 
 @dataclass(frozen=True, slots=True)

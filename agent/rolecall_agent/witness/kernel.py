@@ -1,4 +1,4 @@
-"""Asks the kernel, and hears of its changes: two netlink sockets that need no capability."""
+"""Asks the kernel, and is told of its changes: two netlink sockets that need no capability."""
 
 import errno
 import select
@@ -7,17 +7,17 @@ from collections.abc import Collection, Iterable, Iterator
 from types import TracebackType
 from typing import Self
 
-from rolecall_agent.witness.changes import Heard
+from rolecall_agent.witness.changes import Changes
 from rolecall_agent.witness.links import BRIDGE, Links
-from rolecall_agent.witness.observation import NONE, SILENT, Sight, Way
+from rolecall_agent.witness.observation import NONE, SILENT, Observation, Way
 from rolecall_agent.witness.rtnetlink import layout, requests
 from rolecall_agent.witness.rtnetlink.messages import (
     Done,
     Forwarding,
     Garbled,
     Link,
+    Message,
     Neighbour,
-    News,
     Problem,
     Route,
     Rule,
@@ -29,7 +29,7 @@ from rolecall_proto.values import Address
 _POD_KINDS = frozenset({"veth", "netkit", "tun"})
 _ROOM = 1 << 16  # More than the kernel puts into one message of a dump.
 _MOST_HARDWARE = 8192
-_QUEUE = 4 << 20  # Bytes of news; the kernel gives what it allows, some 200 KiB unless told more.
+_QUEUE = 4 << 20  # Bytes; the kernel gives what it allows, some 200 KiB unless told more.
 
 
 class Kernel:
@@ -40,14 +40,14 @@ class Kernel:
         self.links = Links()
         self.hardware: dict[Address, bytes] = {}  # Of those seen behind a bridge.
         self._sequence = 0
-        self._news = _socket(layout.GROUPS)
+        self._subscription = _socket(layout.GROUPS)
         try:
-            self._questions = _socket(0)
+            self._requests = _socket(0)
         except OSError:
-            self._news.close()
+            self._subscription.close()
             raise
         self._poll = select.epoll()
-        self._poll.register(self._news, select.EPOLLIN)
+        self._poll.register(self._subscription, select.EPOLLIN)
 
     def __enter__(self) -> Self:
         return self
@@ -59,60 +59,60 @@ class Kernel:
         trace: TracebackType | None,
     ) -> None:
         self._poll.close()
-        self._questions.close()
-        self._news.close()
+        self._requests.close()
+        self._subscription.close()
 
     def fileno(self) -> int:
-        """Return what becomes readable when there is news."""
-        return self._news.fileno()
+        """Return what becomes readable when something has changed."""
+        return self._subscription.fileno()
 
     @property
-    def has_news(self) -> bool:
+    def has_changes(self) -> bool:
         """Whether anything has changed. The kernel says so before anyone can use the change."""
         return bool(self._poll.poll(0))
 
-    def hear(self) -> Heard:
-        """Take in all news that there are."""
-        heard = Heard()
-        for news in self._received(heard):
-            match news:
+    def read_changes(self) -> Changes:
+        """Read all that has changed."""
+        changes = Changes()
+        for message in self._receive(changes):
+            match message:
                 case Link():
-                    self._learn(news, heard)
-                case Route() if news.is_for_one and news.address is not None:
-                    heard.addresses.add(news.address)
+                    self._learn_link(message, changes)
+                case Route() if message.is_for_one and message.address is not None:
+                    changes.addresses.add(message.address)
                 case Route():
-                    heard.prefixes.add(news.version, news.address, news.length)
+                    changes.prefixes.add(message.version, message.address, message.length)
                 case Neighbour(address, link) if self._kind(link) == BRIDGE:
-                    heard.addresses.add(address)
+                    changes.addresses.add(address)
                 case Forwarding(hardware):
-                    heard.hardware.add(hardware)
+                    changes.hardware.add(hardware)
                 case Rule():
-                    _learn_rule(news, heard)
+                    _learn_rule(message, changes)
                 case Garbled():
-                    heard.lost = True
+                    changes.lost = True
                 case _:
                     pass
-        return heard
+        return changes
 
     def reread(self) -> set[Address]:
-        """Read links anew, and forget news that came before; return where pods may be."""
-        for _ in self._received(Heard()):
+        """Read links anew, and drop changes that came before; return where pods may be."""
+        for _ in self._receive(Changes()):
             pass
-        found = self._all(layout.GET_LINK)
+        found = self._dump(layout.GET_LINK)
         self.links.reread(each for each in found if isinstance(each, Link))
         self.hardware.clear()
-        return self._places()
+        return self._addresses()
 
-    def look(self, address: Address) -> Sight:
+    def observe(self, address: Address) -> Observation:
         """Return where *address* is."""
-        route = self._answer(requests.ask_route(address, self._next()))
+        route = self._ask_one(requests.ask_route(address, self._next()))
         if not isinstance(route, Route) or not route.link or not route.direct:
             return NONE
         kind = self._kind(route.link)
         if kind == BRIDGE:
             return self._behind(route.link, address)
         if route.is_for_one and kind in _POD_KINDS:
-            return self._seen(Way.ROUTE, route.link)
+            return self._observed(Way.ROUTE, route.link)
         return NONE
 
     def forget_all_but(self, addresses: Collection[Address]) -> None:
@@ -122,25 +122,25 @@ class Kernel:
 
     def rules(self) -> list[Rule]:
         """Return the rules of routing policy."""
-        return [each for each in self._all(layout.GET_RULE) if isinstance(each, Rule)]
+        return [each for each in self._dump(layout.GET_RULE) if isinstance(each, Rule)]
 
-    def _behind(self, bridge: int, address: Address) -> Sight:
-        who = self._answer(requests.ask_neighbour(address, bridge, self._next()))
+    def _behind(self, bridge: int, address: Address) -> Observation:
+        who = self._ask_one(requests.ask_neighbour(address, bridge, self._next()))
         if not isinstance(who, Neighbour) or not who.hardware:
             return SILENT
         self.hardware[address] = who.hardware
-        where = self._answer(requests.ask_forwarding(who.hardware, bridge, self._next()))
+        where = self._ask_one(requests.ask_forwarding(who.hardware, bridge, self._next()))
         if not isinstance(where, Forwarding) or where.port in (0, bridge):
             return SILENT
-        return self._seen(Way.BRIDGE, where.port)
+        return self._observed(Way.BRIDGE, where.port)
 
-    def _places(self) -> set[Address]:
+    def _addresses(self) -> set[Address]:
         """Return every address that has a route of its own, or is known behind a bridge."""
         found = set()
-        for each in self._all(layout.GET_ROUTE):
+        for each in self._dump(layout.GET_ROUTE):
             if isinstance(each, Route) and each.is_for_one and each.direct:
                 found |= {each.address} if self._kind(each.link) in _POD_KINDS else set()
-        for each in self._all(layout.GET_NEIGHBOUR):
+        for each in self._dump(layout.GET_NEIGHBOUR):
             if isinstance(each, Neighbour) and self._kind(each.link) == BRIDGE:
                 found.add(each.address)
         return {address for address in found if address is not None}
@@ -148,36 +148,36 @@ class Kernel:
     def _kind(self, number: int) -> str:
         link = self.links.get(number)
         if link is None:
-            asked = self._answer(requests.ask_link(number, self._next()))
+            asked = self._ask_one(requests.ask_link(number, self._next()))
             if not isinstance(asked, Link):
                 return ""
             self.links.learn(link := asked)
         return link.kind
 
-    def _seen(self, way: Way, number: int) -> Sight:
-        """Return the sight of the link with *number*."""
+    def _observed(self, way: Way, number: int) -> Observation:
+        """Return the observation of the link with *number*."""
         link = self.links.id(number) if self._kind(number) else None
-        return NONE if link is None else Sight(way, link)
+        return NONE if link is None else Observation(way, link)
 
-    def _learn(self, link: Link, heard: Heard) -> None:
+    def _learn_link(self, link: Link, changes: Changes) -> None:
         changed = self.links.learn(link)
         if not changed:
             return
         # Its routes may have gone without a word, as they do where a link goes or is let down.
-        heard.looks = True
-        heard.links |= changed
-        heard.bridges = heard.bridges or link.kind == BRIDGE
+        changes.topology = True
+        changes.links |= changed
+        changes.bridges = changes.bridges or link.kind == BRIDGE
 
-    def _received(self, heard: Heard) -> Iterator[News]:
+    def _receive(self, changes: Changes) -> Iterator[Message]:
         while True:
             try:
-                data, (port, _) = self._news.recvfrom(_ROOM)
+                data, (port, _) = self._subscription.recvfrom(_ROOM)
             except BlockingIOError:
                 return
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
-                heard.lost = True  # The kernel had more to say than the socket could keep.
+                changes.lost = True  # The kernel had more to say than the socket could keep.
                 continue
             if port == 0:  # Nobody but the kernel is believed.
                 yield from parse(data)
@@ -186,39 +186,39 @@ class Kernel:
         self._sequence = self._sequence % 0xFFFF_FFFF + 1
         return self._sequence
 
-    def _answer(self, question: bytes) -> News | None:
+    def _ask_one(self, request: bytes) -> Message | None:
         """Ask what has one answer; None where the kernel has none."""
-        found = next(iter(self._answers(question)), None)
+        found = next(iter(self._ask(request)), None)
         return None if isinstance(found, Problem) else found
 
-    def _all(self, kind: int) -> Iterable[News]:
-        found: list[News] = []
+    def _dump(self, kind: int) -> Iterable[Message]:
+        found: list[Message] = []
         for family in (layout.AF_INET, layout.AF_INET6) if kind != layout.GET_LINK else (0,):
-            found += self._answers(requests.ask_all(kind, family, self._next()))
+            found += self._ask(requests.ask_all(kind, family, self._next()))
         return found
 
-    def _answers(self, question: bytes) -> list[News]:
+    def _ask(self, request: bytes) -> list[Message]:
         """Ask, and return what the kernel says. It has said all by the time that we look."""
-        self._questions.send(question)
-        found: list[News] = []
+        self._requests.send(request)
+        found: list[Message] = []
         while True:
             try:
-                news = list(parse(self._questions.recv(_ROOM)))
+                messages = list(parse(self._requests.recv(_ROOM)))
             except BlockingIOError:
                 return found
-            found += news
-            if any(isinstance(each, Done | Problem) for each in news):
+            found += messages
+            if any(isinstance(each, Done | Problem) for each in messages):
                 return found
 
 
-def _learn_rule(rule: Rule, heard: Heard) -> None:
-    heard.looks = True
+def _learn_rule(rule: Rule, changes: Changes) -> None:
+    changes.topology = True
     if rule.is_for_others:
         return
     if rule.address is None:
-        heard.routing = True
+        changes.routing = True
     else:
-        heard.prefixes.add(rule.version, rule.address, rule.length)
+        changes.prefixes.add(rule.version, rule.address, rule.length)
 
 
 def _socket(groups: int) -> socket.socket:

@@ -19,7 +19,7 @@ _SYSFS = Path("/sys/class/net")
 
 
 class Links:
-    """The links of this process's namespace, as the kernel's news tell them."""
+    """The links of this process's namespace, as the kernel's messages tell them."""
 
     def __init__(self, sysfs: Path = _SYSFS) -> None:
         self.has_ports = False  # Whether some bridge has any.
@@ -62,8 +62,8 @@ class Links:
     def reread(self, links: Iterable[Link]) -> None:
         """Take in all the links that there are; what came of them meanwhile was not heard.
 
-        Those stay the same of which sysfs says so. At the first time they are what a record of an
-        earlier process calls them.
+        Those stay the same of which sysfs says so. At the first time they are what an earlier
+        process calls them in its state file.
         """
         before, self._known, self._ids = self._ids, {}, {}
         for link in links:

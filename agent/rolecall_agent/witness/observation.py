@@ -1,4 +1,4 @@
-"""What the kernel says of an address, and whom it vouches for: the words of the witness."""
+"""What the kernel says of an address, and whom it vouches for."""
 
 import enum
 from dataclasses import dataclass
@@ -29,15 +29,15 @@ class LinkId:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class Observation:
     """Where an address is now."""
 
     way: Way
     link: LinkId | None = None  # There where, and only where, one link is the way.
 
 
-NONE = Sight(Way.NONE)
-SILENT = Sight(Way.SILENT)
+NONE = Observation(Way.NONE)
+SILENT = Observation(Way.SILENT)
 
 
 class Doubt(enum.StrEnum):

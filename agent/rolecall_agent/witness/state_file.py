@@ -1,7 +1,7 @@
 """What a restarted agent still knows: which pod had which link. Nothing in it is secret.
 
 Links are told apart by number and birth (see `links`), in one boot and one network namespace: the
-record names both, and is nothing in any other. A link whose birth is not known is no link later.
+file names both, and is nothing in any other. A link whose birth is not known is no link later.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from rolecall_agent.witness.entries import Bound
+from rolecall_agent.witness.entries import Binding
 from rolecall_agent.witness.observation import LinkId
 from rolecall_proto.values import Address, PodUid, plain
 
@@ -25,20 +25,20 @@ _NETWORK = Path("/proc/self/ns/net")
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class Scope:
     """Where what tells links apart means something."""
 
     boot: str
     network: int
 
     @classmethod
-    def here(cls) -> "Surroundings":
-        """Return those of this process. Raises OSError where /proc does not tell."""
+    def here(cls) -> "Scope":
+        """Return that of this process. Raises OSError where /proc does not tell."""
         return cls(_BOOT.read_text(encoding="ascii").strip(), _NETWORK.stat().st_ino)
 
 
-def written(bindings: Mapping[Address, Bound], here: Surroundings) -> bytes:
-    """Return the record of *bindings*."""
+def encode(bindings: Mapping[Address, Binding], here: Scope) -> bytes:
+    """Return what the file says of *bindings*."""
     rows = [
         [str(address), bound.uid, bound.link.number, bound.link.birth]
         for address, bound in bindings.items()
@@ -47,8 +47,8 @@ def written(bindings: Mapping[Address, Bound], here: Surroundings) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode("ascii")
 
 
-def parsed(data: bytes, here: Surroundings) -> dict[Address, Bound] | None:
-    """Read a record; None where it is none, or of other surroundings. Raises nothing."""
+def decode(data: bytes, here: Scope) -> dict[Address, Binding] | None:
+    """Read a state file; None where it is none, or of another scope. Raises nothing."""
     if len(data) > _MOST_BYTES:
         return None
     try:
@@ -67,15 +67,15 @@ def parsed(data: bytes, here: Surroundings) -> dict[Address, Bound] | None:
     return None if None in read else dict(each for each in read if each is not None)
 
 
-class RecordFile:
-    """The record on disk; without a path there is none."""
+class StateFile:
+    """The file on disk; without a path there is none."""
 
-    def __init__(self, path: Path | None, here: Surroundings) -> None:
+    def __init__(self, path: Path | None, here: Scope) -> None:
         self._path = path
         self._here = here
-        self._kept: bytes | None = None
+        self._saved: bytes | None = None
 
-    def load(self) -> dict[Address, Bound] | None:
+    def load(self) -> dict[Address, Binding] | None:
         """Return what was kept; None where nothing can be used. Raises OSError but for absence."""
         if self._path is None:
             return None
@@ -84,17 +84,17 @@ class RecordFile:
                 data = file.read(_MOST_BYTES + 1)
         except FileNotFoundError:
             return None
-        return parsed(data, self._here)
+        return decode(data, self._here)
 
-    def keep(self, bindings: Mapping[Address, Bound]) -> None:
+    def save(self, bindings: Mapping[Address, Binding]) -> None:
         """Write *bindings* in one step, where they have changed. Raises OSError.
 
         It outlives the process, which is all that it is for: after a power cut it means nothing.
         """
         if self._path is None:
             return
-        data = written(bindings, self._here)
-        if data == self._kept:
+        data = encode(bindings, self._here)
+        if data == self._saved:
             return
         draft = self._path.with_name(f".{self._path.name}.draft")
         try:
@@ -104,10 +104,10 @@ class RecordFile:
             with contextlib.suppress(OSError):
                 draft.unlink(missing_ok=True)
             raise
-        self._kept = data
+        self._saved = data
 
 
-def _row(row: Any) -> tuple[Address, Bound] | None:  # noqa: ANN401 - JSON
+def _row(row: Any) -> tuple[Address, Binding] | None:  # noqa: ANN401 - JSON
     match row:
         case [str(address), str(uid), int(number), int(birth)] if number > 0 and birth >= 0:
             pass
@@ -116,6 +116,6 @@ def _row(row: Any) -> tuple[Address, Bound] | None:  # noqa: ANN401 - JSON
     if not 0 < len(uid) <= _MOST_UID:
         return None
     try:
-        return plain(ip_address(address)), Bound(PodUid(uid), LinkId(number, birth))
+        return plain(ip_address(address)), Binding(PodUid(uid), LinkId(number, birth))
     except ValueError:
         return None

@@ -31,7 +31,7 @@
 - --container-listen={{ join "," . }}
 {{- end }}
 - --admin-listen=[$(POD_IP)]:{{ int .Values.agent.adminPort }}
-- --record-file=/run/rolecall-agent/record
+- --state-file=/run/rolecall-agent/state
 {{- if .Values.warden.enabled }}
 - --endpoint-file=/run/rolecall-agent/endpoint
 - --warden-file=/run/rolecall/warden

@@ -123,7 +123,7 @@ def _agent(layout: Layout, allowed_hosts: list[str]) -> dict[str, object]:
         "metadataService": "",  # The demo asks nothing of the machine that it runs on.
         "adminListen": f"127.0.0.1:{layout.agent_admin_port}",
         "auditFile": str(layout.root / "agent-audit.jsonl"),
-        "recordFile": str(layout.root / "agent-record"),
+        "stateFile": str(layout.root / "agent-state"),
         # Addresses of loopback have no links of their own.
         "unwitnessed": "serve" if layout.pod_network.is_loopback else "refuse",
         **({"allowedHosts": allowed_hosts} if allowed_hosts else {}),

@@ -77,7 +77,7 @@ TABLE: dict[str, tuple[str, ...] | str] = {
         "core/agent/witness/test_rtnetlink.py::test_reading_survives_any_bytes",
     ),
     "rolecall_agent.witness.state_file": (
-        "core/agent/witness/test_rtnetlink.py::test_reading_a_record_survives_any_bytes",
+        "core/agent/witness/test_state_file.py::test_reading_a_state_file_survives_any_bytes",
     ),
     "rolecall_agent.witness.rtnetlink.layout": "it has what others read and write by",
     # The warden: what nft, ip, conntrack and the kernel say.

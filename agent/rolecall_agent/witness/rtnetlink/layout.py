@@ -6,7 +6,7 @@ AF_BRIDGE = 7
 AF_INET = 2
 AF_INET6 = 10
 
-# Kinds of messages. A NEW one is an answer as well as news, a GET one asks.
+# Kinds of messages. A NEW one is an answer as well as a change, a GET one asks.
 NEW_LINK, DEL_LINK, GET_LINK = 16, 17, 18
 NEW_ROUTE, DEL_ROUTE, GET_ROUTE = 24, 25, 26
 NEW_NEIGHBOUR, DEL_NEIGHBOUR, GET_NEIGHBOUR = 28, 29, 30

@@ -85,4 +85,4 @@ class Garbled:
     """What came cannot be read, or is not all that was sent."""
 
 
-News = Link | Route | Neighbour | Forwarding | Rule | Problem | Done | Garbled
+Message = Link | Route | Neighbour | Forwarding | Rule | Problem | Done | Garbled

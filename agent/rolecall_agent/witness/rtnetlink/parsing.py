@@ -1,7 +1,8 @@
 """Reads what rtnetlink says: of each message the few fields that matter.
 
-Reading is total. Whatever the bytes say becomes news, or nothing where they are of no interest, or
-`Garbled` where they cannot be read: then nothing that was heard is sure, and all is read again.
+Parsing is total. Whatever the bytes say becomes a message, or nothing where they are of no
+interest, or `Garbled` where they cannot be read: then nothing that was heard is sure, and all is
+read again.
 """
 
 import struct
@@ -16,8 +17,8 @@ from rolecall_agent.witness.rtnetlink.messages import (
     Forwarding,
     Garbled,
     Link,
+    Message,
     Neighbour,
-    News,
     Problem,
     Route,
     Rule,
@@ -34,23 +35,23 @@ _SIGNED = struct.Struct("=i")
 _NESTED = 0x3FFF  # Without the two flag bits of an attribute's kind.
 
 
-def parse(data: bytes) -> Iterator[News]:
-    """Yield the news in *data*, in order. Raises nothing, whatever the bytes are."""
+def parse(data: bytes) -> Iterator[Message]:
+    """Yield the messages in *data*, in order. Raises nothing, whatever the bytes are."""
     start = 0
     while len(data) - start >= layout.HEADER.size:
         size, kind, _, _, _ = layout.HEADER.unpack_from(data, start)
         if not layout.HEADER.size <= size <= len(data) - start:
             yield Garbled()
             return
-        news = _one(kind, data[start + layout.HEADER.size : start + size])
-        if news is not None:
-            yield news
+        message = _one(kind, data[start + layout.HEADER.size : start + size])
+        if message is not None:
+            yield message
         start += layout.aligned(size)
     if start < len(data):
         yield Garbled()
 
 
-def _one(kind: int, body: bytes) -> News | None:
+def _one(kind: int, body: bytes) -> Message | None:
     reader = _READERS.get(kind)
     if reader is None:
         return None
@@ -155,7 +156,7 @@ def _text(value: bytes) -> str:
     return value.rstrip(b"\0").decode("ascii", "replace")
 
 
-_READERS: Mapping[int, Callable[[bytes], News | None]] = MappingProxyType(
+_READERS: Mapping[int, Callable[[bytes], Message | None]] = MappingProxyType(
     {
         layout.ERROR: lambda body: Problem(-_SIGNED.unpack_from(body)[0]),
         layout.DONE: lambda _: Done(),

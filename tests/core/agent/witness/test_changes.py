@@ -1,25 +1,20 @@
-"""Which addresses some prefixes hold, and how often a node's network is looked at."""
+"""Which addresses some prefixes hold."""
 
-import asyncio
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from types import SimpleNamespace
-from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakes.clock import FakeClock
 from rolecall_agent.witness.changes import Prefixes
-from rolecall_agent.witness.cni import Network
-from rolecall_agent.witness.cni_report import NOTICE, Noticing
-from rolecall_agent.witness.rtnetlink.messages import Link, Rule
 from rolecall_proto.values import Address
 
 ADDRESSES: Sequence[Address] = [
     ip_address(each)
     for each in ("10.0.0.1", "10.0.1.1", "10.128.0.1", "fd00::1", "fd00::1:0:1", "fd80::1")
 ]
+
+
 Prefix = tuple[Address, int]
 
 
@@ -54,37 +49,3 @@ def test_the_default_route_holds_every_address_of_its_version() -> None:
 def test_a_route_of_ipv4_in_ipv6_holds_nothing() -> None:
     """Questions about IPv4 are asked as such: such a route answers none."""
     assert held((6, ip_address(0), 96), (6, ip_address("10.0.0.0"), 120)) == set()
-
-
-class FakeKernel:
-    """Links and rules, and how often the rules were read."""
-
-    def __init__(self) -> None:
-        self.links = SimpleNamespace(known=list[Link]())
-        self.reads = 0
-
-    def rules(self) -> list[Rule]:
-        self.reads += 1
-        return []
-
-
-async def test_a_nodes_network_is_not_looked_at_all_the_time() -> None:
-    """Pods come and go; what it looks like in the end is noticed all the same."""
-    kernel, clock = FakeKernel(), FakeClock()
-    as_any: Any = kernel
-    noticing = Noticing(as_any, clock)
-    running = asyncio.create_task(noticing.run())
-    noticing.changed.set()
-    await clock.asleep()
-    assert (kernel.reads, noticing.network) == (2, Network.UNKNOWN)
-
-    for number in range(100):
-        kernel.links.known.append(Link(number, f"eni{number}", "veth"))
-        noticing.changed.set()
-        await asyncio.sleep(0)
-    assert (kernel.reads, noticing.network) == (2, Network.UNKNOWN)
-
-    clock.advance(NOTICE)
-    await clock.asleep()
-    assert (kernel.reads, noticing.network) == (3, Network.VPC)
-    running.cancel()

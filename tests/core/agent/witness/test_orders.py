@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rolecall_agent.witness.bindings import SETTLING, Bindings
 from rolecall_agent.witness.entries import Query
-from rolecall_agent.witness.observation import NONE, Doubt, LinkId, Sight, Way
+from rolecall_agent.witness.observation import NONE, Doubt, LinkId, Observation, Way
 from rolecall_proto.values import PodUid
 
 HERE = ip_address("10.0.0.1")
@@ -133,7 +133,7 @@ class World:
         for _ in range(1100 if choice == 0 else 1):
             self.passers += 1
             link = LinkId(8, self.passers)
-            self.bindings.see(HERE + self.passers, Sight(Way.ROUTE, link), self.now)
+            self.bindings.observe(HERE + self.passers, Observation(Way.ROUTE, link), self.now)
 
     def unlist(self, choice: int) -> None:
         gone = [uid for uid, pod in self.listed.items() if pod is not self.holder]
@@ -177,16 +177,16 @@ class World:
             step(choice)
 
     def blind(self, _: int) -> None:
-        """Lose the kernel's news; the agent notices before it answers anybody."""
+        """Lose the kernel's messages; the agent notices before it answers anybody."""
         self.watching = False
 
     def kill(self, _: int) -> None:
         self.watching = self.listening = False
 
     def recover(self, choice: int) -> None:
-        """Start again, with or without a record; or read everything, where only news were lost."""
+        """Start again, with or without a state; or read all, where only messages were lost."""
         if not (self.listening or self.watching):
-            self.bindings = Bindings(self.bindings.record() if choice % 2 else {})
+            self.bindings = Bindings(self.bindings.state() if choice % 2 else {})
             self.query = None
             self._start(connected=choice > 1)
         elif not self.watching:
@@ -199,7 +199,7 @@ class World:
         if not self.listening:
             self.listening = True
             self._claim(self.heard)
-            self.bindings.told()
+            self.bindings.note_synced()
 
     def calm(self, choice: int) -> None:
         """Whoever lives, and is not about to end, is known once all is said and read."""
@@ -224,12 +224,12 @@ class World:
             self.connect(0)
 
     def _look(self) -> None:
-        sight = self._sight()
-        self.bindings.know_links([sight.link] if sight.link else [])
-        self.bindings.see(HERE, sight, self.now)
+        observation = self._observation()
+        self.bindings.set_links([observation.link] if observation.link else [])
+        self.bindings.observe(HERE, observation, self.now)
 
-    def _sight(self) -> Sight:
-        return NONE if self.holder is None else Sight(Way.ROUTE, self.holder.link)
+    def _observation(self) -> Observation:
+        return NONE if self.holder is None else Observation(Way.ROUTE, self.holder.link)
 
     def _changed(self) -> None:
         if self.watching:
@@ -251,10 +251,10 @@ class World:
     def _claim(self, index: int) -> None:
         if self.listening:
             self.claimed = self.views[index][1]
-            is_new = self.bindings.sight(HERE) is None
+            is_new = self.bindings.observation(HERE) is None
             self.bindings.claim(HERE, self.claimed, self.now)
             if is_new and self.claimed:
-                self.bindings.see(HERE, self._sight(), self.now)
+                self.bindings.observe(HERE, self._observation(), self.now)
 
     def _read(self, uid: PodUid) -> tuple[object, ...]:
         pod = self.listed.get(uid)
@@ -276,7 +276,7 @@ STEPS = st.tuples(st.sampled_from(sorted(OPERATIONS)), st.integers(0, len(LAPSES
 @settings(max_examples=300, deadline=None)
 @given(program=st.lists(STEPS, max_size=40))
 def test_nobody_is_taken_for_another_in_any_order(program: Program) -> None:
-    """Late, doubled and lost messages, addresses that are used again, restarts, lost news."""
+    """Late, doubled and lost messages of server and kernel, addresses used again, restarts."""
     World().run(program)
 
 

@@ -1,17 +1,12 @@
-"""What the kernel says, byte by byte; the record on disk; and what a node looks like."""
+"""What the kernel says, byte by byte."""
 
 import struct
 from ipaddress import ip_address
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolecall_agent.witness import cni
-from rolecall_agent.witness.cni import Network, network_of
-from rolecall_agent.witness.entries import Bound
-from rolecall_agent.witness.observation import LinkId
 from rolecall_agent.witness.rtnetlink import layout
 from rolecall_agent.witness.rtnetlink.messages import (
     Forwarding,
@@ -23,15 +18,6 @@ from rolecall_agent.witness.rtnetlink.messages import (
     Rule,
 )
 from rolecall_agent.witness.rtnetlink.parsing import parse
-from rolecall_agent.witness.state_file import RecordFile, Surroundings, parsed, written
-from rolecall_proto.values import PodUid
-
-BOOT = Surroundings("boot-1", 4026531840)
-BINDINGS = {
-    ip_address("10.0.0.1"): Bound(PodUid("u1"), LinkId(7, 99)),
-    ip_address("fd00::1"): Bound(PodUid("u1"), LinkId(7, 99)),
-}
-
 
 HERE = ip_address("10.0.0.1")
 
@@ -184,94 +170,3 @@ def test_reading_survives_any_bytes(data: bytes) -> None:
     list(parse(data))
     for kind in range(16, 36):
         list(parse(message(kind, data)))
-
-
-def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
-    """Also by another process: through the file."""
-    path = tmp_path / "record"
-    RecordFile(path, BOOT).keep(BINDINGS)
-
-    assert RecordFile(path, BOOT).load() == BINDINGS
-    assert [each.name for each in tmp_path.iterdir()] == ["record"]
-
-
-@pytest.mark.parametrize("other", [Surroundings("boot-2", 4026531840), Surroundings("boot-1", 1)])
-def test_a_record_of_other_surroundings_is_none(other: Surroundings) -> None:
-    """After a reboot, and in another network namespace, numbers of links mean something else."""
-    assert parsed(written(BINDINGS, BOOT), other) is None
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        (b"u1", b""),
-        (b"10.0.0.1", b"nowhere"),
-        (b":2,", b":1,"),
-        (b'"u1",7', b'"u1",0'),
-        (b'"u1",7', b'"u1","7"'),
-        (b'"u1",7,99', b'"u1",7,-1'),
-        (b'"u1",7,99', b'"u1",7'),
-        (b"[[", b"["),
-        (b'"bindings":[', b'"bindings":[3,'),
-        (b"{", b""),
-    ],
-)
-def test_a_damaged_record_is_none(damage: tuple[bytes, bytes]) -> None:
-    """As a whole: what is left of it would be as doubtful."""
-    data = written(BINDINGS, BOOT)
-    damaged = data.replace(*damage, 1)
-
-    assert damaged != data
-    assert parsed(damaged, BOOT) is None
-
-
-@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
-def test_reading_a_record_survives_any_bytes(data: bytes) -> None:
-    """It is on a disk that others may have written to."""
-    parsed(data, BOOT)
-
-
-def test_no_record_is_no_error(tmp_path: Path) -> None:
-    """Neither the first start, nor an agent that keeps none."""
-    assert RecordFile(tmp_path / "absent", BOOT).load() is None
-    nowhere = RecordFile(None, BOOT)
-    nowhere.keep(BINDINGS)
-    assert nowhere.load() is None
-
-
-def test_a_record_that_cannot_be_written_says_so(tmp_path: Path) -> None:
-    """And leaves no draft behind."""
-    with pytest.raises(OSError, match="absent"):
-        RecordFile(tmp_path / "absent" / "record", BOOT).keep(BINDINGS)
-
-
-VETH = Link(5, "veth0a1b", "veth")
-NETWORKS = {
-    Network.UNKNOWN: [Link(1, "lo"), Link(2, "ens5")],
-    Network.ROUTED: [Link(2, "ens5"), VETH],
-    Network.VPC: [Link(2, "ens5"), Link(5, "eni0123456789a", "veth")],
-    Network.CALICO: [Link(5, "cali0123456789a", "veth")],
-    Network.CALICO_EBPF: [Link(5, "cali0123456789a", "veth"), Link(6, "bpfin.cali", "veth")],
-    Network.CILIUM: [Link(5, "cilium_host", "veth"), Link(6, "lxc12", "veth")],
-    Network.OVN: [Link(5, "ovn-k8s-mp0", "openvswitch"), VETH],
-    Network.BRIDGE: [Link(3, "cni0", "bridge"), Link(5, "veth0a1b", "veth", master=3)],
-}
-
-
-@pytest.mark.parametrize("expected", NETWORKS)
-def test_a_nodes_network_is_known_by_its_links(expected: Network) -> None:
-    """By names and kinds, as far as they tell."""
-    assert network_of(NETWORKS[expected], [Rule(0), Rule(32766)]) is expected
-
-
-def test_strict_security_groups_are_known_by_their_rule() -> None:
-    """VPC CNI sends such a pod's packets out by its branch, at a priority of its own."""
-    links = [Link(5, "vlan0123456789a", "veth"), Link(6, "eni0123456789b", "veth")]
-
-    assert network_of(links, [Rule(10, "vlan.eth.1")]) is Network.VPC_STRICT
-    assert network_of(links, [Rule(10, "tun0")]) is Network.VPC
-
-
-def test_every_network_has_its_advice() -> None:
-    """Which the log gives at start."""
-    assert set(cni.ADVICE) == set(Network)

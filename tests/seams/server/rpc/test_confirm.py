@@ -9,7 +9,7 @@ from fakes.clock import FakeClock
 from fakes.replica import Certificates, Node, Replica, following, pod
 from rolecall_agent.witness.bindings import Bindings
 from rolecall_agent.witness.entries import Query
-from rolecall_agent.witness.observation import LinkId, Sight, Way
+from rolecall_agent.witness.observation import LinkId, Observation, Way
 from rolecall_proto.values import Address, PodUid
 
 HERE = ip_address("10.0.0.1")
@@ -20,9 +20,9 @@ class Witness:
 
     def __init__(self) -> None:
         self.bindings = Bindings({})
-        self.bindings.know_links([LinkId(1, 1)])
+        self.bindings.set_links([LinkId(1, 1)])
         self.bindings.claim(HERE, [PodUid("web")], 0.0)
-        self.bindings.see(HERE, Sight(Way.ROUTE, LinkId(1, 1)), 0.0)
+        self.bindings.observe(HERE, Observation(Way.ROUTE, LinkId(1, 1)), 0.0)
         self.answered = asyncio.Event()
 
     def query(self, addresses: Iterable[Address]) -> Query:
