@@ -30,9 +30,30 @@ ADDRESSES = {
     "first": {4: "10.77.1.2", 6: "fd77::1:2"},
     "second": {4: "10.77.1.3", 6: "fd77::1:3"},
 }
+FAMILIES = (4, 6)
 CAP = 6
 # Seconds, for what is not to be answered; and for what is to come about.
 SHORT, PATIENCE = 0.7, 60.0
+TAMPERINGS = {
+    "iptables -F": "iptables -F; iptables -t nat -F; iptables -t raw -F; iptables -t mangle -F",
+    "nft flush ruleset": "nft flush ruleset",
+    "delete the table": "nft delete table inet rolecall",
+    "delete the redirect": "nft flush chain inet rolecall to_endpoint",
+    "delete the guard": "nft delete chain inet rolecall passing",
+    "flush the input": (
+        "nft flush chain inet rolecall endpoint4; nft flush chain inet rolecall endpoint6"
+    ),
+    "delete the routing rules": "ip rule del pref 6; ip -6 rule del pref 6",
+    "delete the goto and its goal": "ip rule del pref 5; ip rule del pref 7",
+    "flush all routing rules": (
+        "ip rule flush; ip rule add pref 32766 lookup main; "
+        "ip -6 rule flush; ip -6 rule add pref 32766 lookup main"
+    ),
+    "delete the endpoint's addresses": (
+        f"ip addr del {ENDPOINT[4]}/32 dev lo; ip addr del {ENDPOINT[6]}/128 dev lo"
+    ),
+    "put the loopback link down": "ip link set lo down; ip link set lo up",
+}
 
 # Says its name to whoever speaks to it, and writes down whom it has seen.
 LISTENER = """
@@ -316,3 +337,25 @@ async def guarded(kind: Kind, root: Path) -> AsyncGenerator[Guarded]:
         await one.run(*rolecall("--once"))
         await one.restart_endpoint()
         yield one
+
+
+async def served(node: Guarded, family: int = 4, pod: str = "first", **more: float) -> bool:
+    return await node[pod].ask(METADATA[family], **more) == f"agent {ADDRESSES[pod][family]}"
+
+
+async def until_served(node: Guarded, family: int) -> None:
+    """Ask until the endpoint answers; what is done to the rules has no event of its own here."""
+    async with asyncio.timeout(PATIENCE):
+        while not await served(node, family, wait=SHORT):  # noqa: ASYNC110 -- as above
+            await asyncio.sleep(0.05)
+
+
+async def rules_stand(node: Guarded) -> bool:
+    """Wait until all three routing rules of both families and the table are as they should be."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            both = [await node.run("ip", family, "rule", "show") for family in ("-4", "-6")]
+            table = await node.tried("nft", "list", "table", "inet", "rolecall")
+            if all(each.count("proto 183") == 3 for each in both) and table[0] == 0:
+                return True
+            await asyncio.sleep(0.05)

@@ -1,6 +1,6 @@
 """The kernel's word about addresses, on a routed and a bridged node.
 
-The stories are in `witness_stories.py` and `witness_numbers.py`.
+The stories are in `witness_stories.py`, `witness_connections.py` and `witness_numbers.py`.
 """
 
 import asyncio
@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from lab import witness_numbers
-from lab.witness_stories import names
+from lab import witness_told
+from lab.witness_ground import names
 from rolecall_cli.lab import LabError, LabNode
 from rolecall_cli.lab.places import Kind
 
@@ -46,7 +46,7 @@ async def _on(kind: Kind, root: Path) -> dict[str, str]:
     process = await asyncio.create_subprocess_exec(
         *("unshare", "--user", "--map-root-user", "--net", "--mount", "--kill-child", "--"),
         *("sh", "-c", _MOUNTS, "sh"),
-        *(sys.executable, "-m", witness_numbers.__name__, kind, str(root)),
+        *(sys.executable, "-m", witness_told.__name__, kind, str(root)),
         stdout=PIPE,
         stderr=PIPE,
         env={**os.environ, "PYTHONPATH": path},

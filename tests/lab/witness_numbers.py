@@ -1,4 +1,4 @@
-"""Stories of links whose number the kernel gives twice, told with those of `witness_stories.py`.
+"""Stories of links whose number the kernel gives twice.
 
 VPC CNI and Calico make a pod's pair of links inside the pod and move one end out. In a namespace
 that is just made the number of that end is always the same, and it keeps it where the node has none
@@ -11,22 +11,17 @@ the same for all.
 import asyncio
 import contextlib
 import itertools
-import json
-import logging
 import os
 import subprocess
-import sys
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from pathlib import Path
 
-import uvloop
 from pyroute2 import IPRoute, NetNS, netns  # type: ignore[import-untyped]  # it has no types
 
-from lab.watched import NO_ANSWER, Agent, agent, ask, client, connect, named, request
-from lab.witness_stories import HELD, Answer, Ground, main, story
+from lab.watched import NO_ANSWER, Agent, Answer, agent, ask, client, connect, named, request
+from lab.witness_ground import HELD, Ground, story
 from rolecall_cli.lab.network import GATEWAY
 from rolecall_cli.lab.places import POD_NETWORK, Kind
 from rolecall_proto.values import PodUid
@@ -158,10 +153,3 @@ async def a_number_is_given_again_while_no_agent_runs(ground: Ground) -> None:
     known, record = named(twins.old, twins.address), ground.root / "slept"
     async with agent(ground.network, *known, record=record, settling=60, settled=False) as at:
         await gets_nothing(at, twins)
-
-
-if __name__ == "__main__":
-    logging.basicConfig(level=os.environ.get("STORY_LOG", "ERROR"))
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        found = runner.run(main(Kind(sys.argv[1]), Path(sys.argv[2])))
-    sys.stdout.write(json.dumps(found))

@@ -1,35 +1,18 @@
-"""What happens to addresses on a node, told inside the lab; each story raises where it goes wrong.
-
-`python -m lab.witness_stories KIND DIRECTORY` tells all of them on one node of that kind, and
-writes for each what went wrong, as JSON. `test_witness.py` starts it.
-"""
+"""What happens to addresses on a node; each story raises where it goes wrong."""
 
 # ruff: noqa: D401 - stories are told, not commanded
 
 import asyncio
-import itertools
-import json
-import logging
-import os
 import socket
 import subprocess
 import sys
-import traceback
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
-
-import uvloop
-from pyroute2.netlink.exceptions import (  # type: ignore[import-untyped]  # it has no types
-    NetlinkError,
-)
 
 from lab.watched import (
     NO_ANSWER,
     QUICK,
     ROLES,
-    Agent,
     Answer,
     agent,
     announce,
@@ -39,67 +22,15 @@ from lab.watched import (
     connect,
     hardware_of,
     key_of,
-    listener,
-    mislead,
     named,
-    received,
     request,
     six,
     take_address,
     take_hardware,
 )
-from rolecall_cli.lab.network import Network
-from rolecall_cli.lab.places import POD_NETWORK, Kind
+from lab.witness_ground import HELD, Ground, begun, story
+from rolecall_cli.lab.places import Kind
 from rolecall_proto.values import PodUid
-
-HELD = Answer(503)
-AGAIN = 1.5  # Seconds in which the kernel sends three times what nobody has acknowledged.
-STORIES: dict[str, tuple[frozenset[Kind], "Story"]] = {}
-BOTH = frozenset(Kind)
-
-
-@dataclass
-class Ground:
-    """One node, on which every story has addresses and files of its own."""
-
-    network: Network
-    kind: Kind
-    root: Path
-    _addresses: Iterator[IPv4Address]
-
-    async def pod(self, name: str, address: IPv4Address | None = None) -> IPv4Address:
-        """Make a pod; with *address* in the place of whoever had it."""
-        address = address or next(self._addresses)
-        await aside(self.network.add_pod, name, address)
-        return address
-
-    async def remove(self, name: str) -> None:
-        await aside(self.network.remove_pod, name)
-
-    async def replace(self, old: str, new: str, address: IPv4Address) -> None:
-        """Give the address away, as fast as it goes."""
-        await self.remove(old)
-        await self.pod(new, address)
-
-
-Story = Callable[[Ground], Awaitable[None]]
-
-
-def story(*kinds: Kind) -> Callable[[Story], Story]:
-    def note(told: Story) -> Story:
-        STORIES[told.__name__] = (frozenset(kinds) or BOTH, told)
-        return told
-
-    return note
-
-
-async def begun(at: Agent, ground: Ground, name: str) -> IPv4Address:
-    """Make a pod, have it named, and see it served."""
-    address = await ground.pod(name)
-    at.truth[PodUid(name)] = (address,)
-    at.name(name, address)
-    assert await ask(name) == Answer(200, name)
-    return address
 
 
 @story()
@@ -166,79 +97,6 @@ async def the_same_pod_has_a_new_link(ground: Ground) -> None:
 
 
 @story()
-async def a_connection_does_not_outlive_its_link(ground: Ground) -> None:
-    """Nothing is sent on it any more, not even again, to whoever has the address next."""
-    async with agent(ground.network) as at:
-        await begun(at, ground, "open")
-        with client("open") as made:
-            assert await connect(made)
-            assert await request(made) == Answer(200, "open")
-            assert at.endpoint is not None
-            await ground.remove("open")
-            async with asyncio.timeout(2):
-                while at.endpoint.open_connections:  # noqa: ASYNC110 - others have no event
-                    await asyncio.sleep(0.01)
-
-
-async def _loses(ground: Ground, way: str, sent: bytes, *, ends: bool = False) -> None:
-    """Lose the answer to what is *sent*, and its pod; see what comes to who has the address next.
-
-    Names begin with *way*, for all stories share one node.
-    """
-    old, new = f"{way}1", f"{way}2"
-    async with agent(ground.network) as at:
-        address = await begun(at, ground, old)
-        with client(old) as made:
-            assert await connect(made)
-            await aside(mislead, address)
-            assert at.endpoint is not None
-            before = at.endpoint.tally.requests.total()
-            await asyncio.get_running_loop().sock_sendall(made, sent)
-            if ends:
-                made.shutdown(socket.SHUT_WR)
-            async with asyncio.timeout(2):
-                while at.endpoint.tally.requests.total() == before:  # noqa: ASYNC110 - as above
-                    await asyncio.sleep(0.01)
-            at.truth[PodUid(old)] = ()
-            await ground.replace(old, new, address)
-        with listener(new) as heard:
-            assert await ask(new) in {HELD, NO_ANSWER}
-            await asyncio.sleep(AGAIN)
-            frames = list(received(heard))
-        assert frames
-        assert not [each for each in frames if f"secret-{old}".encode() in each]
-
-
-def _document(pod: str, version: str = "1.1", *fields: str) -> bytes:
-    lines = [f"GET {ROLES}{pod} HTTP/{version}", "Host: 169.254.169.254", *fields]
-    return "".join(f"{line}\r\n" for line in lines).encode() + b"\r\n"
-
-
-@story(Kind.ROUTED)
-async def an_answer_that_was_lost_is_not_sent_to_the_next(ground: Ground) -> None:
-    """The kernel would send it again, to the address."""
-    await _loses(ground, "keeps", _document("keeps1"))
-
-
-@story(Kind.ROUTED)
-async def a_last_answer_that_was_lost_is_not_sent_to_the_next(ground: Ground) -> None:
-    """The endpoint is done with the connection, and the kernel is not."""
-    await _loses(ground, "closes", _document("closes1", "1.1", "Connection: close"))
-
-
-@story(Kind.ROUTED)
-async def an_old_client_s_answer_that_was_lost_is_not_sent_to_the_next(ground: Ground) -> None:
-    """HTTP/1.0 has one request to a connection."""
-    await _loses(ground, "older", _document("older1", "1.0"))
-
-
-@story(Kind.ROUTED)
-async def an_answer_after_the_client_s_end_is_not_sent_to_the_next(ground: Ground) -> None:
-    """It sends no more, and waits for what it has asked."""
-    await _loses(ground, "halves", _document("halves1"), ends=True)
-
-
-@story()
 async def two_claim_one_address(ground: Ground) -> None:
     """Who has the link has the address."""
     async with agent(ground.network) as at:
@@ -249,7 +107,7 @@ async def two_claim_one_address(ground: Ground) -> None:
 
 
 @story()
-async def a_restarted_agent_trusts_its_record(ground: Ground) -> None:
+async def a_restarted_agent_trusts_its_state_file(ground: Ground) -> None:
     """Who kept its link is served at once; who came meanwhile is not taken for its predecessor."""
     record = ground.root / "record"
     async with agent(ground.network, record=record) as at:
@@ -264,7 +122,7 @@ async def a_restarted_agent_trusts_its_record(ground: Ground) -> None:
 
 
 @story()
-async def a_restarted_agent_without_a_record_settles(ground: Ground) -> None:
+async def a_restarted_agent_without_a_state_file_settles(ground: Ground) -> None:
     """It did not see what happened; a live read is as good as time."""
     address = await ground.pod("fresh")
     known = named("fresh", address)
@@ -427,32 +285,3 @@ async def a_witness_needs_no_capability(ground: Ground) -> None:
         await ground.remove("bare")
         assert (await process.stdout.readline()).strip() == b"suspended"
         assert await process.wait() == 0
-
-
-async def main(kind: Kind, root: Path) -> dict[str, str]:
-    ground = Ground(
-        await aside(Network, kind), kind, root, (POD_NETWORK[0x200 + n] for n in itertools.count())
-    )
-    wrong = {}
-    for name, (kinds, told) in STORIES.items():
-        if kind not in kinds:
-            continue
-        try:
-            async with asyncio.timeout(30):
-                await told(ground)
-        except (AssertionError, TimeoutError, OSError, LookupError, NetlinkError):
-            wrong[name] = traceback.format_exc()
-        else:
-            wrong[name] = ""
-    return wrong
-
-
-def names(kind: Kind) -> list[str]:
-    return [name for name, (kinds, _) in STORIES.items() if kind in kinds]
-
-
-if __name__ == "__main__":
-    logging.basicConfig(level=os.environ.get("STORY_LOG", "ERROR"))
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        found = runner.run(main(Kind(sys.argv[1]), Path(sys.argv[2])))
-    sys.stdout.write(json.dumps(found))
