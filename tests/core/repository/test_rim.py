@@ -105,8 +105,8 @@ TABLE: dict[str, tuple[str, ...] | str] = {
     "rolecall_warden.settings": SETTINGS,
     # The wire between the two sides.
     "rolecall_proto.codec.fields": (
-        "core/proto/test_codec.py::test_reading_an_address_is_total",
-        "core/proto/test_codec.py::test_reading_a_time_is_total",
+        "core/proto/codec/test_fields.py::test_reading_an_address_is_total",
+        "core/proto/codec/test_fields.py::test_reading_a_time_is_total",
     ),
     "rolecall_proto.codec.requests": ("core/proto/test_codec.py::test_reading_is_total",),
     "rolecall_proto.codec.updates": ("core/proto/test_codec.py::test_reading_is_total",),
