@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from rolecall_cli.lab import Kind, LabNode
-from rolecall_cli.lab.places import OUTSIDE
+from rolecall_cli.lab.addresses import OUTSIDE
 from rolecall_common import heartbeat_file
 from rolecall_common.heartbeat_file import Health
 

@@ -25,7 +25,7 @@ from lab.guarded import (
     until_served,
 )
 from rolecall_cli.lab import Kind
-from rolecall_cli.lab.places import OUTSIDE
+from rolecall_cli.lab.addresses import OUTSIDE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

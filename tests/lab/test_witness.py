@@ -15,7 +15,7 @@ import pytest
 from lab import witness_told
 from lab.witness_ground import names
 from rolecall_cli.lab import LabError, LabNode
-from rolecall_cli.lab.places import Kind
+from rolecall_cli.lab.addresses import Kind
 
 TESTS = Path(__file__).parents[1]
 # Sysfs as the containers of an agent have it: of their own network.

@@ -23,8 +23,8 @@ from rolecall_agent.metadata.endpoint import EndpointRules, MetadataEndpoint
 from rolecall_agent.store.cache import Cache
 from rolecall_agent.sync.updates import UpdateHandler
 from rolecall_agent.witness.service import Witness, witnessing
+from rolecall_cli.lab.addresses import NODE_ADDRESS, NODE_ADDRESS_IPV6, ipv6_of
 from rolecall_cli.lab.network import Network
-from rolecall_cli.lab.places import NODE_ADDRESS, NODE_ADDRESS_IPV6, ipv6_of
 from rolecall_common.clock import SystemClock
 from rolecall_common.secret import Secret
 from rolecall_proto.values import (

@@ -20,7 +20,7 @@ from lab.watched import (
     request,
 )
 from lab.witness_ground import HELD, Ground, begun, story
-from rolecall_cli.lab.places import Kind
+from rolecall_cli.lab.addresses import Kind
 from rolecall_proto.values import PodUid
 
 AGAIN = 1.5  # Seconds in which the kernel sends three times what nobody has acknowledged.

@@ -13,8 +13,8 @@ from pyroute2.netlink.exceptions import (  # type: ignore[import-untyped]  # it 
 )
 
 from lab.watched import Agent, Answer, aside, ask
+from rolecall_cli.lab.addresses import POD_NETWORK, Kind
 from rolecall_cli.lab.network import Network
-from rolecall_cli.lab.places import POD_NETWORK, Kind
 from rolecall_proto.values import PodUid
 
 HELD = Answer(503)

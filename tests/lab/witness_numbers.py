@@ -22,8 +22,8 @@ from pyroute2 import IPRoute, NetNS, netns  # type: ignore[import-untyped]  # it
 
 from lab.watched import NO_ANSWER, Agent, Answer, agent, ask, client, connect, named, request
 from lab.witness_ground import HELD, Ground, story
+from rolecall_cli.lab.addresses import POD_NETWORK, Kind
 from rolecall_cli.lab.network import GATEWAY
-from rolecall_cli.lab.places import POD_NETWORK, Kind
 from rolecall_proto.values import PodUid
 
 _FIRST = 7001  # The node has given no number as high.

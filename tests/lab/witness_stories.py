@@ -29,7 +29,7 @@ from lab.watched import (
     take_hardware,
 )
 from lab.witness_ground import HELD, Ground, begun, story
-from rolecall_cli.lab.places import Kind
+from rolecall_cli.lab.addresses import Kind
 from rolecall_proto.values import PodUid
 
 

@@ -15,7 +15,7 @@ import uvloop
 
 from lab import witness_connections, witness_numbers, witness_stories  # noqa: F401 - they note their stories
 from lab.witness_ground import tell
-from rolecall_cli.lab.places import Kind
+from rolecall_cli.lab.addresses import Kind
 
 if __name__ == "__main__":
     logging.basicConfig(level=os.environ.get("STORY_LOG", "ERROR"))

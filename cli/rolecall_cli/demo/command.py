@@ -21,7 +21,7 @@ from rolecall_cli.demo.processes import DemoError
 from rolecall_cli.demo.stage import Node, Stage, cluster
 from rolecall_cli.demo.story import Story
 from rolecall_cli.lab import NODE_ADDRESS, LabError, LabNode
-from rolecall_cli.lab.places import POD_NETWORK
+from rolecall_cli.lab.addresses import POD_NETWORK
 from rolecall_common.exit_code import Exit
 from rolecall_warden.settings import RedirectSettings
 

@@ -5,7 +5,7 @@ runs commands on the node and in its pods. Nothing of the machine itself is touc
 is gone with its last process.
 """
 
+from rolecall_cli.lab.addresses import METADATA_ADDRESS, NODE_ADDRESS, Kind
 from rolecall_cli.lab.node import LabError, LabNode
-from rolecall_cli.lab.places import METADATA_ADDRESS, NODE_ADDRESS, Kind
 
 __all__ = ["METADATA_ADDRESS", "NODE_ADDRESS", "Kind", "LabError", "LabNode"]

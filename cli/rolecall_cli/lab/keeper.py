@@ -15,8 +15,8 @@ from pyroute2.netlink.exceptions import (  # type: ignore[import-untyped]  # it 
 )
 
 from rolecall_cli.fetch import fetch
+from rolecall_cli.lab.addresses import NODE_ADDRESS, Kind
 from rolecall_cli.lab.network import Network
-from rolecall_cli.lab.places import NODE_ADDRESS, Kind
 
 
 class Keeper:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pyroute2 import IPRoute, NetNS, netns  # type: ignore[import-untyped]  # it has no types
 
-from rolecall_cli.lab.places import (
+from rolecall_cli.lab.addresses import (
     METADATA_ADDRESS,
     METADATA_ADDRESS_IPV6,
     NODE_ADDRESS,

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from ipaddress import IPv4Address
 from typing import Any
 
-from rolecall_cli.lab.places import Kind
+from rolecall_cli.lab.addresses import Kind
 
 # Networks are made in milliseconds; Python and its netlink library take a second to start.
 _PATIENCE_SECONDS = 20
