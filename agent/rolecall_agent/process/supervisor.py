@@ -58,10 +58,13 @@ class Supervisor:
         stop = 0
         while True:
             number = signal.sigwait(WATCHED)
+            code = _reap(worker)
             if number in _STOPS:
+                if code is not None:
+                    # It had ended before it could be told: a stop between two workers.
+                    return 0, number
                 stop = number
                 os.kill(worker, number)
-            code = _reap(worker)
             if code is not None:
                 return code, stop
 

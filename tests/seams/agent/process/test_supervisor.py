@@ -6,7 +6,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -27,6 +27,20 @@ def report_synced():
 """
 UP = "say('up', os.getpid(), words['restarts'], words['last_exit'])\n"
 PATIENT = UP + "signal.pause()\n"
+FAILING = "say('failed', words['restarts'])\nsys.exit(1)\n"
+
+# The program itself, and one whose first pause is longer than any test.
+OWN = (supervisor.__file__,)
+SLOW = (
+    "-c",
+    f"""
+import sys
+sys.path.insert(0, {str(Path(supervisor.__file__).parent)!r})
+import supervisor
+supervisor.FIRST_PAUSE = supervisor.LONGEST_PAUSE = 600.0
+sys.exit(supervisor.main())
+""",
+)
 
 PROGRAM = """
 import os, socket
@@ -57,10 +71,12 @@ def obedient(number: signal.Signals, then: str, before: str = UP) -> str:
 
 
 @asynccontextmanager
-async def family(worker: str, *around: str) -> AsyncGenerator[Running]:
+async def family(
+    worker: str, *around: str, program: tuple[str, ...] = OWN
+) -> AsyncGenerator[Running]:
     """Run the supervisor of workers that do what *worker* says; *around* is a command before it."""
     own = (sys.executable, "-I", "-S", "-c", HELLO + worker)
-    words = ("-I", "-S", supervisor.__file__, "metadata=", *own)
+    words = ("-I", "-S", *program, "metadata=", *own)
     run = "import os, sys; os.execvp(sys.argv[1], sys.argv[1:])"
     async with python("parent", "-c", run, *around, sys.executable, *words, environment={}) as it:
         yield it
@@ -101,16 +117,22 @@ async def test_connections_wait_for_the_next_worker(program: str) -> None:
         assert await running.stop() == 0
 
 
-async def stand_still(worker: int) -> None:
-    """Stop a worker, and return once it really does nothing any more."""
-    os.kill(worker, signal.SIGSTOP)
+async def stand_still(process: int) -> None:
+    """Stop a process, and return once it really does nothing any more."""
+    os.kill(process, signal.SIGSTOP)
+    await state(process, "T")
+
+
+async def state(process: int, letter: str) -> None:
+    """Return once the kernel says that a process is in the state of that *letter*."""
+    await come_true(lambda: f"State:\t{letter}" in Path(f"/proc/{process}/status").read_text())
+
+
+async def come_true(condition: Callable[[], bool]) -> None:
+    """Return once it is true of others, whose doings are no event of ours."""
     async with asyncio.timeout(PATIENCE):
-        while not is_stopped(worker):  # noqa: ASYNC110 -- others have no event
+        while not condition():  # noqa: ASYNC110 -- there is no event
             await asyncio.sleep(0.001)
-
-
-def is_stopped(worker: int) -> bool:
-    return "State:\tT" in Path(f"/proc/{worker}/status").read_text()
 
 
 async def test_no_worker_outlives_its_parent(program: str) -> None:
@@ -155,15 +177,41 @@ async def test_a_worker_that_ends_otherwise_when_it_is_told_to_stop_is_not_hidde
 
 
 async def test_starts_that_come_to_nothing_are_parted_by_pauses() -> None:
-    """The first failure costs none; then they grow, and a stop is heard in one."""
-    async with family("say('failed', words['restarts'])\nsys.exit(1)\n") as running:
+    """The first failure costs none; then they grow."""
+    async with family(FAILING) as running:
         began = time.monotonic()
         await running.wait_line("failed 4")
         took = time.monotonic() - began
-        code = await running.stop()
+        await running.stop()
 
     assert took > 0.1 + 0.2 + 0.4
+
+
+async def test_a_stop_is_heard_in_a_pause() -> None:
+    """Nobody is there to be told: it ends at once, and well."""
+    async with family(FAILING, program=SLOW) as running:
+        await running.wait_line("failed 1")
+        children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children")
+        await come_true(lambda: not children.read_text())
+        code = await running.stop()
+
     assert code == 0
+
+
+async def test_a_stop_that_finds_the_worker_dead_is_heard_as_in_a_pause() -> None:
+    """However the worker ended: that was before it could be told."""
+    async with family("report_synced()\n" + PATIENT) as running:
+        await running.wait_line("up")
+        worker, supervising = running.worker, running.process.pid
+        await stand_still(supervising)
+        os.kill(worker, signal.SIGKILL)
+        await state(worker, "Z")
+        os.kill(supervising, signal.SIGTERM)
+        os.kill(supervising, signal.SIGCONT)
+        code = await running.ended()
+
+    assert code == 0
+    assert len(running.out) == 1  # Nobody came after it.
 
 
 async def test_a_worker_that_was_synced_ends_the_pauses() -> None:
