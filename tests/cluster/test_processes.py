@@ -4,16 +4,13 @@ import dataclasses
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
 from testcluster import processes
-from testcluster.cluster import PREFIX, owner_file, sweep
-from testcluster.controlplane import process_file
-from testcluster.processes import Process, StartError, check, record, recorded, start, stop
+from testcluster.processes import Process, StartError, check, start, stop
 
 SLEEP = shutil.which("sleep") or "/bin/sleep"
 
@@ -66,31 +63,3 @@ def test_a_part_that_ends_by_itself_says_why(tmp_path: Path) -> None:
         check(process, log)
 
     stop([process])
-
-
-def test_a_cluster_without_an_owner_is_removed(
-    tmp_path: Path, sleeper: Process, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A run that was killed leaves processes; the next one ends them, and no living run's."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    killed = start("owner", [SLEEP, "0"], tmp_path / "log")
-    stop([killed])
-    left = cluster_of(tmp_path, killed, sleeper)
-    other = start("other", [SLEEP, "600"], tmp_path / "log")
-    kept = cluster_of(tmp_path, other, other)
-    sweep()
-
-    assert not left.exists()
-    assert not sleeper.is_running
-    assert kept.exists()
-    assert recorded(process_file(kept)) == [other]
-    assert other.is_running
-    stop([other])
-
-
-def cluster_of(parent: Path, owner: Process, part: Process) -> Path:
-    folder = parent / f"{PREFIX}{owner.name}"
-    folder.mkdir()
-    record(owner_file(folder), [owner])
-    record(process_file(folder), [part])
-    return folder

@@ -3,18 +3,15 @@
 import asyncio
 import contextlib
 import os
-import shutil
-import tempfile
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 
 from testcluster.binaries import Binaries
 from testcluster.client import Client, Identity
-from testcluster.controlplane import BARE, WHOLE, ControlPlane, remove
+from testcluster.controlplane import BARE, WHOLE, ControlPlane
 from testcluster.nodes import node
-from testcluster.processes import Process, record, recorded
+from testcluster.owner import new_folder, sweep
 
-PREFIX = "rolecall-cluster-"
 NODES = 2
 
 
@@ -127,27 +124,10 @@ def running(
 ) -> Iterator[Cluster]:
     """Run a cluster in a temporary folder; nothing of it is left afterwards."""
     sweep()
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-    try:
-        record(owner_file(folder), [Process.of("owner", os.getpid())])
+    with new_folder() as folder:
         control_plane = ControlPlane(folder, binaries, api_arguments, real_nodes)
         control_plane.start(parts, nodes if parts != BARE else 0)
         try:
             yield Cluster(control_plane, binaries)
         finally:
             control_plane.stop()
-    finally:
-        shutil.rmtree(folder)
-
-
-def owner_file(folder: Path) -> Path:
-    """Return the file that says whose the cluster in *folder* is."""
-    return folder / "owner.json"
-
-
-def sweep() -> None:
-    """Remove clusters whose owner was killed before it could do so itself."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        owner = recorded(owner_file(folder)) if folder.stat().st_uid == os.getuid() else []
-        if owner and not owner[0].is_running:
-            remove(folder)
