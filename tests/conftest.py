@@ -6,8 +6,8 @@ from collections import Counter
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Clusters are for tests in several folders, and each is started once.
-pytest_plugins = ("testcluster.fixtures",)
+# Clusters are for tests in several folders, and each is started once; `pytest -n 2` divides a run.
+pytest_plugins = ("testcluster.fixtures", "sidebyside")
 
 # Set by `scripts/test --all`, and so in continuous integration: a skip is a failure.
 NOTHING_LEFT_OUT = os.environ.get("ROLECALL_NOTHING_LEFT_OUT") == "1"
