@@ -3,6 +3,9 @@
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 
+import contextlib
+import sys
+
 import pytest
 import pytest_asyncio
 
@@ -24,7 +27,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     capture = session.config.pluginmanager.get_plugin("capturemanager")
     assert capture is not None
-    with capture.global_and_fixture_disabled():
+    # The standard output of one of several processes that run tests leads nowhere.
+    with capture.global_and_fixture_disabled(), contextlib.redirect_stdout(sys.stderr):
         for name in missing:
             try:
                 programs.build([name])

@@ -6,6 +6,7 @@ theirs, and leave nodes and cluster-wide objects as they found them.
 
 import contextlib
 import secrets
+import sys
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 
@@ -48,7 +49,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     capture = session.config.pluginmanager.get_plugin("capturemanager")
     assert capture is not None
-    with capture.global_and_fixture_disabled():
+    # The standard output of one of several processes that run tests leads nowhere.
+    with capture.global_and_fixture_disabled(), contextlib.redirect_stdout(sys.stderr):
         try:
             if wanted:
                 build(wanted, find_go())

@@ -8,8 +8,8 @@ from itertools import cycle
 
 # Below those that the kernel gives to outgoing connections, one of which could take the port of a
 # server that is stopped for a moment.
-_RANGE = range(20_000, 32_000)
-_BLOCK = 500  # What one process has of them; as many processes may run tests at once as fit in.
+_RANGE = range(12_000, 32_000)
+_BLOCK = 1_000  # One process's part of them: twenty can run tests at once.
 
 
 class _Block:
@@ -18,12 +18,13 @@ class _Block:
     def __init__(self, ports: range) -> None:
         self.ports = ports
         self._next: Iterator[int] = cycle(random.sample(ports, k=len(ports)))
-        # None is given again before half of them were: what was given may not be listened on yet.
+        # None is given again before a quarter of them were: what was given may not be listened on
+        # yet. Of more, so many would stand apart that there might not be *room* anywhere.
         self._given: set[int] = set()
 
     def take(self, room: int) -> int | None:
         """Return a port that nobody listens on, with *room* after it; none where there is none."""
-        if len(self._given) > len(self.ports) // 2:
+        if len(self._given) > len(self.ports) // 4:
             self._given.clear()
         for port, _ in zip(self._next, self.ports, strict=False):
             wanted = range(port, port + 1 + room)

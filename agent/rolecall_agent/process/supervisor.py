@@ -59,12 +59,11 @@ class Supervisor:
         while True:
             number = signal.sigwait(WATCHED)
             code = _reap(worker)
-            if number in _STOPS:
-                if code is not None:
-                    # It had ended before it could be told: a stop between two workers.
-                    return 0, number
+            if number in _STOPS and code is None:
                 stop = number
                 os.kill(worker, number)
+            elif number in _STOPS and not stop:
+                return 0, number  # It had ended before a stop: one between two workers.
             if code is not None:
                 return code, stop
 
