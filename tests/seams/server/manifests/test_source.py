@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from datetime import timedelta
 from ipaddress import ip_network
@@ -83,7 +83,12 @@ async def test_a_change_while_one_reads_is_told(
             (tmp_path / f"{name}.yaml").write_text(POD % name)
         return files
 
+    async def at_once(read: Callable[[], list[Change]]) -> list[Change]:
+        # As fast as a thread could ever be: nothing else of the loop has its turn before.
+        return read()
+
     monkeypatch.setattr("rolecall_server.manifests.source.read_files", read_and_write)
+    monkeypatch.setattr(asyncio, "to_thread", at_once)
     async with aclosing(source(tmp_path).changes()) as changes:
         _, listed, _, _, first, second = await take(changes, 6)
 
