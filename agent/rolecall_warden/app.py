@@ -17,7 +17,7 @@ from rolecall_warden.file_changes import watching
 from rolecall_warden.kernel import Kernel, has_ipv6
 from rolecall_warden.liveness import held_name, is_held
 from rolecall_warden.routing import Family
-from rolecall_warden.settings import ForeignRules, Settings
+from rolecall_warden.settings import IncumbentRules, Settings
 from rolecall_warden.tools import RefusedError, SystemTools
 from rolecall_warden.uninstall import meaning, uninstall
 from rolecall_warden.warden import Warden
@@ -99,9 +99,9 @@ def preview(settings: Settings) -> str:
 
 async def _report_incumbents(settings: Settings, kernel: Kernel) -> None:
     found = await kernel.incumbents()
-    if found and settings.keeping.foreign_rules is ForeignRules.REFUSE:
-        lines = [f"foreignRules: refuse, and this node has: {each}" for each in found]
-        way = "foreignRules: adopt comes before them and leaves them; or delete them"
+    if found and settings.keeping.incumbent_rules is IncumbentRules.REFUSE:
+        lines = [f"incumbentRules: refuse, and this node has: {each}" for each in found]
+        way = "incumbentRules: adopt comes before them and leaves them; or delete them"
         raise StartError("\n".join([*lines, way]))
     for each in found:
         log.warning("somebody else's redirect is left behind ours", extra={"rule": each})

@@ -38,7 +38,7 @@ class Redirected(StrEnum):
     IPV6 = "ipv6"
 
 
-class ForeignRules(StrEnum):
+class IncumbentRules(StrEnum):
     REFUSE = "refuse"
     ADOPT = "adopt"
 
@@ -146,11 +146,11 @@ class KeepingSettings:
         "The file whose lock tells the agent that the warden lives; a stamp is kept beside it.",
         default=Path("/run/rolecall/warden"),
     )
-    foreign_rules: ForeignRules = setting(
-        types.choice(ForeignRules),
+    incumbent_rules: IncumbentRules = setting(
+        types.choice(IncumbentRules),
         "What happens where rules of kiam or kube2iam are found. adopt leaves them where they are "
         "and comes before them.",
-        default=ForeignRules.REFUSE,
+        default=IncumbentRules.REFUSE,
     )
 
 

@@ -18,7 +18,7 @@ VALUES: dict[str, Any] = {
         "containerEndpoint": {"listen": ["169.254.170.23:9804"]},
     },
 }
-SETTINGS = {"endpointIpv4": "169.254.77.1", "routingPriority": 50, "foreignRules": "adopt"}
+SETTINGS = {"endpointIpv4": "169.254.77.1", "routingPriority": 50, "incumbentRules": "adopt"}
 
 
 @pytest.fixture(scope="module")

@@ -106,7 +106,7 @@ async def test_rules_of_kiam_and_kube2iam_are_refused_or_adopted(node: Guarded) 
     # In namespaces of a user who is not root the kernel does not show which tables are in use.
     seen_by_root, _ = await node.tried("cat", "/proc/net/ip_tables_names")
     status, refusal = await node.tried(*rolecall("--once"))
-    adopted = await node.tried(*rolecall("--once", "--foreign-rules=adopt"))
+    adopted = await node.tried(*rolecall("--once", "--incumbent-rules=adopt"))
     was_served = await served(node)
     for backend, link in (("iptables-nft", "eni+"), ("iptables-legacy", "cali+")):
         await node.run(backend, *rule.format("-D", link).split())

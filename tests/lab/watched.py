@@ -119,14 +119,14 @@ def named(uid: str, *addresses: Address) -> list[Update]:
 async def agent(
     network: Network,
     *known: Update,
-    record: Path | None = None,
+    state_file: Path | None = None,
     accept: bool = False,
     settling: float = QUICK,
     settled: bool = True,
 ) -> AsyncGenerator[Agent]:
     """Run an agent to which a server says *known* at first; *settled*: wait until it has."""
     clock = SystemClock()
-    with witnessing(record, clock, accept=accept, settling=settling) as witness:
+    with witnessing(state_file, clock, accept=accept, settling=settling) as witness:
         cache = Cache(witness.holders)
         rules = EndpointRules(hold=HOLD)
         endpoint = MetadataEndpoint(cache, clock, rules, on_unknown=lambda each: at.asks(each))  # noqa: PLW0108 - `at` comes last

@@ -87,7 +87,7 @@ async def serving(ground: Ground, name: str) -> AsyncGenerator[tuple[Agent, Twin
     """Run an agent that serves the first of two pods called *name*."""
     number = next(_made)
     twins = Twins(f"{name}1", f"{name}2", _FIRST + number, POD_NETWORK[0x800 + number])
-    async with agent(ground.network, record=ground.root / name) as at:
+    async with agent(ground.network, state_file=ground.root / name) as at:
         at_once(twins.make, twins.old)
         at.truth[PodUid(twins.old)] = (twins.address,)
         at.name(twins.old, twins.address)
@@ -146,10 +146,12 @@ async def a_number_is_given_again_while_news_are_lost(ground: Ground) -> None:
 
 @story(Kind.ROUTED)
 async def a_number_is_given_again_while_no_agent_runs(ground: Ground) -> None:
-    """The record has the same number, name and address."""
+    """The state file has the same number, name and address."""
     async with serving(ground, "slept") as (_, twins):
-        await asyncio.sleep(0.2)  # The record is written a moment after each change.
+        await asyncio.sleep(0.2)  # The state file is written a moment after each change.
     at_once(twins.replace)
-    known, record = named(twins.old, twins.address), ground.root / "slept"
-    async with agent(ground.network, *known, record=record, settling=60, settled=False) as at:
+    known, state_file = named(twins.old, twins.address), ground.root / "slept"
+    async with agent(
+        ground.network, *known, state_file=state_file, settling=60, settled=False
+    ) as at:
         await gets_nothing(at, twins)

@@ -109,14 +109,16 @@ async def two_claim_one_address(ground: Ground) -> None:
 @story()
 async def a_restarted_agent_trusts_its_state_file(ground: Ground) -> None:
     """Who kept its link is served at once; who came meanwhile is not taken for its predecessor."""
-    record = ground.root / "record"
-    async with agent(ground.network, record=record) as at:
+    state_file = ground.root / "state"
+    async with agent(ground.network, state_file=state_file) as at:
         kept = await begun(at, ground, "kept")
         gone = await begun(at, ground, "gone")
-        await asyncio.sleep(0.2)  # The record is written a moment after each change.
+        await asyncio.sleep(0.2)  # The state file is written a moment after each change.
     await ground.replace("gone", "heir", gone)
     known = [*named("kept", kept), *named("gone", gone)]
-    async with agent(ground.network, *known, record=record, settling=60, settled=False) as at:
+    async with agent(
+        ground.network, *known, state_file=state_file, settling=60, settled=False
+    ) as at:
         assert await ask("kept") == Answer(200, "kept")
         assert await ask("heir") in {HELD, NO_ANSWER}
 

@@ -15,7 +15,7 @@ _OPTIONS = [
     # back-off for the next channel to the same name.
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.min_reconnect_backoff_ms", 5_000),  # In truth how long one attempt to connect may take.
-    ("grpc.enable_retries", 0),  # The follower is the one who asks again.
+    ("grpc.enable_retries", 0),  # Whoever follows the stream asks again.
     ("grpc.enable_http_proxy", 0),  # A proxy of the environment is meant for others.
     # Finds a dead server within 15 s, also where no packet says so.
     ("grpc.keepalive_time_ms", 10_000),

@@ -43,7 +43,7 @@ def test_an_agent_that_holds_longer_than_sdks_wait_says_so() -> None:
         ("[::1]:80,[fd00:ec2::254]:80", "[fd00:ec2::254]:80", 0, 1),
     ],
 )
-def test_a_endpoint_in_the_place_of_the_metadata_service_does_not_ask_itself(
+def test_an_endpoint_in_the_place_of_the_metadata_service_does_not_ask_itself(
     listen: str, service: str, offered: int, cautions: int
 ) -> None:
     """It passes nothing on, and says so."""
