@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from rolecall_common.quoting import quoted
 from rolecall_common.settings.types import Raw, ValueType
 
 T = TypeVar("T")
@@ -25,7 +26,6 @@ NOT_SETTINGS = frozenset({"ROLECALL_CONFIG", "ROLECALL_NOTHING_LEFT_OUT"})
 SERVICE_LINK = re.compile(
     r"ROLECALL_(.+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)", re.ASCII
 )
-_SHOWN = 120  # Characters of a value that a message repeats: enough to recognise it.
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +133,6 @@ class Written:
 
     raw: Raw
     origin: str
-
-
-def quoted(raw: object) -> str:
-    """Return *raw* as one short line without control characters."""
-    text = ascii(raw)
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
 
 
 def shown_path(file: Path) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from rolecall_common.quoting import quoted
 from rolecall_common.settings.declare import (
     NOT_SETTINGS,
     PREFIX,
@@ -16,7 +17,6 @@ from rolecall_common.settings.declare import (
     Written,
     declared,
     did_you_mean,
-    quoted,
     shown_path,
 )
 from rolecall_common.settings.types import Raw

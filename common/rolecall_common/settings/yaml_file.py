@@ -5,7 +5,8 @@ from pathlib import Path
 
 import yaml
 
-from rolecall_common.settings.declare import Problem, SettingsError, quoted, shown_path
+from rolecall_common.quoting import quoted
+from rolecall_common.settings.declare import Problem, SettingsError, shown_path
 from rolecall_common.settings.types import Raw
 
 # A settings file is written by hand; one that is larger is some other file.

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 
+from rolecall_common.quoting import quoted
 from rolecall_proto.values import Address, NodeName, PodUid, plain
 from rolecall_server.model import kube_objects
 from rolecall_server.model.annotations import AnnotationKeys, Wish, first_filled, read_wish
-from rolecall_server.model.wording import quoted
 
 # What Kubernetes allows in names, which are DNS subdomains, and in uids.
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)

@@ -7,7 +7,7 @@ from typing import assert_never
 
 import msgspec
 
-from rolecall_server.model.wording import quoted
+from rolecall_common.quoting import quoted
 from rolecall_server.policy.regex import Invalid, Test, anywhere, literal, whole
 from rolecall_server.policy.role_arns import BaseArn, RoleArn
 

@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from rolecall_common.quoting import quoted
 from rolecall_proto.values import Reason
 from rolecall_server.model.decisions import Decision, Denied, Entitled, Gone, Pending, Remark
 from rolecall_server.model.pods import Namespace, Pod
-from rolecall_server.model.wording import quoted
 from rolecall_server.policy.allowed_roles import AllowedDialect
 from rolecall_server.policy.identity_builder import identity_of
 from rolecall_server.policy.namespace_rules import NamespaceRules, Verdict

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import re2  # type: ignore[import-untyped]  # google-re2 ships no types.
 
-from rolecall_server.model.wording import quoted
+from rolecall_common.quoting import quoted
 
 # Room for some hundred ARNs side by side. What needs more than either is invalid: an expression is
 # kept, and whoever may write on one namespace must not fill the server.

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from rolecall_server.model.wording import quoted
+from rolecall_common.quoting import quoted
 
 PARTITIONS = (
     "aws",

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from rolecall_common.quoting import quoted
 from rolecall_server.model.annotations import AnnotationKeys
-from rolecall_server.model.wording import quoted
 from rolecall_server.policy.allowed_roles import AllowedDialect
 from rolecall_server.policy.permitted import PermittedDialect
 from rolecall_server.policy.role_arns import BaseArn, Malformed, resolve

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from rolecall_common.quoting import quoted
 from rolecall_server.model import renewal_window
-from rolecall_server.model.wording import quoted
 
 LONGEST = 64  # STS's limit for session names and source identities; the least is 2.
 _STRANGE = re.compile(r"[^A-Za-z0-9_+=,.@-]")  # Everything beyond STS's alphabet.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import re2  # type: ignore[import-untyped]  # google-re2 ships no types.
 
-from rolecall_server.model.wording import quoted
+from rolecall_common.quoting import quoted
 from rolecall_server.policy.session_names import Field, field_of, pieces
 
 # STS's limits: tags of a session, and characters of a key and of a value.

@@ -5,12 +5,12 @@ from datetime import timedelta
 
 import msgspec
 
+from rolecall_common.quoting import quoted
 from rolecall_common.secret import Secret
 from rolecall_proto.values import NodeName, PodUid
 from rolecall_server.kube.api import Api, RejectedError, UnavailableError
 from rolecall_server.kube.auth.token_claims import AgentRules, Holder
 from rolecall_server.model.authenticator import ForbiddenError, UnauthenticatedError
-from rolecall_server.model.wording import quoted
 
 _PATH = "/apis/authentication.k8s.io/v1/tokenreviews"
 _EXTRA = "authentication.kubernetes.io/"

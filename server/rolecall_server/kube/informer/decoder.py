@@ -6,11 +6,11 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from rolecall_common.quoting import quoted
 from rolecall_server.kube.api import ApiError, UnavailableError, error_of
 from rolecall_server.kube.informer.depth_limit import shallow
 from rolecall_server.model import kube_objects
 from rolecall_server.model.pods import ObjectUnusable
-from rolecall_server.model.wording import quoted
 
 V = TypeVar("V")
 E = TypeVar("E")
