@@ -15,10 +15,10 @@ from rolecall_common.clock import Clock, SystemClock
 from rolecall_common.metrics import register
 from rolecall_common.process_metrics import ProcessMetrics
 from rolecall_common.version import VERSION
-from rolecall_server.admin.collector import LevelCollector
-from rolecall_server.admin.readiness import Health
+from rolecall_server.admin.collector import ServerCollector
+from rolecall_server.admin.readiness import ServerReadiness
 from rolecall_server.engine.broker import Broker
-from rolecall_server.engine.issue_loop import Refresher
+from rolecall_server.engine.issue_loop import IssueLoop
 from rolecall_server.model.source import Source
 from rolecall_server.rpc.certificate import ServerCertificate
 from rolecall_server.rpc.server import listening
@@ -28,7 +28,7 @@ from rolecall_server.startup import from_settings, prechecks
 from rolecall_server.startup.backends import Cluster, Manifests, Surroundings
 from rolecall_server.sts.error_codes import Outcome
 from rolecall_server.sts.factory import connect
-from rolecall_server.telemetry.audit_and_log import Observer
+from rolecall_server.telemetry.audit_and_log import AuditAndLog
 from rolecall_server.telemetry.journal import Journals
 from rolecall_server.telemetry.metrics import Metrics
 
@@ -58,35 +58,35 @@ async def run(settings: Settings) -> None:
             surroundings = await _surroundings(settings, stack, clock, dice, metrics)
             issuer = connect(from_settings.sts_options(settings), clock, observe)
             sts = await stack.enter_async_context(issuer)
-            registry, health = CollectorRegistry(), Health(certificate)
+            registry, readiness = CollectorRegistry(), ServerReadiness(certificate)
             register(registry, metrics.recorders())
             process = ProcessMetrics(audit)
             process.register(registry)
-            probes = serving_admin(output.admin_listen, health.readiness, registry)
+            probes = serving_admin(output.admin_listen, readiness.readiness, registry)
             with prechecks.refusing("adminListen"):
                 await stack.enter_async_context(probes)
         base, duration = await prechecks.base_and_duration(settings, sts, clock, dice)
         with prechecks.refusing():
             policy = prechecks.policy(settings, base, duration, sts.endpoint.region)
-            journal = Journals((Observer(metrics, audit, clock.now), *surroundings.journals))
+            journal = Journals((AuditAndLog(metrics, audit, clock.now), *surroundings.journals))
             broker = Broker(
                 policy, from_settings.broker_rules(settings, base, secret), dice, journal
             )
             attached = surroundings.attach(broker)
             service = Service(broker, attached.authority, clock, gather=GATHER, look=attached.look)
             registry.register(
-                LevelCollector(broker, service, certificate, surroundings.levels, clock.now)
+                ServerCollector(broker, service, certificate, surroundings.levels, clock.now)
             )
             agents = listening(service, str(listen.listen), certificate.credentials())
             with prechecks.refusing("listen"):
                 await stack.enter_async_context(agents)
-        health.watch(broker, surroundings.levels)
+        readiness.watch(broker, surroundings.levels)
         log.info("serving agents", extra={"listen": str(listen.listen), "version": VERSION})
-        refresher = Refresher(broker, sts, clock, metrics)
+        issue_loop = IssueLoop(broker, sts, clock, metrics)
         work = {
             "be part of the cluster": attached.run(),
             "judge agents again": service.run(),
-            "issue sessions": refresher.run(),
+            "issue sessions": issue_loop.run(),
             "find own credentials": sts.warm_up(),
             "reload the certificate": certificate.run(),
             "watch the loop": process.measure_loop(),

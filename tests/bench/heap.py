@@ -15,7 +15,8 @@ from ipaddress import IPv4Address
 import msgspec
 
 from rolecall_proto.values import Hello, NodeName
-from rolecall_server.engine.broker import Broker, BrokerRules
+from rolecall_server.engine.broker import Broker
+from rolecall_server.engine.rules import BrokerRules
 from rolecall_server.model import kube_objects
 from rolecall_server.model.annotations import AnnotationKeys
 from rolecall_server.model.authenticator import Agent

@@ -23,15 +23,16 @@ from rolecall_proto.values import (
     SessionRenewed,
     Update,
 )
-from rolecall_server.credentials.rate_limiter import BudgetRules
-from rolecall_server.engine.broker import Broker, BrokerRules
+from rolecall_server.credentials.rate_limiter import RateLimits
+from rolecall_server.engine.broker import Broker
+from rolecall_server.engine.rules import BrokerRules
 from rolecall_server.model.annotations import Wish
 from rolecall_server.model.authenticator import Agent
 from rolecall_server.model.identity import Identity
 from rolecall_server.model.issuer import Issued, IssueError
 from rolecall_server.model.pods import Namespace, Pod
 from rolecall_server.model.source import Change, NamespacesListed, PodsListed
-from rolecall_server.nodes.subscription import Connection
+from rolecall_server.nodes.subscription import NodeSubscription
 from rolecall_server.policy.policy import Policy
 from rolecall_server.policy.role_arns import BaseArn
 from rolecall_server.policy.rules import PolicySettings
@@ -103,9 +104,9 @@ def issued(number: int, at: datetime, life: timedelta = HOUR) -> Issued:
 
 
 class Listener:
-    """An agent: its connection, and a real cache that follows it."""
+    """An agent: its subscription, and a real cache that follows it."""
 
-    connection: Connection
+    subscription: NodeSubscription
 
     def __init__(self, cache: Cache | None = None) -> None:
         self.cache = cache or Cache()
@@ -117,7 +118,7 @@ class Listener:
 
     def hear(self, now: datetime) -> list[Update]:
         """Take in what there is to hear, and return it."""
-        updates = self.connection.take()
+        updates = self.subscription.take()
         for update in updates:
             self.cache.apply(update, now)
         self.updates += updates
@@ -131,7 +132,7 @@ class Engine:
         self,
         *,
         settings: PolicySettings | None = None,
-        budget: BudgetRules | None = None,
+        limits: RateLimits | None = None,
         policy: Policy | None = None,
         journals: Iterable[Journal] = (),
         listed: bool = True,
@@ -141,11 +142,11 @@ class Engine:
         self.calls: list[Identity] = []  # Every call of STS, in order.
         self.wakes = 0
         self._answers = 0
-        rules = BrokerRules(token_secret=bytes(32), budget=budget or BudgetRules())
+        rules = BrokerRules(token_secret=bytes(32), limits=limits or RateLimits())
         policy = policy or Policy(settings or PolicySettings(base=BASE))
         dice = random.Random(1)  # noqa: S311 (dice, not keys)
         self.broker = Broker(policy, rules, dice, Journals((self.journal, *journals)))
-        self.broker.wake_scheduler = self._wake
+        self.broker.wake_issue_loop = self._wake
         if listed:
             self.apply(NamespacesListed((TEAM,)), PodsListed(()))
 
@@ -163,7 +164,7 @@ class Engine:
         listener = Listener(cache)
         listener.cache.begin()
         hello = Hello("0.1.0", tuple(held))
-        listener.connection = self.broker.connect(Agent(node), hello, listener.wake, self.now)
+        listener.subscription = self.broker.connect(Agent(node), hello, listener.wake, self.now)
         return listener
 
     def due(self) -> list[Identity]:

@@ -32,7 +32,8 @@ from rolecall_proto.values import (
     SnapshotEnd,
     Update,
 )
-from rolecall_server.engine.broker import Broker, BrokerRules
+from rolecall_server.engine.broker import Broker
+from rolecall_server.engine.rules import BrokerRules
 from rolecall_server.model.annotations import Wish
 from rolecall_server.model.authenticator import Authority, LoopbackAuthority
 from rolecall_server.model.issuer import Issued

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 
 from fakes.engine import BASE, Notebook
 from rolecall_proto.values import Held, Hello, NodeName, PodUid, Update
-from rolecall_server.credentials.rate_limiter import BudgetRules
-from rolecall_server.engine.broker import Broker, BrokerRules
+from rolecall_server.credentials.rate_limiter import RateLimits
+from rolecall_server.engine.broker import Broker
+from rolecall_server.engine.rules import BrokerRules
 from rolecall_server.model.authenticator import Agent
 from rolecall_server.model.identity import Identity
 from rolecall_server.model.issuer import Issued, IssueError
@@ -22,7 +23,7 @@ from rolecall_server.model.source import (
     PodGone,
     PodsListed,
 )
-from rolecall_server.nodes.subscription import Connection
+from rolecall_server.nodes.subscription import NodeSubscription
 from rolecall_server.policy.policy import Policy
 from rolecall_server.policy.rules import PolicySettings
 from simulation.cluster import NAMESPACES, PODS, Api, Watch
@@ -62,14 +63,14 @@ class Link:
         self.learn = learn
         self._hear = hear
         self._timeline = server.timeline
-        self._connection: Connection | None = None
+        self._subscription: NodeSubscription | None = None
         self._taking = False
         self._last = self._timeline.now
 
     def open(self, broker: Broker, held: tuple[Held, ...]) -> None:
         hello = Hello("0.1.0", held)
         agent = Agent(self.node)
-        self._connection = broker.connect(agent, hello, self._wake, self._timeline.now)
+        self._subscription = broker.connect(agent, hello, self._wake, self._timeline.now)
         self._wake()
 
     def cut(self) -> None:
@@ -78,8 +79,8 @@ class Link:
         self._timeline.between(0, 5, self._notice)
 
     def _notice(self) -> None:
-        if self._connection is not None and self.server.is_home_of(self):
-            self.server.drop(self, self._connection)
+        if self._subscription is not None and self.server.is_home_of(self):
+            self.server.drop(self, self._subscription)
 
     def _wake(self) -> None:
         if not self._taking:
@@ -88,9 +89,9 @@ class Link:
 
     def _take(self) -> None:
         self._taking = False
-        if self._connection is None or not self.is_up:
+        if self._subscription is None or not self.is_up:
             return
-        updates = self._connection.take()
+        updates = self._subscription.take()
         arrival = self._timeline.now + timedelta(
             seconds=self._timeline.dice.uniform(0, STREAM_LAG / 2)
         )
@@ -135,7 +136,7 @@ class Server:
         self.life += 1000
         self._pods, self._namespaces = {}, {}
         self.broker = self._brokers(random.Random(self.life))  # noqa: S311 (dice, not keys)
-        self.broker.wake_scheduler = self._wake
+        self.broker.wake_issue_loop = self._wake
         self._watch = Watch(self._api, self.timeline, self._apply)
         self._api.watches.append(self._watch)
         self._watch.relist(PODS)
@@ -157,7 +158,7 @@ class Server:
             link.open(self.broker, held)
             link.learn(self.view(link.node), self._told_by())
 
-    def drop(self, link: Link, connection: Connection) -> None:
+    def drop(self, link: Link, connection: NodeSubscription) -> None:
         if self.broker is not None:
             self.links.remove(link)
             self.broker.disconnect(connection, self.timeline.now)
@@ -243,5 +244,5 @@ class Server:
 
 def sound_broker(dice: random.Random) -> Broker:
     """Return a broker as it is; tests of the simulation itself bring others."""
-    rules = BrokerRules(token_secret=bytes(32), budget=BudgetRules())
+    rules = BrokerRules(token_secret=bytes(32), limits=RateLimits())
     return Broker(Policy(PolicySettings(base=BASE)), rules, dice, Notebook())

@@ -13,7 +13,7 @@ from rolecall_server.startup.backends import SourceLevels
 from rolecall_server.telemetry import metrics
 
 
-class LevelCollector:
+class ServerCollector:
     """Asks the parts, when `prometheus_client` asks it."""
 
     def __init__(
@@ -58,7 +58,7 @@ class LevelCollector:
         }
         yield gauge_family(metrics.PODS, pods)
         yield gauge_family(metrics.NODES, {(version,): n for version, n in stands.nodes.items()})
-        yield counter_family(metrics.CLAIMS, {(): stands.claims_restored})
+        yield counter_family(metrics.CLAIMS, {(): stands.held_restored})
         first_end = stands.first_end
         left = UNKNOWN if first_end is None else (first_end - now).total_seconds()
         levels = {

@@ -8,7 +8,7 @@ from rolecall_server.rpc.certificate import ServerCertificate
 from rolecall_server.startup.backends import SourceLevels
 
 
-class Health:
+class ServerReadiness:
     """Ready once synced, and for as long as its certificate is good.
 
     A watch that has gone stale is a line to read and no reason to leave the Service: what is known

@@ -14,7 +14,7 @@ Key = TypeVar("Key")
 Order = TypeVar("Order", bound=Comparable)
 
 
-class Agenda(Generic[Key, Order]):
+class KeyedHeap(Generic[Key, Order]):
     """Keys in an order that may change at any time; asking for the first costs next to nothing.
 
     Keys that compare equal in order come out as they went in. An entry that was moved or dropped
@@ -57,7 +57,7 @@ class Agenda(Generic[Key, Order]):
         """Remove and return the first key; raises IndexError where there is none."""
         first = self.first()
         if first is None:
-            raise IndexError("an empty agenda")
+            raise IndexError("an empty heap")
         heapq.heappop(self._heap)
         del self._living[first[1]]
         return first[1]

@@ -4,7 +4,7 @@ import enum
 from datetime import datetime
 
 from rolecall_proto.values import SessionId
-from rolecall_server.credentials.heap import Agenda
+from rolecall_server.credentials.heap import KeyedHeap
 
 
 class Urgency(enum.IntEnum):
@@ -15,49 +15,49 @@ class Urgency(enum.IntEnum):
     RENEWAL = 2  # What is held ends some time.
 
 
-class Schedule:
-    """Holds at most one plan for each identity, and none that is in flight.
+class IssueQueue:
+    """Holds at most one entry for each identity, and none that is in flight.
 
-    A plan waits for its moment; from then on it is ready, and stays so until somebody takes it: no
-    signal is sent that could be lost. Ready plans are taken by urgency, then by what ends first.
+    An entry waits for its moment; from then on it is ready, and stays so until somebody takes it:
+    no signal is sent that could be lost. Ready ones are taken by urgency, then by what ends first.
     """
 
     def __init__(self) -> None:
-        self._later: Agenda[SessionId, datetime] = Agenda()
-        self._ready: Agenda[SessionId, tuple[Urgency, datetime]] = Agenda()
-        self._plans: dict[SessionId, tuple[Urgency, datetime]] = {}
+        self._later: KeyedHeap[SessionId, datetime] = KeyedHeap()
+        self._ready: KeyedHeap[SessionId, tuple[Urgency, datetime]] = KeyedHeap()
+        self._entries: dict[SessionId, tuple[Urgency, datetime]] = {}
         self._in_flight: set[SessionId] = set()
 
-    def plan(self, session_id: SessionId, at: datetime, urgency: Urgency, end: datetime) -> None:
-        """Have *session_id* issued at *at*, instead of what was planned for it.
+    def put(self, session_id: SessionId, at: datetime, urgency: Urgency, end: datetime) -> None:
+        """Have *session_id* issued at *at*, instead of whatever its entry said.
 
-        *end* is when what is held ends, or since when it has been missed. An identity in flight is
-        left alone: whoever lands it plans anew.
+        *end* is when what is held ends, or since when it has been missing. An identity in flight is
+        left alone: whoever completes its call puts it here anew.
         """
         if session_id in self._in_flight:
             return
         self._ready.drop(session_id)
-        self._plans[session_id] = (urgency, end)
+        self._entries[session_id] = (urgency, end)
         self._later.put(session_id, at)
 
-    def forget(self, session_id: SessionId) -> None:
-        """Drop the plan for *session_id*. A call that is in flight goes on."""
-        self._plans.pop(session_id, None)
+    def drop(self, session_id: SessionId) -> None:
+        """Remove the entry of *session_id*. A call that is in flight goes on."""
+        self._entries.pop(session_id, None)
         self._later.drop(session_id)
         self._ready.drop(session_id)
 
     def take(self, now: datetime) -> SessionId | None:
-        """Take the most urgent plan whose moment has come; it is in flight from now on."""
-        self._ripen(now)
+        """Take the most urgent entry whose moment has come; it is in flight from now on."""
+        self._promote(now)
         if not self._ready:
             return None
         session_id = self._ready.pop()
-        del self._plans[session_id]
+        del self._entries[session_id]
         self._in_flight.add(session_id)
         return session_id
 
-    def landed(self, session_id: SessionId) -> None:
-        """Note that the call is over; *session_id* has no plan until it is given one."""
+    def complete(self, session_id: SessionId) -> None:
+        """Note that the call is over; *session_id* has no entry until it is put here again."""
         self._in_flight.discard(session_id)
 
     def is_in_flight(self, session_id: SessionId) -> bool:
@@ -71,11 +71,11 @@ class Schedule:
         return None if first is None else max(now, first[0])
 
     def count_ready(self, now: datetime) -> int:
-        """Return how many plans could be taken."""
-        self._ripen(now)
+        """Return how many entries could be taken."""
+        self._promote(now)
         return len(self._ready)
 
-    def _ripen(self, now: datetime) -> None:
+    def _promote(self, now: datetime) -> None:
         while (first := self._later.first()) is not None and first[0] <= now:
             session_id = self._later.pop()
-            self._ready.put(session_id, self._plans[session_id])
+            self._ready.put(session_id, self._entries[session_id])

@@ -17,10 +17,10 @@ _UNAVAILABLE = Backoff(timedelta(seconds=0.2), timedelta(seconds=30))
 
 
 @dataclass(frozen=True, slots=True)
-class Setback:
-    """An identity's last call failed: how, how often in a row, and when to ask again."""
+class Failure:
+    """An identity's last call failed: how, how often in a row, and when to try again."""
 
-    again_at: datetime
+    retry_at: datetime
     failed_at: datetime
     in_a_row: int  # Failures of the same kind.
     # Set where STS said no; None where it said nothing, or "slower".
@@ -28,29 +28,29 @@ class Setback:
     explanation: str = ""
     unreachable: bool = False
 
-    def pulled_forward(self, now: datetime) -> "Setback":
-        """Return this for a pod that is new: asked again sooner, where STS had said no."""
+    def pulled_forward(self, now: datetime) -> "Failure":
+        """Return this for a pod that is new: tried again sooner, where STS had said no."""
         soonest = max(now, self.failed_at + PULL_FORWARD_PAUSE)
-        if self.reason is None or soonest >= self.again_at:
+        if self.reason is None or soonest >= self.retry_at:
             return self
-        return replace(self, again_at=soonest)
+        return replace(self, retry_at=soonest)
 
 
-def setback(
-    before: Setback | None, error: IssueError, now: datetime, dice: random.Random
-) -> Setback:
+def failure_after(
+    before: Failure | None, error: IssueError, now: datetime, dice: random.Random
+) -> Failure:
     """Return what follows from *error*, after *before*."""
     if isinstance(error, RefusedError):
         count = before.in_a_row + 1 if before is not None and before.reason is not None else 1
         again = now + _after_refusal(count)
-        return Setback(again, now, count, reason=error.reason, explanation=error.explanation)
+        return Failure(again, now, count, reason=error.reason, explanation=error.explanation)
     if isinstance(error, ThrottledError):
-        # The budget does the waiting, for everyone alike. "Slower" says nothing about the identity:
-        # whatever was known of it stands.
-        known = before or Setback(now, now, in_a_row=0)
-        return replace(known, again_at=now, failed_at=now)
+        # The rate limiter does the waiting, for everyone alike. "Slower" says nothing about the
+        # identity: whatever was known of it stands.
+        known = before or Failure(now, now, in_a_row=0)
+        return replace(known, retry_at=now, failed_at=now)
     count = before.in_a_row + 1 if before is not None and before.unreachable else 1
-    return Setback(now + _UNAVAILABLE.delay(count, dice), now, count, unreachable=True)
+    return Failure(now + _UNAVAILABLE.delay(count, dice), now, count, unreachable=True)
 
 
 def _after_refusal(count: int) -> timedelta:

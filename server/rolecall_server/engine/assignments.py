@@ -1,40 +1,40 @@
-"""What each pod may have: its decision and the state of its identity's supply, put together."""
+"""What each pod may have: its decision and the state of its identity, put together."""
 
 from collections.abc import Iterable
 
 from rolecall_proto.values import Assignment, NodeName, PodUid, Reason, Session, SessionId, State
-from rolecall_server.credentials.store import Stock
+from rolecall_server.credentials.store import CredentialStore
 from rolecall_server.engine.index import Entry, Index
 from rolecall_server.model.decisions import Denied, Entitled, Pending
-from rolecall_server.nodes.subscription import Connection
+from rolecall_server.nodes.subscription import NodeSubscription
 
 
 class Assignments:
-    """The view that connections look at. It holds nothing and decides nothing."""
+    """What subscriptions read. It holds nothing and decides nothing."""
 
-    def __init__(self, index: Index, stock: Stock, *, imdsv2_required: bool) -> None:
+    def __init__(self, index: Index, store: CredentialStore, *, imdsv2_required: bool) -> None:
         self._index = index
-        self._stock = stock
+        self._store = store
         self._imdsv2_required = imdsv2_required
 
     def pods_of(self, node: NodeName) -> Iterable[PodUid]:
         return self._index.on_node(node)
 
-    def assignment(self, uid: PodUid, connection: Connection) -> Assignment | None:
-        entry = self._index.on_node(connection.node).get(uid)
-        return None if entry is None else self._assignment(entry, connection)
+    def assignment(self, uid: PodUid, subscription: NodeSubscription) -> Assignment | None:
+        entry = self._index.on_node(subscription.node).get(uid)
+        return None if entry is None else self._assignment(entry, subscription)
 
     def session(self, session_id: SessionId) -> Session | None:
-        return self._stock.session(session_id)
+        return self._store.session(session_id)
 
-    def lost(self, session_id: SessionId, connection: Connection) -> None:
-        self._stock.lose(session_id, connection)
+    def drop_held(self, session_id: SessionId, subscription: NodeSubscription) -> None:
+        self._store.drop_held(session_id, subscription)
 
-    def _assignment(self, entry: Entry, connection: Connection) -> Assignment:
+    def _assignment(self, entry: Entry, subscription: NodeSubscription) -> Assignment:
         decision = entry.decision
         match decision:
             case Entitled(identity):
-                state, reason = self._stock.standing(identity.session_id, connection)
+                state, reason = self._store.status(identity.session_id, subscription)
                 return self._described(entry, state, reason, decision)
             case Denied():
                 return self._described(entry, State.DENIED, decision.reason)

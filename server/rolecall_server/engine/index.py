@@ -22,14 +22,14 @@ class Entry:
     pod: Pod
     node: NodeName
     decision: Decision
-    # What of it the journal was told: each cause once.
-    told: Decision | None = None
+    # What of it was reported to the journal: each cause once.
+    reported: Decision | None = None
     refused: Reason | None = None
 
 
 @dataclass(slots=True)
 class Index:
-    """The pods and namespaces of the cluster as the watch has told them so far.
+    """The pods and namespaces of the cluster as the watch has shown them so far.
 
     No change costs more than the one pod, or the one namespace, that it is about.
     """

@@ -1,4 +1,4 @@
-"""The loop that acts on the schedule: what is due is issued, and the broker is told how it went."""
+"""The loop that issues what is due, and reports to the broker how it went."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ from rolecall_server.telemetry.metrics import Metrics
 log = logging.getLogger(__name__)
 
 
-class Refresher:
+class IssueLoop:
     """Issues what the broker says is due, one task per identity, detached from whoever asked."""
 
     def __init__(self, broker: Broker, issuer: Issuer, clock: Clock, metrics: Metrics) -> None:
@@ -23,7 +23,7 @@ class Refresher:
         self._metrics = metrics
         self._changed = asyncio.Event()
         # State, not signal: a wake-up only means "ask again", so that a missed one loses nothing.
-        broker.wake_scheduler = self._changed.set
+        broker.wake_issue_loop = self._changed.set
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -43,16 +43,16 @@ class Refresher:
         except asyncio.CancelledError as error:
             if _is_ending():
                 raise
-            # Something below was cancelled, and not this call: nobody else would tell the broker.
-            self._tell_bug(identity, error)
+            # Something below was cancelled, and not this call: nobody else would report it.
+            self._report_bug(identity, error)
         except Exception as error:  # noqa: BLE001 - see below
             # One of the two boundaries: no answer of STS stops a loop. This identity is
             # refused with reason "bug" and asked for again; every other one is served on.
-            self._tell_bug(identity, error)
+            self._report_bug(identity, error)
         else:
             self._broker.issued(identity, issued, self._clock.now())
 
-    def _tell_bug(self, identity: Identity, error: BaseException) -> None:
+    def _report_bug(self, identity: Identity, error: BaseException) -> None:
         self._metrics.bugs.add("issue")
         session = identity.session_id
         log.error("a bug while issuing", exc_info=error, extra={"session": session})

@@ -1,14 +1,16 @@
-"""Takes in what the watch tells: keeps the index, and has pods decided anew where it matters."""
+"""Takes in what the watch shows: keeps the index, and has pods decided anew where it matters."""
 
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import assert_never
 
 from rolecall_proto.values import NodeName, PodUid, Reason, SessionId
-from rolecall_server.credentials.store import Stock
+from rolecall_server.credentials.store import CredentialStore
 from rolecall_server.engine.index import Entry, Index
+from rolecall_server.engine.pod_reporter import PodReporter
+from rolecall_server.engine.quarantine import Quarantine
 from rolecall_server.model.decisions import GONE, Decision, Denied, Entitled, Pending
 from rolecall_server.model.pods import Namespace, ObjectUnusable, Pod
 from rolecall_server.model.source import (
@@ -21,7 +23,7 @@ from rolecall_server.model.source import (
     PodsListed,
     WatchState,
 )
-from rolecall_server.nodes.subscription import Connection
+from rolecall_server.nodes.subscription import Subscriptions
 from rolecall_server.policy.policy import Policy
 from rolecall_server.telemetry.journal import Journal
 
@@ -32,119 +34,114 @@ BUG = Denied(Reason.BUG, "an unforeseen error; the server's log has its tracebac
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Step:
     """What a change asks for one object."""
 
     kind: str
     key: str
-    act: Callable[[datetime], None]
+    apply: Callable[[datetime], None]
 
 
-class Register:
+class Reconciler:
     """Every pod's decision, kept true as pods and namespaces change.
 
     A change is taken in object by object, so that what is wrong with one harms no other.
     """
 
-    def __init__(self, policy: Policy, index: Index, stock: Stock, journal: Journal) -> None:
-        self.connections: dict[NodeName, list[Connection]] = {}
-        self.quarantined: dict[tuple[str, str], str] = {}
+    def __init__(
+        self,
+        policy: Policy,
+        index: Index,
+        store: CredentialStore,
+        subscriptions: Subscriptions,
+        journal: Journal,
+    ) -> None:
+        self.quarantine = Quarantine(journal)
+        self.reporter = PodReporter(store, subscriptions, journal)
         self._fresh: dict[str, bool] = {}  # By what of the watch it is said.
-        self.pods_listed = False
-        self.namespaces_listed = False
+        self._pods_listed = False
+        self._namespaces_listed = False
         self._policy = policy
         self._index = index
-        self._stock = stock
-        self._journal = journal
+        self._store = store
+        self._subscriptions = subscriptions
+
+    @property
+    def synced(self) -> bool:
+        """Whether both pods and namespaces were listed once."""
+        return self._pods_listed and self._namespaces_listed
 
     @property
     def watch_fresh(self) -> bool:
         """Whether everything that was ever said to be fresh still is."""
         return bool(self._fresh) and all(self._fresh.values())
 
-    def parts(self, change: Change) -> Iterator[Part]:
-        """Yield what *change* asks for, one object at a time; later parts see what earlier did."""
+    def steps(self, change: Change) -> Iterator[Step]:
+        """Yield what *change* asks for, object by object; later steps see what earlier ones did."""
         match change:
             case PodsListed(pods):
-                yield from self._pods_listed(pods)
+                yield from self._list_pods(pods)
             case NamespacesListed(namespaces):
-                yield from self._namespaces_listed(namespaces)
+                yield from self._list_namespaces(namespaces)
             case PodChanged(pod):
-                yield Part(POD, pod.uid, partial(self._put_pod, pod))
+                yield Step(POD, pod.uid, partial(self._put_pod, pod))
             case PodGone(uid):
-                yield Part(POD, uid, partial(self._drop_pod, uid))
+                yield Step(POD, uid, partial(self._drop_pod, uid))
             case NamespaceChanged(namespace):
                 yield from self._namespace_changed(namespace)
             case NamespaceGone(name):
                 yield from self._namespace_gone(name)
             case ObjectUnusable(kind, key, reason):
-                yield Part(kind, key, partial(self._set_aside, kind, key, reason))
+                yield Step(kind, key, partial(self._set_aside, kind, key, reason))
             case WatchState(fresh, of):
                 self._fresh[of] = fresh
             case _:
                 assert_never(change)
 
-    def deny_for_bug(self, part: Part, error: Exception, now: datetime) -> None:
+    def deny_for_bug(self, step: Step, error: Exception, now: datetime) -> None:
         """Set aside the object around which *error* came up: if it is a pod, it gets nothing."""
-        self.quarantined[part.kind, part.key] = str(Reason.BUG)
-        self._journal.bug(part.kind, part.key, error)
-        entry = self._index.entry(PodUid(part.key)) if part.kind == POD else None
+        self.quarantine.add_for_bug(step.kind, step.key, error)
+        entry = self._index.entry(PodUid(step.key)) if step.kind == POD else None
         if entry is not None:
             self._settle(entry, BUG, now)
 
-    def report(self, entry: Entry) -> None:
-        """Tell the journal what is wrong with a pod of a connected node, each cause once."""
-        connections = self.connections.get(entry.node)
-        if not connections:
-            return
-        if entry.told != entry.decision:
-            entry.told = entry.decision
-            self._report_decision(entry.pod, entry.decision)
-        if isinstance(entry.decision, Entitled):
-            self._report_refusal(entry, entry.decision.identity.session_id, connections[0])
-
-    def _pods_listed(self, pods: Iterable[Pod]) -> Iterator[Part]:
+    def _list_pods(self, pods: Iterable[Pod]) -> Iterator[Step]:
         listed = {pod.uid: pod for pod in pods}
-        self._forget_absent(POD, listed)
+        self.quarantine.release_absent(POD, listed)
         # The dead first: their addresses may be others' by now.
         for uid in [each for each in self._index.uids() if each not in listed]:
-            yield Part(POD, uid, partial(self._drop_pod, uid))
+            yield Step(POD, uid, partial(self._drop_pod, uid))
         for uid, pod in listed.items():
-            yield Part(POD, uid, partial(self._put_pod, pod))
-        self.pods_listed = True
+            yield Step(POD, uid, partial(self._put_pod, pod))
+        self._pods_listed = True
 
-    def _namespaces_listed(self, namespaces: Iterable[Namespace]) -> Iterator[Part]:
+    def _list_namespaces(self, namespaces: Iterable[Namespace]) -> Iterator[Step]:
         listed = {namespace.name: namespace for namespace in namespaces}
-        self._forget_absent(NAMESPACE, listed)
+        self.quarantine.release_absent(NAMESPACE, listed)
         for name in [each for each in self._index.namespaces if each not in listed]:
             yield from self._namespace_gone(name)
         for namespace in listed.values():
             yield from self._namespace_changed(namespace)
-        self.namespaces_listed = True
+        self._namespaces_listed = True
 
-    def _forget_absent(self, kind: str, listed: Container[str]) -> None:
-        """Quarantine no more what is not listed: what is there and unusable is told next."""
-        for each in [key for key in self.quarantined if key[0] == kind and key[1] not in listed]:
-            del self.quarantined[each]
-
-    def _namespace_changed(self, namespace: Namespace) -> Iterator[Part]:
-        self.quarantined.pop((NAMESPACE, namespace.name), None)
+    def _namespace_changed(self, namespace: Namespace) -> Iterator[Step]:
+        self.quarantine.release(NAMESPACE, namespace.name)
         if self._index.namespaces.get(namespace.name) == namespace:
             return
-        yield Part(NAMESPACE, namespace.name, lambda _: self._index.put_namespace(namespace))
+        yield Step(NAMESPACE, namespace.name, lambda _: self._index.put_namespace(namespace))
         yield from self._decide_all(namespace.name)
 
-    def _namespace_gone(self, name: str) -> Iterator[Part]:
-        self.quarantined.pop((NAMESPACE, name), None)
-        yield Part(NAMESPACE, name, lambda _: self._index.remove_namespace(name))
+    def _namespace_gone(self, name: str) -> Iterator[Step]:
+        self.quarantine.release(NAMESPACE, name)
+        yield Step(NAMESPACE, name, lambda _: self._index.remove_namespace(name))
         yield from self._decide_all(name)
 
-    def _decide_all(self, namespace: str) -> Iterator[Part]:
+    def _decide_all(self, namespace: str) -> Iterator[Step]:
         for entry in list(self._index.in_namespace(namespace).values()):
-            yield Part(POD, entry.pod.uid, partial(self._decide_again, entry))
+            yield Step(POD, entry.pod.uid, partial(self._decide_again, entry))
 
     def _put_pod(self, pod: Pod, now: datetime) -> None:
-        set_aside = self.quarantined.pop((POD, pod.uid), None)
+        was_set_aside = self.quarantine.release(POD, pod.uid)
         entry = self._index.entry(pod.uid)
         if entry is not None and entry.node != pod.node:
             self._drop_pod(pod.uid, now)
@@ -153,7 +150,7 @@ class Register:
             self._drop_pod(pod.uid, now)
         elif entry is None:
             self._add_pod(pod, pod.node, now)
-        elif entry.pod != pod or set_aside:
+        elif entry.pod != pod or was_set_aside:
             entry.pod = pod
             self._settle(entry, self._decide(pod), now)
 
@@ -163,17 +160,17 @@ class Register:
         self._settle(entry, self._decide(pod), now)
 
     def _drop_pod(self, uid: PodUid, now: datetime) -> None:
-        self.quarantined.pop((POD, uid), None)
+        self.quarantine.release(POD, uid)
         entry = self._index.entry(uid)
         if entry is not None:
             self._index.remove(entry)
-            for connection in self.connections.get(entry.node, ()):
-                connection.touch_pod(uid)
+            for subscription in self._subscriptions.get(entry.node, ()):
+                subscription.touch_pod(uid)
                 if (session_id := _session_of(entry.decision)) is not None:
-                    self._stock.release(session_id, uid, connection, now)
+                    self._store.release(session_id, uid, subscription, now)
 
     def _decide_again(self, entry: Entry, now: datetime) -> None:
-        self.quarantined.pop((POD, entry.pod.uid), None)
+        self.quarantine.release(POD, entry.pod.uid)
         self._settle(entry, self._decide(entry.pod), now)
 
     def _decide(self, pod: Pod) -> Decision:
@@ -185,36 +182,18 @@ class Register:
         before, uid = _session_of(entry.decision), entry.pod.uid
         self._index.decide(entry, decision)
         after = _session_of(decision)
-        for connection in self.connections.get(entry.node, ()):
-            connection.touch_pod(uid)
+        for subscription in self._subscriptions.get(entry.node, ()):
+            subscription.touch_pod(uid)
             if isinstance(decision, Entitled) and after != before:
-                self._stock.need(decision.identity, uid, connection, now, new=True)
+                self._store.need(decision.identity, uid, subscription, now, new=True)
             if before is not None and before != after:
-                self._stock.release(before, uid, connection, now)
-        self.report(entry)
+                self._store.release(before, uid, subscription, now)
+        self.reporter.report(entry)
 
     def _set_aside(self, kind: str, key: str, reason: str, now: datetime) -> None:
         if kind == POD:
             self._drop_pod(PodUid(key), now)
-        self.quarantined[kind, key] = reason
-        self._journal.quarantined(kind, key, reason)
-
-    def _report_decision(self, pod: Pod, decision: Decision) -> None:
-        match decision:
-            case Denied(reason, sentence) if reason is not Reason.NO_ROLE:
-                self._journal.denied(pod, reason, sentence)
-            case Entitled():
-                for note in decision.notes:
-                    self._journal.warned(pod, note.reason, note.sentence)
-            case Denied() | Pending():
-                pass
-
-    def _report_refusal(self, entry: Entry, session_id: SessionId, connection: Connection) -> None:
-        setback = self._stock.refusal(session_id, connection)
-        reason = setback.reason if setback is not None else None
-        if setback is not None and reason is not None and reason is not entry.refused:
-            self._journal.refused(entry.pod, reason, setback.explanation)
-        entry.refused = reason
+        self.quarantine.add(kind, key, reason)
 
 
 def _session_of(decision: Decision) -> SessionId | None:

@@ -1,4 +1,4 @@
-"""What one node is told: the newest state of its pods and sessions, computed when it asks."""
+"""What is sent to one node: the newest state of its pods and sessions, computed when it asks."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -19,39 +19,39 @@ from rolecall_proto.values import (
     State,
     Update,
 )
-from rolecall_server.nodes.held_sessions import Claims
+from rolecall_server.nodes.held_sessions import HeldSessions
 
 
 class View(Protocol):
-    """The state that a connection looks at when it is asked; it keeps no copy of its own."""
+    """The state that a subscription reads when it is asked; it keeps no copy of its own."""
 
     def pods_of(self, node: NodeName) -> Iterable[PodUid]: ...
 
-    def assignment(self, uid: PodUid, connection: "Connection") -> Assignment | None:
-        """Return what the pod may have; None where it is not one of the connection's node."""
+    def assignment(self, uid: PodUid, subscription: "NodeSubscription") -> Assignment | None:
+        """Return what the pod may have; None where it is not one of the node's."""
         ...
 
     def session(self, session_id: SessionId) -> Session | None:
         """Return the session where the server has its credentials."""
         ...
 
-    def lost(self, session_id: SessionId, connection: "Connection") -> None:
-        """Hear that the agent no longer holds a session that it had claimed."""
+    def drop_held(self, session_id: SessionId, subscription: "NodeSubscription") -> None:
+        """Note that the agent no longer holds a session that it had said it holds."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
-    """How a stream begins: who the agent is, what it says it holds, and what its endpoints get."""
+class Subscriber:
+    """Who an agent is, what it says it holds, and what the endpoints of its node get."""
 
     node: NodeName
     version: str
-    claims: Claims
+    held: HeldSessions
     keys: EndpointKeys
     agent_pod: PodUid | None = None
 
 
-class Copies:
+class AgentHoldings:
     """What an agent holds by now, if it has read everything and drops what no pod of it uses."""
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class Copies:
         self._users: dict[SessionId, int] = {}
 
     def use(self, uid: PodUid, session_id: SessionId | None) -> None:
-        """Note that the agent was told that *uid* has *session_id*, or none."""
+        """Note that the agent was sent that *uid* has *session_id*, or none."""
         before = self._used.get(uid)
         if before == session_id:
             return
@@ -82,32 +82,32 @@ class Copies:
             self.ends.pop(session_id, None)
 
 
-class Connection:
-    """One agent's stream, as the broker sees it: which pods and sessions it has not heard about."""
+class NodeSubscription:
+    """What one agent is yet to be sent: the pods and sessions that have changed since `take`."""
 
-    def __init__(self, opening: Opening, wake: Callable[[], None], view: View) -> None:
-        self.node = opening.node
-        self.version = opening.version
+    def __init__(self, subscriber: Subscriber, wake: Callable[[], None], view: View) -> None:
+        self.node = subscriber.node
+        self.version = subscriber.version
         # Which pods of the node need which session; kept by the broker.
         self.users: dict[SessionId, dict[PodUid, None]] = {}
-        # What the agent claims; None once the snapshot has told it what it may keep.
-        self.claims: Claims | None = opening.claims
+        # What the agent says it holds; None once the snapshot says what it may keep.
+        self.held: HeldSessions | None = subscriber.held
         self._wake = wake
         self._view = view
-        self._keys = opening.keys
+        self._keys = subscriber.keys
         self._keys_changed = False
-        self._agent_pod = opening.agent_pod
-        self._copies = Copies()
+        self._agent_pod = subscriber.agent_pod
+        self._holdings = AgentHoldings()
         self._pods: dict[PodUid, None] = {}
         self._sessions: dict[SessionId, None] = {}
         self._open = True
 
     def __repr__(self) -> str:
-        told = "the snapshot is due" if self.claims else f"{len(self._pods)} pods to tell"
-        return f"<Connection {self.node}: {told if self._open else 'closed'}>"
+        pending = "the snapshot is due" if self.held else f"{len(self._pods)} pods to send"
+        return f"<NodeSubscription {self.node}: {pending if self._open else 'closed'}>"
 
     def take(self) -> list[Update]:
-        """Return what the agent must be told to be up to date; empty when it is.
+        """Return what the agent must be sent to be up to date; empty when it is.
 
         The first call returns the snapshot, `SnapshotEnd` last. Later calls return what has changed
         since the call before: of several changes to one pod or session only the last. A session
@@ -117,15 +117,15 @@ class Connection:
             return []
         pods, sessions, keys = self._pods, self._sessions, self._keys_changed
         self._pods, self._sessions, self._keys_changed = {}, {}, False
-        if self.claims is not None:
+        if self.held is not None:
             return self._snapshot()
-        told = [self._keys] if keys else []
-        return [*told, *self._renewed(sessions), *self._changed(pods)]
+        updates = [self._keys] if keys else []
+        return [*updates, *self._renewed(sessions), *self._changed(pods)]
 
     def touch_pod(self, uid: PodUid) -> None:
         """Note that something about the pod has changed.
 
-        Of the agent's own pod it wakes in any case: an agent that is stuck may be told to end.
+        Of the agent's own pod it wakes in any case: an agent that is stuck may have to end.
         """
         self._touch(always=uid == self._agent_pod)
         self._pods[uid] = None
@@ -146,7 +146,7 @@ class Connection:
 
     def accept(self, session_id: SessionId, end: datetime) -> None:
         """Believe that the agent holds this session until *end*."""
-        self._copies.ends[session_id] = end
+        self._holdings.ends[session_id] = end
 
     def close(self) -> None:
         self._open = False
@@ -168,35 +168,35 @@ class Connection:
         updates += [renewed for each in sessions for renewed in self._renewal(each)]
         for assignment in assignments:
             updates.append(AssignmentUpserted(assignment))
-            self._copies.use(assignment.uid, assignment.session_id)
-        self._copies.drop_unused()
-        self.claims = None
+            self._holdings.use(assignment.uid, assignment.session_id)
+        self._holdings.drop_unused()
+        self.held = None
         return [*updates, SnapshotEnd()]
 
     def _renewed(self, sessions: Iterable[SessionId]) -> Iterable[Update]:
         for session_id in sessions:
             # Whoever does not hold it gets it with the first assignment that refers to it.
-            if session_id in self._copies.ends:
+            if session_id in self._holdings.ends:
                 yield from self._renewal(session_id)
 
     def _changed(self, pods: Iterable[PodUid]) -> list[Update]:
         found = [(uid, self._view.assignment(uid, self)) for uid in pods]
-        # What comes to use a session is told before what ceases to, so that the agent keeps it.
+        # What comes to use a session is sent before what ceases to, so that the agent keeps it.
         found.sort(key=_order)
-        return [update for uid, assignment in found for update in self._told(uid, assignment)]
+        return [update for uid, assignment in found for update in self._updates_of(uid, assignment)]
 
-    def _told(self, uid: PodUid, assignment: Assignment | None) -> Iterable[Update]:
+    def _updates_of(self, uid: PodUid, assignment: Assignment | None) -> Iterable[Update]:
         if assignment is None:
-            self._copies.use(uid, None)
+            self._holdings.use(uid, None)
             yield PodRemoved(uid)
             return
         if assignment.session_id is not None:
             yield from self._renewal(assignment.session_id)
-            if assignment.session_id not in self._copies.ends:
+            if assignment.session_id not in self._holdings.ends:
                 # Two pods have swapped their roles, and the agent lost what only it had.
-                self._view.lost(assignment.session_id, self)
+                self._view.drop_held(assignment.session_id, self)
                 assignment = self._view.assignment(uid, self) or assignment
-        self._copies.use(uid, assignment.session_id)
+        self._holdings.use(uid, assignment.session_id)
         yield AssignmentUpserted(assignment)
 
     def _renewal(self, session_id: SessionId) -> Iterable[Update]:
@@ -204,10 +204,14 @@ class Connection:
         if session is None:
             return
         end = session.credentials.expires_at
-        held = self._copies.ends.get(session_id)
+        held = self._holdings.ends.get(session_id)
         if held is None or held < end:
-            self._copies.ends[session_id] = end
+            self._holdings.ends[session_id] = end
             yield SessionRenewed(session)
+
+
+# Of every node that is connected; several while an agent is replaced.
+Subscriptions = dict[NodeName, list[NodeSubscription]]
 
 
 def _order(found: tuple[PodUid, Assignment | None]) -> int:

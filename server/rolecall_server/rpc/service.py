@@ -26,7 +26,7 @@ from rolecall_proto.v1 import broker_pb2_grpc
 from rolecall_proto.values import Address, Heartbeat, Hello, NodeName, PodUid, Resolution
 from rolecall_server.engine.broker import Broker
 from rolecall_server.model.authenticator import Agent, Authority, AuthorityError
-from rolecall_server.nodes.subscription import Connection
+from rolecall_server.nodes.subscription import NodeSubscription
 from rolecall_server.rpc.bearer import bearer_token
 from rolecall_server.rpc.reauthentication import judge_again
 from rolecall_server.rpc.refusals import (
@@ -166,7 +166,7 @@ class Service(broker_pb2_grpc.BrokerServicer):
         now = self._clock.now()
         return [self._broker.resolve(node, address, now) for address in addresses]
 
-    async def _tell(self, stream: Stream, connection: Connection, context: _Context) -> None:
+    async def _tell(self, stream: Stream, connection: NodeSubscription, context: _Context) -> None:
         """Write what there is to tell, and a heartbeat after a silence, until someone ends it."""
         silent_since, silent = self._clock.now(), False
         while self._may_hear(stream):
@@ -202,7 +202,7 @@ class Service(broker_pb2_grpc.BrokerServicer):
         stream.changed.set()
 
     @contextlib.contextmanager
-    def _connected(self, stream: Stream, hello: Hello) -> Generator[Connection]:
+    def _connected(self, stream: Stream, hello: Hello) -> Generator[NodeSubscription]:
         fields = {"node": stream.agent.node, "agent_version": hello.version}
         now = self._clock.now()
         wake = partial(self._wake, stream)

@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from rolecall_server.credentials.rate_limiter import BudgetRules
-from rolecall_server.engine.broker import BrokerRules
+from rolecall_server.credentials.rate_limiter import RateLimits
+from rolecall_server.engine.rules import BrokerRules
 from rolecall_server.model.annotations import AnnotationKeys
 from rolecall_server.policy.role_arns import BaseArn
 from rolecall_server.policy.rules import PolicySettings
@@ -69,7 +69,7 @@ def broker_rules(settings: Settings, base: BaseArn | None, token_secret: bytes) 
         base_arn=base.prefix if base is not None else "",
         imdsv2_required=settings.rules.imdsv2 is Imdsv2.REQUIRED,
         reported_early=settings.sessions.reported_early,
-        budget=BudgetRules(aws.sts_calls_per_second, aws.sts_burst, aws.sts_concurrency),
+        limits=RateLimits(aws.sts_calls_per_second, aws.sts_burst, aws.sts_concurrency),
     )
 
 

@@ -20,7 +20,7 @@ PACKED_POLICY_WARNING = 80  # percent
 _TOLD_AGAIN = timedelta(minutes=1)
 
 
-class Observer:
+class AuditAndLog:
     """The journal of a running server."""
 
     def __init__(self, metrics: Metrics, audit: AuditLog, now: Callable[[], datetime]) -> None:

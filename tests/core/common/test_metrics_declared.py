@@ -21,7 +21,7 @@ from rolecall_agent.sync.stream import Statistics
 from rolecall_common.audit import AuditLog
 from rolecall_common.metrics import Kind, Metric, register
 from rolecall_common.process_metrics import ProcessMetrics
-from rolecall_server.admin.collector import LevelCollector
+from rolecall_server.admin.collector import ServerCollector
 from rolecall_server.startup.backends import SourceLevels
 
 TABLES = (
@@ -46,7 +46,7 @@ def server(folder: Path) -> CollectorRegistry:
     replica = Replica(clock, Certificates(folder))
     register(registry, rolecall_server.telemetry.metrics.Metrics().recorders())
     registry.register(
-        LevelCollector(
+        ServerCollector(
             replica.broker, replica.service, replica.certificate, SourceLevels, clock.now
         )
     )

@@ -39,7 +39,7 @@ from rolecall_proto.values import (
     SessionRenewed,
     State,
 )
-from rolecall_server.engine.broker import BrokerRules
+from rolecall_server.engine.rules import BrokerRules
 from rolecall_server.kube.auth.review_queue import Flight
 from rolecall_server.kube.auth.token_claims import Claims, Holder
 from rolecall_server.model.authenticator import Agent

@@ -11,14 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from rolecall_server.credentials.rate_limiter import Budget, BudgetRules
+from rolecall_server.credentials.rate_limiter import RateLimiter, RateLimits
 from rolecall_server.kube.events.event_object import Cause, Series
 from rolecall_server.kube.events.fair_queue import Lanes
 from rolecall_server.kube.events.shares import Shares
 from rolecall_server.telemetry.event_reasons import Dropped
 
 # A fifth of what one kubelet may write.
-_RATE = BudgetRules(calls_per_second=10, burst=100, concurrency=1)
+_RATE = RateLimits(calls_per_second=10, burst=100, concurrency=1)
 # How often one series is written again; its first repeat is written at once.
 REFRESH = timedelta(minutes=5)
 # client-go's recorder remembers as many. What is forgotten costs one call more, and its count.
@@ -41,7 +41,7 @@ class EventSeries:
     def __init__(self, drop: Callable[[Dropped], None]) -> None:
         """Have *drop* called for whatever is left out."""
         self._drop = drop
-        self._budget = Budget(_RATE)
+        self._limiter = RateLimiter(_RATE)
         self._shares = Shares()
         self._lanes = Lanes(drop)
         self._series: OrderedDict[Cause, Series] = OrderedDict()  # The one seen last is the last.
@@ -78,22 +78,22 @@ class EventSeries:
             _, _, rested = heapq.heappop(self._resting)
             rested.resting = False
             self._lanes.put(rested)
-        if not self._budget.is_open(now) or (series := self._lanes.take(now)) is None:
+        if not self._limiter.is_open(now) or (series := self._lanes.take(now)) is None:
             return None
-        self._budget.start()
+        self._limiter.start()
         return Write(series, series.count)
 
     def next_moment(self, now: datetime) -> datetime | None:
         """Return when `take` is to be called next; None: once something was seen."""
         moments = [self._resting[0][0]] if self._resting else []
-        free, opens = self._lanes.next_moment(now), self._budget.opens_at(now)
+        free, opens = self._lanes.next_moment(now), self._limiter.opens_at(now)
         if free is not None and opens is not None:
             moments.append(max(free, opens))
         return min(moments, default=None)
 
     def written(self, write: Write, now: datetime) -> None:
         """Note that the API server has taken *write*."""
-        self._budget.land()
+        self._limiter.complete()
         series = write.series
         series.exists, series.told, series.written, series.detours = True, write.count, now, 0
         if series.count > series.told:
@@ -114,12 +114,12 @@ class EventSeries:
 
     def postponed(self, write: Write) -> None:
         """Have *write* taken again, for nobody knows whether it was written."""
-        self._budget.land()
+        self._limiter.complete()
         self._lanes.put_back(write.series)
 
     def refused(self, why: Dropped) -> None:
         """Let go of the write that is on its way."""
-        self._budget.land()
+        self._limiter.complete()
         self._drop(why)
 
     def hold(self, namespace: str, now: datetime) -> None:

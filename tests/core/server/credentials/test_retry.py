@@ -7,7 +7,7 @@ import pytest
 
 from fakes.clock import START
 from rolecall_proto.values import Reason
-from rolecall_server.credentials.retry import Setback, setback
+from rolecall_server.credentials.retry import Failure, failure_after
 from rolecall_server.model.issuer import IssueError, RefusedError, ThrottledError, UnavailableError
 
 REFUSED = RefusedError(Reason.ACCESS_DENIED, "the role does not trust us")
@@ -18,9 +18,9 @@ def waits(error: IssueError, times: int) -> list[float]:
     """Return how long is waited after each of *times* failures in a row, in seconds."""
     now, last, found = START, None, []
     for _ in range(times):
-        last = setback(last, error, now, DICE)
-        found.append((last.again_at - now).total_seconds())
-        now = last.again_at
+        last = failure_after(last, error, now, DICE)
+        found.append((last.retry_at - now).total_seconds())
+        now = last.retry_at
     return found
 
 
@@ -39,51 +39,51 @@ def test_an_unreachable_sts_is_asked_again_quickly_but_not_in_step() -> None:
         assert whole * 0.8 <= wait <= whole
 
 
-def test_throttling_is_left_to_the_budget() -> None:
+def test_throttling_is_left_to_the_rate_limiter() -> None:
     """The identity is due at once, as before; what was known of it stands."""
-    refused = setback(None, REFUSED, START, DICE)
-    throttled = setback(refused, ThrottledError("slower"), START, DICE)
+    refused = failure_after(None, REFUSED, START, DICE)
+    throttled = failure_after(refused, ThrottledError("slower"), START, DICE)
 
-    assert throttled.again_at == START
+    assert throttled.retry_at == START
     assert throttled.reason is Reason.ACCESS_DENIED
     assert waits(ThrottledError("slower"), 3) == [0, 0, 0]
 
 
 def test_another_kind_of_error_begins_anew() -> None:
     """A refusal after an outage is a first refusal."""
-    last: Setback | None = None
+    last: Failure | None = None
     for _ in range(5):
-        last = setback(last, UnavailableError("no route"), START, DICE)
+        last = failure_after(last, UnavailableError("no route"), START, DICE)
 
-    assert setback(last, REFUSED, START, DICE).again_at == START + timedelta(seconds=2)
+    assert failure_after(last, REFUSED, START, DICE).retry_at == START + timedelta(seconds=2)
 
 
 def test_a_new_pod_pulls_a_refused_role_forward() -> None:
     """Somebody may have mended the role, so the next call comes in seconds, not minutes."""
-    last: Setback | None = None
+    last: Failure | None = None
     for _ in range(9):
-        last = setback(last, REFUSED, START, DICE)
+        last = failure_after(last, REFUSED, START, DICE)
     assert last is not None
 
     later = START + timedelta(seconds=100)
-    assert last.pulled_forward(later).again_at == later
+    assert last.pulled_forward(later).retry_at == later
 
 
 def test_a_burst_of_new_pods_pulls_no_closer_than_five_seconds() -> None:
     """A crash loop is one call in five seconds at most."""
-    last: Setback | None = None
+    last: Failure | None = None
     for _ in range(9):
-        last = setback(last, REFUSED, START, DICE)
+        last = failure_after(last, REFUSED, START, DICE)
     assert last is not None
 
     pulled = last.pulled_forward(START + timedelta(seconds=1))
-    assert pulled.again_at == START + timedelta(seconds=5)
+    assert pulled.retry_at == START + timedelta(seconds=5)
     assert pulled.pulled_forward(START + timedelta(seconds=2)) == pulled
 
 
 @pytest.mark.parametrize("error", [UnavailableError("no route"), REFUSED])
 def test_a_new_pod_postpones_nothing(error: IssueError) -> None:
     """What is asked again sooner anyway is left as it is."""
-    first = setback(None, error, START, DICE)
+    first = failure_after(None, error, START, DICE)
 
     assert first.pulled_forward(START) == first

@@ -608,8 +608,8 @@ def test_a_closed_connection_says_nothing_and_needs_nothing() -> None:
     """Closing twice is closing once."""
     engine = Engine()
     agent = engine.connect()
-    engine.broker.disconnect(agent.connection, engine.now)
-    engine.broker.disconnect(agent.connection, engine.now)
+    engine.broker.disconnect(agent.subscription, engine.now)
+    engine.broker.disconnect(agent.subscription, engine.now)
     engine.apply(PodChanged(pod("a", "reader")))
 
     assert agent.hear(engine.now) == []
@@ -626,7 +626,7 @@ def test_two_agents_of_one_node_hear_the_same() -> None:
 
     assert assignments(old.hear(engine.now)) == assignments(new.hear(engine.now))
     assert len(engine.calls) == 1
-    engine.broker.disconnect(old.connection, engine.now)
+    engine.broker.disconnect(old.subscription, engine.now)
     engine.advance_to_next()
     assert len(engine.due()) == 1
 
@@ -637,7 +637,7 @@ def test_an_agent_that_restarts_empty_is_served_without_a_call() -> None:
     engine.list_pods(pod("a", "reader"))
     agent = engine.connect()
     engine.issue()
-    engine.broker.disconnect(agent.connection, engine.now)
+    engine.broker.disconnect(agent.subscription, engine.now)
     engine.advance(MINUTE)
 
     assert len(sessions(engine.connect().hear(engine.now))) == 1

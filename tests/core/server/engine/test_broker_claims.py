@@ -56,7 +56,7 @@ def test_nothing_is_asked_and_nothing_sent_again() -> None:
     assert sessions(updates) == []
     assert assignments(updates)["a"].state is State.GRANTED
     assert len(again.cache.held(after.now)) == 1
-    assert after.broker.statistics(after.now).claims_restored == 1
+    assert after.broker.statistics(after.now).held_restored == 1
 
 
 def test_what_is_claimed_is_renewed_as_if_it_had_been_issued() -> None:
@@ -78,10 +78,10 @@ def test_what_is_claimed_is_renewed_as_if_it_had_been_issued() -> None:
 def test_the_same_server_sends_only_what_is_newer() -> None:
     """A connection that broke costs a snapshot without credentials."""
     engine, agent = one_served()
-    engine.broker.disconnect(agent.connection, engine.now)
+    engine.broker.disconnect(agent.subscription, engine.now)
     again = engine.connect(held=claims(agent, engine.now), cache=agent.cache)
     assert sessions(again.hear(engine.now)) == []
-    engine.broker.disconnect(again.connection, engine.now)
+    engine.broker.disconnect(again.subscription, engine.now)
     engine.connect(NODE)
     engine.advance_to_next()
     engine.issue()
@@ -113,7 +113,7 @@ def test_a_lie_harms_only_the_liar() -> None:
     honest = engine.connect()
     identity = engine.due()[0]
     engine.issue(identity)
-    engine.broker.disconnect(honest.connection, engine.now)
+    engine.broker.disconnect(honest.subscription, engine.now)
     engine.advance(HOUR)
     assert engine.due() == []
     engine.connect(held=[Held(identity.session_id, engine.now + 1000 * HOUR)])

@@ -5,35 +5,35 @@ from datetime import timedelta
 from fakes.clock import START
 from rolecall_proto.values import Held, SessionId
 from rolecall_server.model.identity import Identity
-from rolecall_server.nodes.held_sessions import Claims
+from rolecall_server.nodes.held_sessions import HeldSessions
 
 HOUR = timedelta(hours=1)
 READER = Identity("arn:aws:iam::111122223333:role/reader", "team.app", HOUR)
 
 
-def claim(after: timedelta, session_id: SessionId = READER.session_id) -> Held:
+def held(after: timedelta, session_id: SessionId = READER.session_id) -> Held:
     return Held(session_id, START + after)
 
 
-def test_a_claim_is_believed_to_its_end() -> None:
+def test_what_is_held_is_believed_to_its_end() -> None:
     """An agent that reconnects need not be sent what it has."""
-    assert Claims([claim(HOUR / 2)], START).end(READER) == START + HOUR / 2
+    assert HeldSessions([held(HOUR / 2)], START).until(READER) == START + HOUR / 2
 
 
-def test_no_claim_is_believed_longer_than_a_session_lasts() -> None:
-    """A claim of a year leaves the liar alone for an hour."""
-    assert Claims([claim(HOUR * 8760)], START).end(READER) == START + HOUR
+def test_nothing_is_believed_longer_than_a_session_lasts() -> None:
+    """A lie of a year leaves the liar alone for an hour."""
+    assert HeldSessions([held(HOUR * 8760)], START).until(READER) == START + HOUR
 
 
-def test_an_ended_claim_is_none() -> None:
+def test_what_has_ended_is_not_held() -> None:
     """Nor is one for another session."""
-    assert Claims([claim(timedelta())], START).end(READER) is None
-    assert Claims([claim(HOUR, SessionId("another"))], START).end(READER) is None
+    assert HeldSessions([held(timedelta())], START).until(READER) is None
+    assert HeldSessions([held(HOUR, SessionId("another"))], START).until(READER) is None
 
 
-def test_of_two_claims_the_earlier_counts() -> None:
+def test_of_two_ends_the_earlier_counts() -> None:
     """In whatever order they come."""
-    early, late = claim(HOUR / 4), claim(HOUR / 2)
+    early, late = held(HOUR / 4), held(HOUR / 2)
 
-    assert Claims([early, late], START).end(READER) == early.expires_at
-    assert Claims([late, early], START).end(READER) == early.expires_at
+    assert HeldSessions([early, late], START).until(READER) == early.expires_at
+    assert HeldSessions([late, early], START).until(READER) == early.expires_at

@@ -1,4 +1,4 @@
-"""The fan-out: whatever happens between two looks, the agent ends up with what is."""
+"""What a node is sent: whatever happens between two looks, the agent ends up with what is."""
 
 from datetime import timedelta
 
@@ -24,7 +24,7 @@ def truth_of(engine: Engine) -> dict[str, Assignment]:
     try:
         return assignments(other.hear(engine.now))
     finally:
-        engine.broker.disconnect(other.connection, engine.now)
+        engine.broker.disconnect(other.subscription, engine.now)
 
 
 def act(engine: Engine, agent: Listener, step: tuple[str, int, str | None]) -> Listener:
@@ -43,7 +43,7 @@ def act(engine: Engine, agent: Listener, step: tuple[str, int, str | None]) -> L
             engine.advance(timedelta(minutes=29))
             engine.issue()
         case _:
-            engine.broker.disconnect(agent.connection, engine.now)
+            engine.broker.disconnect(agent.subscription, engine.now)
             return engine.connect(held=agent.cache.held(engine.now), cache=agent.cache)
     return agent
 
@@ -97,10 +97,10 @@ def test_a_session_precedes_what_refers_to_it(steps: list[tuple[str, int, str | 
 
 
 def test_the_node_in_a_repr_is_all_that_it_shows() -> None:
-    """A connection can be logged."""
+    """A subscription can be logged."""
     engine = Engine()
     agent = engine.connect()
 
-    assert repr(agent.connection) == f"<Connection {NODE}: the snapshot is due>"
+    assert repr(agent.subscription) == f"<NodeSubscription {NODE}: the snapshot is due>"
     agent.hear(engine.now)
-    assert repr(agent.connection) == f"<Connection {NODE}: 0 pods to tell>"
+    assert repr(agent.subscription) == f"<NodeSubscription {NODE}: 0 pods to send>"

@@ -102,7 +102,7 @@ def test_a_template_parses_or_says_why_not(text: str) -> None:
 
 
 def test_the_arithmetic_of_a_session_for_every_pod() -> None:
-    """Calls a second at 44 % of an hour, and minutes from cold at the budget's rate."""
+    """Calls a second at 44 % of an hour, and minutes from cold at the limiter's rate."""
     said = arithmetic(Template.parse("{pod}"), 100_000, 100, timedelta(hours=1))
 
     assert said == (

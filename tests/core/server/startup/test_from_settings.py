@@ -9,7 +9,7 @@ import pytest
 from rolecall_common.settings.declare import declared
 from rolecall_common.settings.loader import load_settings
 from rolecall_common.settings.types import Raw
-from rolecall_server.credentials.rate_limiter import BudgetRules
+from rolecall_server.credentials.rate_limiter import RateLimits
 from rolecall_server.policy.allowed_roles import AllowedDialect
 from rolecall_server.policy.permitted import PermittedDialect
 from rolecall_server.policy.role_arns import BaseArn
@@ -106,7 +106,7 @@ def test_the_engine_is_told_its_budget_and_what_endpoints_need() -> None:
     assert rules.base_arn == "arn:aws:iam::111122223333:role/"
     assert rules.imdsv2_required
     assert rules.reported_early == timedelta(minutes=4)
-    assert rules.budget == BudgetRules(7, 8, 9)
+    assert rules.limits == RateLimits(7, 8, 9)
 
 
 def test_sts_is_reached_as_it_was_set() -> None:

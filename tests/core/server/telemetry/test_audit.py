@@ -33,7 +33,7 @@ from rolecall_proto.values import (
 from rolecall_server.model.identity import Identity
 from rolecall_server.model.issuer import Issued
 from rolecall_server.model.pods import Pod
-from rolecall_server.telemetry.audit_and_log import Observer
+from rolecall_server.telemetry.audit_and_log import AuditAndLog
 from rolecall_server.telemetry.journal import Why
 from rolecall_server.telemetry.metrics import Metrics
 
@@ -60,8 +60,8 @@ def records(out: io.StringIO) -> list[dict[str, object]]:
     return found
 
 
-def observer(out: io.StringIO) -> Observer:
-    return Observer(Metrics(), AuditLog(out), FakeClock().now)
+def observer(out: io.StringIO) -> AuditAndLog:
+    return AuditAndLog(Metrics(), AuditLog(out), FakeClock().now)
 
 
 @pytest.mark.parametrize("why", Why)

@@ -14,7 +14,7 @@ from rolecall_common.audit import AuditLog
 from rolecall_proto.values import Reason
 from rolecall_server.model.identity import Identity
 from rolecall_server.model.issuer import RefusedError, ThrottledError, UnavailableError
-from rolecall_server.telemetry.audit_and_log import Observer
+from rolecall_server.telemetry.audit_and_log import AuditAndLog
 from rolecall_server.telemetry.journal import Why
 from rolecall_server.telemetry.metrics import Metrics
 
@@ -28,7 +28,7 @@ class Desk:
         self.metrics = Metrics()
         self._audit = io.StringIO()
         self.now = START
-        self.observer = Observer(self.metrics, AuditLog(self._audit), lambda: self.now)
+        self.observer = AuditAndLog(self.metrics, AuditLog(self._audit), lambda: self.now)
 
     @property
     def records(self) -> list[dict[str, str]]:

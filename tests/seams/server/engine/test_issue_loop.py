@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from fakes.clock import FakeClock
 from fakes.engine import NODE, Engine, at, issued, pod
 from rolecall_proto.values import Reason
-from rolecall_server.credentials.rate_limiter import BudgetRules
-from rolecall_server.engine.issue_loop import Refresher
+from rolecall_server.credentials.rate_limiter import RateLimits
+from rolecall_server.engine.issue_loop import IssueLoop
 from rolecall_server.model.identity import Identity
 from rolecall_server.model.issuer import Issued, RefusedError, ThrottledError, UnavailableError
 from rolecall_server.telemetry.metrics import Metrics
@@ -50,14 +50,14 @@ class ScriptedSts:
 
 
 class Rig:
-    """A broker with one connected node, and the loop that acts on its schedule."""
+    """A broker with one connected node, and the loop that issues what is due."""
 
-    def __init__(self, budget: BudgetRules | None = None) -> None:
+    def __init__(self, limits: RateLimits | None = None) -> None:
         self.clock = FakeClock()
-        self.engine = Engine(budget=budget)
+        self.engine = Engine(limits=limits)
         self.sts = ScriptedSts(self.clock)
         self.metrics = Metrics()
-        self.refresher = Refresher(self.engine.broker, self.sts, self.clock, self.metrics)
+        self.loop = IssueLoop(self.engine.broker, self.sts, self.clock, self.metrics)
         self.node = self.engine.connect(NODE)
 
     async def pass_time(self, by: timedelta) -> None:
@@ -70,7 +70,7 @@ class Rig:
 @contextlib.asynccontextmanager
 async def running(rig: Rig) -> AsyncGenerator[Rig]:
     """Run the loop of *rig* while the block runs."""
-    loop = asyncio.create_task(rig.refresher.run())
+    loop = asyncio.create_task(rig.loop.run())
     try:
         yield rig
     finally:
@@ -149,8 +149,8 @@ async def test_a_bug_keeps_its_traceback(rig: Rig, caplog: pytest.LogCaptureFixt
 
 
 async def test_what_a_request_waits_for_is_asked_first() -> None:
-    """Where the budget is short, new roles come after the one that somebody waits for."""
-    async with running(Rig(BudgetRules(calls_per_second=1, burst=1, concurrency=1))) as rig:
+    """Where the rate is low, new roles come after the one that somebody waits for."""
+    async with running(Rig(RateLimits(calls_per_second=1, burst=1, concurrency=1))) as rig:
         rig.engine.list_pods(
             pod("one", "first", addresses=at("10.0.0.1")),
             pod("two", "second", addresses=at("10.0.0.2")),
@@ -166,10 +166,10 @@ async def test_what_a_request_waits_for_is_asked_first() -> None:
         await rig.sts.wait_asked("first", "third", "second")
 
 
-async def test_no_more_calls_are_under_way_than_the_budget_allows() -> None:
+async def test_no_more_calls_are_under_way_than_the_rate_limiter_allows() -> None:
     """The rest waits for an answer, and not for a clock."""
     roles = [f"role-{number}" for number in range(7)]
-    async with running(Rig(BudgetRules(concurrency=3))) as rig:
+    async with running(Rig(RateLimits(concurrency=3))) as rig:
         with_roles(rig, *roles)
         await settled()
         assert len(rig.sts.asked) == 3
@@ -220,7 +220,7 @@ async def test_what_sts_could_not_say_is_asked_again(rig: Rig) -> None:
 async def test_the_end_of_the_loop_ends_its_calls() -> None:
     """No call outlives the process that wanted it."""
     rig = Rig()
-    running = asyncio.create_task(rig.refresher.run())
+    running = asyncio.create_task(rig.loop.run())
     with_roles(rig, "reader")
     await rig.sts.wait_asked("reader")
     running.cancel()
@@ -322,7 +322,7 @@ def test_an_end_at_any_moment_leaves_the_broker_as_it_was_told(turns: int, answe
 
     async def tell() -> None:
         rig = Rig()
-        loop = asyncio.create_task(rig.refresher.run())
+        loop = asyncio.create_task(rig.loop.run())
         with_roles(rig, *ROLES)
         await settled()
         for role in ROLES[:answered]:

@@ -332,8 +332,8 @@ async def test_a_peer_that_was_stuck_is_told_why_its_stream_ended(
 ) -> None:
     """It finds the message that was on its way, then the status; its node was free before."""
     call = deaf().WatchNode(HELLO, metadata=by(vouching.token()))
-    connections = replica.broker._register.connections  # noqa: SLF001 - nothing else tells
-    await until(lambda: any(each.claims is None for some in connections.values() for each in some))
+    subscriptions = replica.broker._subscriptions  # noqa: SLF001 - nothing else tells
+    await until(lambda: any(each.held is None for some in subscriptions.values() for each in some))
     replica.change(pod("late", "10.0.0.2"))
     gone(replica)
     await until_connected(replica, 0)

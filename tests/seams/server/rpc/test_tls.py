@@ -19,7 +19,7 @@ from rolecall_agent.sync.stream_end import EndReason
 from rolecall_common.clock import SystemClock
 from rolecall_common.secret import Secret
 from rolecall_proto.values import Heartbeat, Update
-from rolecall_server.admin.readiness import Health
+from rolecall_server.admin.readiness import ServerReadiness
 from rolecall_server.model.authenticator import Agent
 from rolecall_server.rpc.certificate import (
     REMIND,
@@ -134,8 +134,8 @@ def test_what_cannot_be_used_does_not_replace_what_can(
     assert certificate.problem is None
 
 
-def told_of_certificate(health: Health) -> list[str]:
-    return [line for line in health.readiness().lines if "certificate" in line]
+def told_of_certificate(readiness: ServerReadiness) -> list[str]:
+    return [line for line in readiness.readiness().lines if "certificate" in line]
 
 
 async def test_a_certificate_that_ends_within_a_month_is_said_once_a_day(
@@ -146,23 +146,23 @@ async def test_a_certificate_that_ends_within_a_month_is_said_once_a_day(
     ends = START + SOON + timedelta(days=1)
     certificates.write(certificates.authority.issue_cert(SERVER_NAME, not_after=ends))
     certificate = ServerCertificate(certificates.certificate, certificates.key, clock)
-    health, replica = Health(certificate), Replica(clock, certificates).sync()
-    health.watch(replica.broker, SourceLevels)
-    before = told_of_certificate(health)
+    readiness, replica = ServerReadiness(certificate), Replica(clock, certificates).sync()
+    readiness.watch(replica.broker, SourceLevels)
+    before = told_of_certificate(readiness)
     running = asyncio.create_task(certificate.run())
     for _ in range(4):
         await clock.asleep()
         clock.advance(REMIND / 2)
     await clock.asleep()
-    said, within = caplog.messages.count(message), told_of_certificate(health)
+    said, within = caplog.messages.count(message), told_of_certificate(readiness)
     certificates.write(certificates.authority.issue_cert(SERVER_NAME))
     clock.advance(REREAD)
     await clock.asleep()
     running.cancel()
 
     line = f"degraded: the certificate in use ends at {ends:%F %TZ}"
-    assert (before, within, told_of_certificate(health)) == ([], [line], [])
-    assert health.readiness().ready
+    assert (before, within, told_of_certificate(readiness)) == ([], [line], [])
+    assert readiness.readiness().ready
     assert said == 2
 
 

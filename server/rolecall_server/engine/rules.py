@@ -1,0 +1,20 @@
+"""What the engine is told at start."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from rolecall_common.secret import NotPickled
+from rolecall_server.credentials.rate_limiter import RateLimits
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerRules(NotPickled):
+    """What the broker is told at start; it checks nothing of it, the settings do."""
+
+    # At least 32 random bytes that all replicas share; each node's token key is derived from it.
+    token_secret: bytes = field(repr=False)
+    base_arn: str = ""
+    imdsv2_required: bool = False  # Where the namespace does not say.
+    # How long before the true end pods are told that credentials end (contract §5).
+    reported_early: timedelta = timedelta(minutes=5)
+    limits: RateLimits = field(default_factory=RateLimits)
