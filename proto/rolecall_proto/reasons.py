@@ -79,7 +79,7 @@ MEANINGS: Mapping[Reason, Meaning] = MappingProxyType(
         ),
         Reason.CREDENTIALS_PENDING: _pending(
             "STS was asked, or is about to be.",
-            "Wait. If it lasts, look at rolecall_refresh_overdue and rolecall_sts_calls_total.",
+            "Wait. If it lasts, look at rolecall_sessions_overdue and rolecall_sts_calls_total.",
         ),
         Reason.STS_UNREACHABLE: _pending(
             "STS does not answer, or does not take the server's own credentials.",

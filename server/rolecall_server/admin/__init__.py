@@ -1,1 +1,1 @@
-"""What probes and scrapes are told: readiness, and the levels that are read at a scrape."""
+"""What probes and scrapes get: readiness, and the levels that are read at a scrape."""

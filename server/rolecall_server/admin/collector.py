@@ -58,7 +58,7 @@ class ServerCollector:
         }
         yield gauge_family(metrics.PODS, pods)
         yield gauge_family(metrics.NODES, {(version,): n for version, n in stands.nodes.items()})
-        yield counter_family(metrics.CLAIMS, {(): stands.held_restored})
+        yield counter_family(metrics.HELD_RESTORED, {(): stands.held_restored})
         first_end = stands.first_end
         left = UNKNOWN if first_end is None else (first_end - now).total_seconds()
         levels = {
@@ -72,7 +72,7 @@ class ServerCollector:
             metrics.DUE: stands.due,
             metrics.OVERDUE: stands.overdue,
             metrics.IN_FLIGHT: stands.in_flight,
-            metrics.BUDGET: stands.calls_per_second,
+            metrics.STS_RATE: stands.calls_per_second,
         }
         for metric, level in levels.items():
             yield gauge_family(metric, {(): level})

@@ -1,4 +1,4 @@
-"""Whether the server can do its work, told truthfully: to probes, and to people who ask."""
+"""Whether the server can do its work: for probes, and for people who ask."""
 
 from collections.abc import Callable, Iterator
 

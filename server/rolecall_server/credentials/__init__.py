@@ -1,1 +1,1 @@
-"""The sessions of every identity, and when each is issued and renewed. Pure: told the time."""
+"""The sessions of every identity, and when each is issued and renewed. No I/O, no clock."""

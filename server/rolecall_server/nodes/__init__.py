@@ -1,1 +1,1 @@
-"""What goes to a node: what its agent was told, what it holds, and what it is to be told next."""
+"""What goes to a node: what its agent holds, and what it is to be sent next."""

@@ -1,1 +1,1 @@
-"""What operators are told: one seam for decisions; metrics, log, audit and Events behind it."""
+"""What operators learn: one seam for decisions; metrics, log, audit and Events behind it."""

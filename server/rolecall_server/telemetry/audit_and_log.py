@@ -1,4 +1,4 @@
-"""What becomes of what the broker tells: lines in the log, audit records, counters."""
+"""What becomes of what the broker reports: lines in the log, audit records, counters."""
 
 import logging
 from collections.abc import Callable
@@ -17,18 +17,18 @@ log = logging.getLogger(__name__)
 # From here on a session's tags and policies are close to what STS takes.
 PACKED_POLICY_WARNING = 80  # percent
 # STS that answers every other call would else be two lines a call.
-_TOLD_AGAIN = timedelta(minutes=1)
+_REPEAT_AFTER = timedelta(minutes=1)
 
 
 class AuditAndLog:
-    """The journal of a running server."""
+    """The journal that writes to the log, to the audit record and to the counters."""
 
     def __init__(self, metrics: Metrics, audit: AuditLog, now: Callable[[], datetime]) -> None:
         self._metrics = metrics
         self._audit = audit
         self._now = now
-        self._troubles: set[type[IssueError]] = set()  # Told since STS gave a session last.
-        self._told: dict[type[IssueError], datetime] = {}
+        self._failing: set[type[IssueError]] = set()  # Logged since STS gave a session last.
+        self._logged: dict[type[IssueError], datetime] = {}
 
     def denied(self, pod: Pod, reason: Reason, sentence: str) -> None:
         self._metrics.denials.add(reason)
@@ -46,9 +46,9 @@ class AuditAndLog:
 
     def issued(self, identity: Identity, issued: Issued, why: Why, waited: timedelta) -> None:
         self._metrics.issued.add(why)
-        self._metrics.late.observe(waited.total_seconds(), why)
-        if self._troubles:
-            self._troubles.clear()
+        self._metrics.issue_delay.observe(waited.total_seconds(), why)
+        if self._failing:
+            self._failing.clear()
             log.info("STS gives sessions again")
         credentials, packed = issued.credentials, issued.packed_policy_percent
         fields: dict[str, str | int | None] = {
@@ -68,18 +68,18 @@ class AuditAndLog:
 
     def failed(self, identity: Identity, error: IssueError) -> None:
         kind = type(error)
-        # A refusal is told per pod, once. Of an outage the first call that it costs is news; the
+        # A refusal is logged per pod, once. Of an outage the first call that it costs is news; the
         # metric counts the others.
-        is_news = kind is not RefusedError and kind not in self._troubles and self._may_tell(kind)
+        is_news = kind is not RefusedError and kind not in self._failing and self._may_log(kind)
         extra = {"role": identity.role_arn, "kind": kind.__name__, "reason": str(error)}
         log.log(logging.WARNING if is_news else logging.DEBUG, "STS gave no session", extra=extra)
         if is_news:
-            self._troubles.add(kind)
-            self._told[kind] = self._now()
+            self._failing.add(kind)
+            self._logged[kind] = self._now()
 
-    def _may_tell(self, kind: type[IssueError]) -> bool:
-        told = self._told.get(kind)
-        return told is None or self._now() - told >= _TOLD_AGAIN
+    def _may_log(self, kind: type[IssueError]) -> bool:
+        logged = self._logged.get(kind)
+        return logged is None or self._now() - logged >= _REPEAT_AFTER
 
     def quarantined(self, kind: str, key: str, reason: str) -> None:
         extra = {"kind": kind, "key": key, "reason": reason}

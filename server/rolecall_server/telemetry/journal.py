@@ -1,4 +1,4 @@
-"""What the broker tells the outside: the seam for log, audit, Events and counters."""
+"""What the broker reports: the seam for log, audit, Events and counters."""
 
 import enum
 from collections.abc import Iterable
@@ -20,36 +20,36 @@ class Why(enum.StrEnum):
 
 
 class Journal(Protocol):
-    """Hears what happened. Synchronous and quick: what takes time is queued behind it.
+    """Records what happened. Synchronous and quick: what takes time is queued behind it.
 
-    A replica speaks only for the nodes that are connected to it, so that two replicas do not say
-    everything twice. Everything about a pod is said once per cause.
+    A replica reports only on the nodes that are connected to it, so that two replicas do not
+    report everything twice. Everything about a pod is reported once per cause.
     """
 
     def denied(self, pod: Pod, reason: Reason, sentence: str) -> None:
-        """Hear that policy says no to *pod*. Not called for a pod without a role."""
+        """Record that policy says no to *pod*. Not called for a pod without a role."""
 
     def warned(self, pod: Pod, reason: Reason, sentence: str) -> None:
-        """Hear that *pod* is served, and what somebody should know of it."""
+        """Record that *pod* is served, and what somebody should know of it."""
 
     def refused(self, pod: Pod, reason: Reason, sentence: str) -> None:
-        """Hear that STS says no to the role of *pod*, and that nothing valid is held for it."""
+        """Record that STS says no to the role of *pod*, and that nothing valid is held for it."""
 
     def issued(self, identity: Identity, issued: Issued, why: Why, waited: timedelta) -> None:
-        """Hear that STS gave credentials, *waited* after they were due."""
+        """Record that STS gave credentials, *waited* after they were due."""
 
     def failed(self, identity: Identity, error: IssueError) -> None:
-        """Hear that one call of STS failed; it will be asked again."""
+        """Record that one call of STS failed; it will be asked again."""
 
     def quarantined(self, kind: str, key: str, reason: str) -> None:
-        """Hear that an object is unusable and left out; everything else is served on."""
+        """Record that an object is unusable and left out; everything else is served on."""
 
     def bug(self, kind: str, key: str, error: Exception) -> None:
-        """Hear of an unforeseen *error* around one object, now quarantined. Log its traceback."""
+        """Record an unforeseen *error* around one object, now quarantined. Log its traceback."""
 
 
 class Journals:
-    """Several journals as one: each hears everything, in the order in which they are given."""
+    """Several journals as one: each records everything, in the order in which they are given."""
 
     def __init__(self, journals: Iterable[Journal]) -> None:
         self._journals = tuple(journals)

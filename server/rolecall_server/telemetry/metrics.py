@@ -1,4 +1,4 @@
-"""Every metric of the server: the table that declares them, and the counters that are told.
+"""Every metric of the server: the table that declares them, and what counts as things happen.
 
 Levels are read from the parts at the scrape (`admin/collector.py`); what happens is counted here.
 """
@@ -75,20 +75,20 @@ LEAST_REMAINING = Metric(
     Kind.GAUGE,
     "How long the first needed session to end still lives; NaN without any.",
 )
-CLAIMS = Metric(
+HELD_RESTORED = Metric(
     "rolecall_held_sessions_restored_total",
     Kind.COUNTER,
     "Sessions that agents held already when they connected: calls of STS that were not made.",
 )
-DUE = Metric("rolecall_refresh_due", Kind.GAUGE, "Identities that are to be issued now.")
+DUE = Metric("rolecall_sessions_due", Kind.GAUGE, "Identities that are to be issued now.")
 OVERDUE = Metric(
-    "rolecall_refresh_overdue", Kind.GAUGE, "Of all needed: due for more than a minute."
+    "rolecall_sessions_overdue", Kind.GAUGE, "Of all needed: due for more than a minute."
 )
 IN_FLIGHT = Metric("rolecall_sts_inflight", Kind.GAUGE, "Calls of STS that await their answer.")
-BUDGET = Metric(
-    "rolecall_sts_budget_calls_per_second",
+STS_RATE = Metric(
+    "rolecall_sts_rate_limit_calls_per_second",
     Kind.GAUGE,
-    "How many calls the budget allows now: less than configured after STS has throttled.",
+    "Calls a second that the rate limiter allows now: fewer than configured after a throttling.",
 )
 STS_CALLS = Metric(
     "rolecall_sts_calls_total", Kind.COUNTER, "Calls of STS, by how they ended.", (_RESULT,)
@@ -106,8 +106,8 @@ ISSUED = Metric(
     "Sessions that were issued, by why.",
     (Label("why", tuple(Why)),),
 )
-LATE = Metric(
-    "rolecall_refresh_late_seconds",
+ISSUE_DELAY = Metric(
+    "rolecall_session_issue_delay_seconds",
     Kind.HISTOGRAM,
     "From when a session was due to when it was issued.",
     (Label("why", tuple(Why)),),
@@ -193,15 +193,15 @@ METRICS = (
     SESSIONS,
     SESSIONS_IDLE,
     LEAST_REMAINING,
-    CLAIMS,
+    HELD_RESTORED,
     DUE,
     OVERDUE,
     IN_FLIGHT,
-    BUDGET,
+    STS_RATE,
     STS_CALLS,
     STS_DURATION,
     ISSUED,
-    LATE,
+    ISSUE_DELAY,
     DENIALS,
     REFUSALS,
     REMARKS,
@@ -224,7 +224,7 @@ class Metrics:
         self.sts_calls = Counter(STS_CALLS)
         self.sts_duration = Histogram(STS_DURATION)
         self.issued = Counter(ISSUED)
-        self.late = Histogram(LATE)
+        self.issue_delay = Histogram(ISSUE_DELAY)
         self.denials = Counter(DENIALS)
         self.refusals = Counter(REFUSALS)
         self.remarks = Counter(REMARKS)
@@ -240,7 +240,7 @@ class Metrics:
             self.sts_calls,
             self.sts_duration,
             self.issued,
-            self.late,
+            self.issue_delay,
             self.denials,
             self.refusals,
             self.remarks,

@@ -60,7 +60,7 @@ def records(out: io.StringIO) -> list[dict[str, object]]:
     return found
 
 
-def observer(out: io.StringIO) -> AuditAndLog:
+def journal(out: io.StringIO) -> AuditAndLog:
     return AuditAndLog(Metrics(), AuditLog(out), FakeClock().now)
 
 
@@ -68,7 +68,7 @@ def observer(out: io.StringIO) -> AuditAndLog:
 def test_a_session_that_is_issued_is_recorded(why: Why) -> None:
     """It names the identity, STS's request, the access key id, the true end, and why."""
     out = io.StringIO()
-    observer(out).issued(READER, Issued(CREDENTIALS, "request-1"), why, timedelta(seconds=1))
+    journal(out).issued(READER, Issued(CREDENTIALS, "request-1"), why, timedelta(seconds=1))
 
     [record] = records(out)
     assert record == {
@@ -90,7 +90,7 @@ def test_a_session_that_is_issued_is_recorded(why: Why) -> None:
 def test_a_denial_and_a_refusal_are_recorded_with_their_reason(event: str, pod: Pod) -> None:
     """One class of reason, and one sentence."""
     out = io.StringIO()
-    getattr(observer(out), event)(pod, Reason.ACCESS_DENIED, "The role does not trust the server.")
+    getattr(journal(out), event)(pod, Reason.ACCESS_DENIED, "The role does not trust the server.")
 
     [record] = records(out)
     assert record["event"] == event

@@ -21,14 +21,14 @@ from rolecall_server.telemetry.metrics import Metrics
 READER = Identity("arn:aws:iam::111122223333:role/reader", "team.app", timedelta(hours=1))
 
 
-class Desk:
-    """An observer, and everything that it has written."""
+class Rig:
+    """A journal, and everything that it has written."""
 
     def __init__(self) -> None:
         self.metrics = Metrics()
         self._audit = io.StringIO()
         self.now = START
-        self.observer = AuditAndLog(self.metrics, AuditLog(self._audit), lambda: self.now)
+        self.journal = AuditAndLog(self.metrics, AuditLog(self._audit), lambda: self.now)
 
     @property
     def records(self) -> list[dict[str, str]]:
@@ -37,11 +37,11 @@ class Desk:
 
 def test_a_denial_is_logged_recorded_and_counted(caplog: pytest.LogCaptureFixture) -> None:
     """The same reason goes to all three, and whose it is to two of them."""
-    desk = Desk()
-    desk.observer.denied(pod("web", "admin"), Reason.NAMESPACE_FORBIDS, "it is forbidden")
-    (record,) = desk.records
+    rig = Rig()
+    rig.journal.denied(pod("web", "admin"), Reason.NAMESPACE_FORBIDS, "it is forbidden")
+    (record,) = rig.records
 
-    assert desk.metrics.denials.value("namespace_forbids") == 1
+    assert rig.metrics.denials.value("namespace_forbids") == 1
     assert record["event"] == "denied"
     assert (record["namespace"], record["pod"]) == ("team", "web")
     assert (record["reason"], record["sentence"]) == ("namespace_forbids", "it is forbidden")
@@ -50,9 +50,9 @@ def test_a_denial_is_logged_recorded_and_counted(caplog: pytest.LogCaptureFixtur
 
 def test_an_issue_ties_the_identity_to_cloudtrail() -> None:
     """Request id and access key id are there; secret key and token are not."""
-    desk = Desk()
-    desk.observer.issued(READER, issued(7, START), Why.NEW, timedelta(seconds=2))
-    (record,) = desk.records
+    rig = Rig()
+    rig.journal.issued(READER, issued(7, START), Why.NEW, timedelta(seconds=2))
+    (record,) = rig.records
 
     assert record["event"] == "session_issued"
     assert record["session"] == READER.session_id
@@ -61,18 +61,18 @@ def test_an_issue_ties_the_identity_to_cloudtrail() -> None:
     assert record["expires_at"] == "2030-01-01T01:00:00Z"
     assert "secret-7" not in str(record)
     assert "token-7" not in str(record)
-    assert desk.metrics.issued.value("new") == 1
+    assert rig.metrics.issued.value("new") == 1
 
 
 def test_an_outage_is_told_once_and_so_is_its_end(caplog: pytest.LogCaptureFixture) -> None:
     """A thousand roles that STS does not answer for are one line, and its return another."""
     caplog.set_level(logging.INFO, logger="rolecall_server.telemetry.audit_and_log")
-    desk = Desk()
+    rig = Rig()
     for _ in range(1000):
-        desk.observer.failed(READER, UnavailableError("no answer"))
-    desk.observer.failed(READER, ThrottledError("slower"))
+        rig.journal.failed(READER, UnavailableError("no answer"))
+    rig.journal.failed(READER, ThrottledError("slower"))
     for number in range(10):
-        desk.observer.issued(READER, issued(number, START), Why.RENEWAL, timedelta())
+        rig.journal.issued(READER, issued(number, START), Why.RENEWAL, timedelta())
 
     assert caplog.messages == [
         "STS gave no session",
@@ -84,11 +84,11 @@ def test_an_outage_is_told_once_and_so_is_its_end(caplog: pytest.LogCaptureFixtu
 def test_an_outage_that_flickers_is_told_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     """STS that throttles every other call would else be two lines a call."""
     caplog.set_level(logging.INFO, logger="rolecall_server.telemetry.audit_and_log")
-    desk = Desk()
+    rig = Rig()
     for second in range(120):
-        desk.now = START + timedelta(seconds=second)
-        desk.observer.failed(READER, ThrottledError("slower"))
-        desk.observer.issued(READER, issued(second, START), Why.RENEWAL, timedelta())
+        rig.now = START + timedelta(seconds=second)
+        rig.journal.failed(READER, ThrottledError("slower"))
+        rig.journal.issued(READER, issued(second, START), Why.RENEWAL, timedelta())
 
     assert caplog.messages == ["STS gave no session", "STS gives sessions again"] * 2
 
@@ -96,9 +96,9 @@ def test_an_outage_that_flickers_is_told_once_a_minute(caplog: pytest.LogCapture
 def test_every_failure_is_in_the_log_of_whoever_debugs(caplog: pytest.LogCaptureFixture) -> None:
     """With the role, the class and the reason."""
     caplog.set_level(logging.DEBUG, logger="rolecall_server.telemetry.audit_and_log")
-    desk = Desk()
+    rig = Rig()
     for _ in range(3):
-        desk.observer.failed(READER, UnavailableError("no answer"))
+        rig.journal.failed(READER, UnavailableError("no answer"))
 
     assert [record.levelname for record in caplog.records] == ["WARNING", "DEBUG", "DEBUG"]
     assert vars(caplog.records[1])["role"] == READER.role_arn
@@ -108,26 +108,26 @@ def test_every_failure_is_in_the_log_of_whoever_debugs(caplog: pytest.LogCapture
 
 def test_a_remark_is_logged_and_counted_and_is_no_record(caplog: pytest.LogCaptureFixture) -> None:
     """The pod is served: there is nothing to audit but its session."""
-    desk = Desk()
-    desk.observer.warned(pod("web", "reader"), Reason.TAGS_IGNORED, "tags are ignored")
+    rig = Rig()
+    rig.journal.warned(pod("web", "reader"), Reason.TAGS_IGNORED, "tags are ignored")
 
     assert caplog.messages == ["a pod is served, with a remark"]
-    assert desk.metrics.remarks.value("tags_ignored") == 1
-    assert desk.records == []
+    assert rig.metrics.remarks.value("tags_ignored") == 1
+    assert rig.records == []
 
 
 def test_an_object_that_is_left_out_is_a_line_with_its_reason(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """How many there are now is a level, and read at the scrape."""
-    desk = Desk()
-    desk.observer.quarantined("Pod", "uid-web", "its annotations are no mapping")
+    rig = Rig()
+    rig.journal.quarantined("Pod", "uid-web", "its annotations are no mapping")
     (record,) = caplog.records
 
     assert record.levelname == "WARNING"
     assert vars(record)["key"] == "uid-web"
     assert vars(record)["reason"] == "its annotations are no mapping"
-    assert desk.records == []
+    assert rig.records == []
 
 
 def test_an_issue_is_no_line_of_the_log_unless_somebody_debugs(
@@ -135,41 +135,41 @@ def test_an_issue_is_no_line_of_the_log_unless_somebody_debugs(
 ) -> None:
     """A thousand renewals are a thousand records, and no news; how late they were is a metric."""
     caplog.set_level(logging.INFO, logger="rolecall_server.telemetry.audit_and_log")
-    desk = Desk()
+    rig = Rig()
     for number in range(1000):
-        desk.observer.issued(READER, issued(number, START), Why.RENEWAL, timedelta(seconds=3))
+        rig.journal.issued(READER, issued(number, START), Why.RENEWAL, timedelta(seconds=3))
 
     assert caplog.messages == []
-    assert len(desk.records) == 1000
-    assert desk.metrics.late.at("renewal").total == 3000
+    assert len(rig.records) == 1000
+    assert rig.metrics.issue_delay.at("renewal").total == 3000
 
 
 def test_a_refusal_is_told_of_the_pod_and_not_of_the_call(caplog: pytest.LogCaptureFixture) -> None:
     """Whoever owns the pod can do something; that STS was asked is not news."""
     caplog.set_level(logging.INFO, logger="rolecall_server.telemetry.audit_and_log")
-    desk = Desk()
-    desk.observer.failed(READER, RefusedError(Reason.ACCESS_DENIED, "no trust"))
-    desk.observer.refused(pod("web", "reader"), Reason.ACCESS_DENIED, "no trust")
+    rig = Rig()
+    rig.journal.failed(READER, RefusedError(Reason.ACCESS_DENIED, "no trust"))
+    rig.journal.refused(pod("web", "reader"), Reason.ACCESS_DENIED, "no trust")
 
     assert caplog.messages == ["STS refuses the role of a pod"]
-    assert desk.metrics.refusals.value("access_denied") == 1
-    assert [record["event"] for record in desk.records] == ["refused"]
+    assert rig.metrics.refusals.value("access_denied") == 1
+    assert [record["event"] for record in rig.records] == ["refused"]
 
 
 def test_a_session_that_is_nearly_too_large_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     """Beyond 80 % of what STS takes somebody should know, before it is 100 %."""
-    desk = Desk()
+    rig = Rig()
     for percent in (None, 80, 81):
         full = replace(issued(1, START), packed_policy_percent=percent)
-        desk.observer.issued(READER, full, Why.NEW, timedelta())
+        rig.journal.issued(READER, full, Why.NEW, timedelta())
 
     assert caplog.messages == ["tags and policies nearly fill what STS takes"]
 
 
 def test_a_bug_is_counted_and_its_traceback_kept(caplog: pytest.LogCaptureFixture) -> None:
     """Somebody has to mend it, so all that is known of it is written down."""
-    desk = Desk()
-    desk.observer.bug("Pod", "uid-web", ZeroDivisionError("nobody foresaw this"))
+    rig = Rig()
+    rig.journal.bug("Pod", "uid-web", ZeroDivisionError("nobody foresaw this"))
 
-    assert desk.metrics.bugs.value("object") == 1
+    assert rig.metrics.bugs.value("object") == 1
     assert "nobody foresaw this" in caplog.text
