@@ -3,16 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from fakes.engine import (
-    HOUR,
-    NODE,
-    OTHER_NODE,
-    Engine,
-    Listener,
-    assignments,
-    pod,
-    sessions,
-)
+from fakes.engine import HOUR, NODE, OTHER_NODE, Engine, Listener, assignments, pod, sessions
 from rolecall_proto.values import Held, NodeName, Reason, SessionId, State
 from rolecall_server.model.issuer import UnavailableError
 from rolecall_server.model.source import PodChanged
