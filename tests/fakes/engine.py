@@ -1,4 +1,4 @@
-"""A broker in a test's hand: its time, its STS, and agents that listen to it."""
+"""A broker in the hand of a test: its time, its STS, and agents that are connected to it."""
 
 import random
 from collections.abc import Iterable
@@ -64,8 +64,8 @@ def at(text: str) -> tuple[Address, ...]:
 
 
 @dataclass
-class Notebook:
-    """A journal that keeps what it hears, as short tuples."""
+class RecordingJournal:
+    """A journal that keeps what it gets, as short tuples."""
 
     lines: list[tuple[object, ...]] = field(default_factory=list)
 
@@ -103,7 +103,7 @@ def issued(number: int, at: datetime, life: timedelta = HOUR) -> Issued:
     return Issued(credentials, request_id=f"request-{number}")
 
 
-class Listener:
+class FakeAgent:
     """An agent: its subscription, and a real cache that follows it."""
 
     subscription: NodeSubscription
@@ -111,13 +111,13 @@ class Listener:
     def __init__(self, cache: Cache | None = None) -> None:
         self.cache = cache or Cache()
         self.wakes = 0
-        self.updates: list[Update] = []  # Everything it was ever told.
+        self.updates: list[Update] = []  # Everything it was ever sent.
 
     def wake(self) -> None:
         self.wakes += 1
 
-    def hear(self, now: datetime) -> list[Update]:
-        """Take in what there is to hear, and return it."""
+    def receive(self, now: datetime) -> list[Update]:
+        """Take in what there is to receive, and return it."""
         updates = self.subscription.take()
         for update in updates:
             self.cache.apply(update, now)
@@ -138,7 +138,7 @@ class Engine:
         listed: bool = True,
     ) -> None:
         self.now = START
-        self.journal = Notebook()
+        self.journal = RecordingJournal()
         self.calls: list[Identity] = []  # Every call of STS, in order.
         self.wakes = 0
         self._answers = 0
@@ -159,13 +159,13 @@ class Engine:
 
     def connect(
         self, node: NodeName = NODE, held: Iterable[Held] = (), cache: Cache | None = None
-    ) -> Listener:
-        """Connect an agent, without having it hear anything yet."""
-        listener = Listener(cache)
-        listener.cache.begin()
+    ) -> FakeAgent:
+        """Connect an agent, without having it receive anything yet."""
+        agent = FakeAgent(cache)
+        agent.cache.begin()
         hello = Hello("0.1.0", tuple(held))
-        listener.subscription = self.broker.connect(Agent(node), hello, listener.wake, self.now)
-        return listener
+        agent.subscription = self.broker.connect(Agent(node), hello, agent.wake, self.now)
+        return agent
 
     def due(self) -> list[Identity]:
         """Take what is due, as calls that are on their way."""

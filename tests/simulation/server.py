@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from fakes.engine import BASE, Notebook
+from fakes.engine import BASE, RecordingJournal
 from rolecall_proto.values import Held, Hello, NodeName, PodUid, Update
 from rolecall_server.credentials.rate_limiter import RateLimits
 from rolecall_server.engine.broker import Broker
@@ -245,4 +245,4 @@ class Server:
 def sound_broker(dice: random.Random) -> Broker:
     """Return a broker as it is; tests of the simulation itself bring others."""
     rules = BrokerRules(token_secret=bytes(32), limits=RateLimits())
-    return Broker(Policy(PolicySettings(base=BASE)), rules, dice, Notebook())
+    return Broker(Policy(PolicySettings(base=BASE)), rules, dice, RecordingJournal())

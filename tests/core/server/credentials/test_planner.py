@@ -23,7 +23,7 @@ def test_a_session_is_renewed_at_40_to_48_percent_of_its_life() -> None:
 
     assert 0.40 <= min(moments) < 0.42
     assert 0.46 < max(moments) <= 0.48
-    assert agent.hear(engine.now)
+    assert agent.receive(engine.now)
 
 
 def test_a_renewal_travels_once_per_node() -> None:
@@ -32,17 +32,17 @@ def test_a_renewal_travels_once_per_node() -> None:
     engine.list_pods(pod("a", "reader"), pod("b", "reader"))
     agent = engine.connect()
     engine.issue()
-    agent.hear(engine.now)
+    agent.receive(engine.now)
     engine.advance_to_next()
     engine.issue()
 
-    updates = agent.hear(engine.now)
+    updates = agent.receive(engine.now)
     assert len(updates) == 1
     assert sessions(updates)[0].session.credentials.expires_at == engine.now + HOUR
 
 
 def test_a_thousand_that_fall_due_together_are_all_renewed() -> None:
-    """One call each, within the budget, all long before their end."""
+    """One call each, within the rate, all long before their end."""
     engine = Engine()
     engine.list_pods(*(pod(f"p{n}", f"role-{n}") for n in range(1000)))
     engine.connect()
@@ -74,7 +74,7 @@ def test_there_is_one_call_in_flight_for_an_identity() -> None:
         assert engine.due() == []
     engine.issue(*calls)
 
-    told = assignments(agent.hear(engine.now))
+    told = assignments(agent.receive(engine.now))
     assert len(told) == 11
     assert {each.state for each in told.values()} == {State.GRANTED}
 
@@ -101,7 +101,7 @@ def test_a_pod_that_is_replaced_costs_no_call() -> None:
     for n in range(20):
         engine.apply(PodChanged(pod(f"job-{n}", "reader")))
         engine.issue()
-        assert assignments(agent.hear(engine.now))[f"job-{n}"].state is State.GRANTED
+        assert assignments(agent.receive(engine.now))[f"job-{n}"].state is State.GRANTED
         engine.apply(PodGone(PodUid(f"uid-job-{n}")))
         engine.advance(MINUTE)
 
@@ -113,12 +113,12 @@ def test_a_role_forgotten_in_flight_stays_forgotten() -> None:
     engine = Engine()
     engine.list_pods(pod("a", "reader"))
     agent = engine.connect()
-    agent.hear(engine.now)
+    agent.receive(engine.now)
     calls = engine.due()
     engine.list_pods()
     engine.issue(*calls)
 
-    assert sessions(agent.hear(engine.now)) == []
+    assert sessions(agent.receive(engine.now)) == []
     engine.advance_to_next()
     assert engine.due() == []
     assert engine.broker.next_moment(engine.now) is None

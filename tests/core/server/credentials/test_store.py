@@ -19,12 +19,12 @@ def test_a_refused_role_is_told_at_once_and_asked_for_again() -> None:
     agent = engine.connect()
     engine.fail(REFUSED)
 
-    told = assignments(agent.hear(engine.now))["a"]
+    told = assignments(agent.receive(engine.now))["a"]
     assert (told.state, told.reason) == (State.FAILED, Reason.ACCESS_DENIED)
     assert engine.broker.next_moment(engine.now) == engine.now + 2 * SECOND
     engine.advance_to_next()
     engine.issue()
-    assert assignments(agent.hear(engine.now))["a"].state is State.GRANTED
+    assert assignments(agent.receive(engine.now))["a"].state is State.GRANTED
 
 
 def test_a_burst_of_pods_with_a_refused_role_is_one_call() -> None:
@@ -46,15 +46,15 @@ def test_a_refused_renewal_keeps_what_is_held() -> None:
     engine.list_pods(pod("a", "reader"))
     agent = engine.connect()
     engine.issue()
-    agent.hear(engine.now)
+    agent.receive(engine.now)
     end = engine.now + HOUR
     while engine.now < end:
         engine.advance_to_next()
         engine.fail(REFUSED)
         if engine.now < end:
-            assert agent.hear(engine.now) == []
+            assert agent.receive(engine.now) == []
 
-    told = assignments(agent.hear(engine.now))["a"]
+    told = assignments(agent.receive(engine.now))["a"]
     assert engine.now == end
     assert (told.state, told.reason) == (State.FAILED, Reason.ACCESS_DENIED)
 
@@ -66,12 +66,12 @@ def test_an_unreachable_sts_keeps_pods_waiting() -> None:
     agent = engine.connect()
     engine.issue()
     engine.apply(PodChanged(pod("new", "writer")))
-    agent.hear(engine.now)
+    agent.receive(engine.now)
     for _ in range(20):
         engine.fail(DOWN)
         engine.advance_to_next()
 
-    told = assignments(agent.updates + agent.hear(engine.now))
+    told = assignments(agent.updates + agent.receive(engine.now))
     assert told["old"].state is State.GRANTED
     assert (told["new"].state, told["new"].reason) == (State.PENDING, Reason.STS_UNREACHABLE)
 
@@ -101,7 +101,7 @@ def test_credentials_that_have_ended_already_count_as_no_answer() -> None:
     agent = engine.connect()
     engine.issue(life=-HOUR)
 
-    assert assignments(agent.hear(engine.now))["a"].reason is Reason.STS_UNREACHABLE
+    assert assignments(agent.receive(engine.now))["a"].reason is Reason.STS_UNREACHABLE
     moment = engine.broker.next_moment(engine.now)
     assert moment is not None
     assert moment > engine.now

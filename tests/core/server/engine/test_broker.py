@@ -18,7 +18,7 @@ def test_a_snapshot_is_whole_and_in_order() -> None:
     engine.list_pods(pod("a", "reader"), pod("b"))
     engine.connect()
     engine.issue()
-    updates = engine.connect().hear(engine.now)
+    updates = engine.connect().receive(engine.now)
 
     kinds = [type(update).__name__ for update in updates]
     assert kinds == [
@@ -36,12 +36,12 @@ def test_credentials_are_obtained_before_they_are_asked_for() -> None:
     """A pod that is bound to a node is reason enough."""
     engine = Engine()
     agent = engine.connect()
-    agent.hear(engine.now)
+    agent.receive(engine.now)
     engine.apply(PodChanged(pod("a", "reader")))
-    assert assignments(agent.hear(engine.now))["a"].state is State.PENDING
+    assert assignments(agent.receive(engine.now))["a"].state is State.PENDING
     engine.issue()
 
-    updates = agent.hear(engine.now)
+    updates = agent.receive(engine.now)
     assert len(engine.calls) == 1
     assert [type(each).__name__ for each in updates] == ["SessionRenewed", "AssignmentUpserted"]
     assert assignments(updates)["a"].session_id == engine.calls[0].session_id
@@ -54,7 +54,7 @@ def test_pods_are_told_an_earlier_end() -> None:
     agent = engine.connect()
     engine.issue()
 
-    session = sessions(agent.hear(engine.now))[0].session
+    session = sessions(agent.receive(engine.now))[0].session
     assert session.reported_until == session.credentials.expires_at - 5 * MINUTE
 
 
@@ -63,7 +63,7 @@ def test_nothing_is_issued_for_a_node_without_an_agent() -> None:
     engine = Engine()
     engine.list_pods(pod("a", "reader"))
     assert engine.due() == []
-    engine.connect(OTHER_NODE).hear(engine.now)
+    engine.connect(OTHER_NODE).receive(engine.now)
     assert engine.due() == []
     engine.connect()
 
@@ -77,8 +77,8 @@ def test_a_node_is_told_of_its_own_pods_only() -> None:
     mine, theirs = engine.connect(), engine.connect(OTHER_NODE)
     engine.issue()
 
-    assert assignments(mine.hear(engine.now)).keys() == {"mine"}
-    assert assignments(theirs.hear(engine.now)).keys() == {"theirs"}
+    assert assignments(mine.receive(engine.now)).keys() == {"mine"}
+    assert assignments(theirs.receive(engine.now)).keys() == {"theirs"}
     assert len(sessions(mine.updates)) == 1
 
 
@@ -89,18 +89,18 @@ def test_pods_that_agree_share_one_session() -> None:
     engine.list_pods(*(pod(f"p{n}", "reader", node=nodes[n % 2]) for n in range(200)))
     agents = [engine.connect(node) for node in nodes]
     for agent in agents:
-        agent.hear(engine.now)
+        agent.receive(engine.now)
     engine.issue()
 
     assert len(engine.calls) == 1
     for agent in agents:
-        updates = agent.hear(engine.now)
+        updates = agent.receive(engine.now)
         assert len(sessions(updates)) == 1
         assert len(assignments(updates)) == 100
 
 
 def test_two_hundred_cold_roles_go_out_at_once() -> None:
-    """The budget's burst is for this."""
+    """The rate limiter's burst is for this."""
     engine = Engine()
     engine.list_pods(*(pod(f"p{n}", f"role-{n}") for n in range(200)))
     engine.connect()
@@ -114,12 +114,12 @@ def test_an_unbound_or_finished_pod_has_nothing() -> None:
     agent = engine.connect()
     engine.apply(PodChanged(pod("a", "reader", node=None)))
     engine.apply(PodChanged(pod("b", "writer", finished=True)))
-    assert assignments(agent.hear(engine.now)) == {}
+    assert assignments(agent.receive(engine.now)) == {}
     engine.apply(PodChanged(pod("a", "reader")))
-    assert assignments(agent.hear(engine.now)).keys() == {"a"}
+    assert assignments(agent.receive(engine.now)).keys() == {"a"}
     engine.apply(PodChanged(pod("a", "reader", finished=True)))
 
-    assert removed(agent.hear(engine.now)) == ["uid-a"]
+    assert removed(agent.receive(engine.now)) == ["uid-a"]
 
 
 # --- addresses that agents ask about ---
@@ -146,7 +146,7 @@ def test_a_closed_connection_says_nothing_and_needs_nothing() -> None:
     engine.broker.disconnect(agent.subscription, engine.now)
     engine.apply(PodChanged(pod("a", "reader")))
 
-    assert agent.hear(engine.now) == []
+    assert agent.receive(engine.now) == []
     assert engine.due() == []
     assert agent.wakes == 0
 
@@ -158,7 +158,7 @@ def test_two_agents_of_one_node_hear_the_same() -> None:
     old, new = engine.connect(), engine.connect()
     engine.issue()
 
-    assert assignments(old.hear(engine.now)) == assignments(new.hear(engine.now))
+    assert assignments(old.receive(engine.now)) == assignments(new.receive(engine.now))
     assert len(engine.calls) == 1
     engine.broker.disconnect(old.subscription, engine.now)
     engine.advance_to_next()
@@ -174,5 +174,5 @@ def test_an_agent_that_restarts_empty_is_served_without_a_call() -> None:
     engine.broker.disconnect(agent.subscription, engine.now)
     engine.advance(MINUTE)
 
-    assert len(sessions(engine.connect().hear(engine.now))) == 1
+    assert len(sessions(engine.connect().receive(engine.now))) == 1
     assert len(engine.calls) == 1

@@ -9,7 +9,7 @@ from rolecall_server.model.source import NamespaceChanged, PodChanged
 REFUSED = RefusedError(Reason.ACCESS_DENIED, "the role does not trust us")
 
 
-def test_a_denial_is_said_once_per_cause() -> None:
+def test_a_denial_is_reported_once_per_cause() -> None:
     """Not at each relist, not for pods without a role, and only for connected nodes."""
     engine = Engine()
     engine.apply(NamespaceChanged(Namespace("team", permitted="")))
@@ -26,7 +26,7 @@ def test_a_denial_is_said_once_per_cause() -> None:
     assert said[1:] == [("a", Reason.ROLE_MALFORMED)]
 
 
-def test_a_refusal_is_said_of_each_pod_once() -> None:
+def test_a_refusal_is_reported_of_each_pod_once() -> None:
     """Until it was mended: then it is news again."""
     engine = Engine()
     engine.list_pods(pod("a", "reader"), pod("b", "reader"))

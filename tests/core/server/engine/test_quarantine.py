@@ -35,7 +35,7 @@ def test_a_bug_around_one_pod_harms_no_other() -> None:
     """It is denied and counted, with its error in the journal; its neighbours are decided."""
     engine = Engine(policy=Trap())
     engine.list_pods(pod("a"), pod("strange"), pod("z"))
-    told = assignments(engine.connect().hear(engine.now))
+    told = assignments(engine.connect().receive(engine.now))
 
     assert {name: each.reason for name, each in told.items()} == {
         "a": Reason.NO_ROLE,
@@ -52,13 +52,13 @@ def test_an_unusable_object_takes_its_pod_away() -> None:
     engine = Engine()
     engine.list_pods(pod("a", "reader"))
     agent = engine.connect()
-    agent.hear(engine.now)
+    agent.receive(engine.now)
     engine.apply(ObjectUnusable("Pod", "uid-a", "no name"))
-    assert removed(agent.hear(engine.now)) == ["uid-a"]
+    assert removed(agent.receive(engine.now)) == ["uid-a"]
     assert engine.broker.statistics(engine.now).quarantined == 1
     engine.apply(PodChanged(pod("a", "reader")))
 
-    assert assignments(agent.hear(engine.now)).keys() == {"a"}
+    assert assignments(agent.receive(engine.now)).keys() == {"a"}
     assert engine.broker.statistics(engine.now).quarantined == 0
 
 

@@ -29,10 +29,10 @@ def test_a_pod_in_an_unknown_namespace_is_pending() -> None:
     engine = Engine()
     engine.list_pods(pod("a", "reader", namespace="late"))
     agent = engine.connect()
-    assert assignments(agent.hear(engine.now))["a"].reason is Reason.NAMESPACE_UNKNOWN
+    assert assignments(agent.receive(engine.now))["a"].reason is Reason.NAMESPACE_UNKNOWN
     engine.apply(NamespaceChanged(Namespace("late", permitted=".*")))
 
-    assert assignments(agent.hear(engine.now))["a"].reason is Reason.CREDENTIALS_PENDING
+    assert assignments(agent.receive(engine.now))["a"].reason is Reason.CREDENTIALS_PENDING
 
 
 def test_nothing_is_told_twice() -> None:
@@ -40,25 +40,25 @@ def test_nothing_is_told_twice() -> None:
     engine = Engine()
     agent = engine.connect()
     engine.apply(PodChanged(pod("a", "reader")))
-    agent.hear(engine.now)
+    agent.receive(engine.now)
     wakes = agent.wakes
     engine.apply(PodChanged(pod("a", "reader")), PodsListed((pod("a", "reader"),)))
     engine.apply(NamespaceChanged(TEAM), NamespacesListed((TEAM,)))
 
     assert agent.wakes == wakes
-    assert agent.hear(engine.now) == []
+    assert agent.receive(engine.now) == []
 
 
 def test_changes_are_coalesced() -> None:
     """Only what is, not what happened; one wake is enough for all of it."""
     engine = Engine()
     agent = engine.connect()
-    agent.hear(engine.now)
+    agent.receive(engine.now)
     for role in ("reader", "writer", "admin"):
         engine.apply(PodChanged(pod("a", role)))
     engine.apply(PodChanged(pod("b")), PodGone(PodUid("uid-b")))
 
-    updates = agent.hear(engine.now)
+    updates = agent.receive(engine.now)
     assert agent.wakes == 1
     assert assignments(updates)["a"].role == "admin"
     assert len(updates) == 2
@@ -71,10 +71,10 @@ def test_a_changed_role_drops_the_old_session_at_once() -> None:
     engine.list_pods(pod("a", "reader"))
     agent = engine.connect()
     engine.issue()
-    agent.hear(engine.now)
+    agent.receive(engine.now)
     engine.apply(PodChanged(pod("a", "writer")))
 
-    told = assignments(agent.hear(engine.now))["a"]
+    told = assignments(agent.receive(engine.now))["a"]
     assert told.state is State.PENDING
     assert told.session_id is None
     assert told.role == "writer"
@@ -86,12 +86,12 @@ def test_a_role_that_comes_back_is_sent_again() -> None:
     engine.list_pods(pod("a", "reader"))
     agent = engine.connect()
     engine.issue()
-    agent.hear(engine.now)
+    agent.receive(engine.now)
     engine.apply(PodChanged(pod("a")))
-    agent.hear(engine.now)
+    agent.receive(engine.now)
     engine.apply(PodChanged(pod("a", "reader")))
 
-    updates = agent.hear(engine.now)
+    updates = agent.receive(engine.now)
     assert len(sessions(updates)) == 1
     assert assignments(updates)["a"].state is State.GRANTED
     assert engine.due() == []
@@ -103,9 +103,9 @@ def test_two_pods_that_swap_roles_keep_both_sessions_known() -> None:
     engine.list_pods(pod("a", "reader"), pod("b", "writer"))
     agent = engine.connect()
     engine.issue()
-    agent.hear(engine.now)
+    agent.receive(engine.now)
     engine.apply(PodChanged(pod("a", "writer")), PodChanged(pod("b", "reader")))
-    updates = agent.hear(engine.now)
+    updates = agent.receive(engine.now)
 
     told = assignments(updates)
     assert {told["a"].state, told["b"].state} == {State.GRANTED}
@@ -117,10 +117,10 @@ def test_a_relist_removes_what_it_does_not_name() -> None:
     engine = Engine()
     engine.list_pods(pod("a", "reader"), pod("b", "writer"))
     agent = engine.connect()
-    agent.hear(engine.now)
+    agent.receive(engine.now)
     engine.list_pods(pod("b", "writer"))
 
-    assert removed(agent.hear(engine.now)) == ["uid-a"]
+    assert removed(agent.receive(engine.now)) == ["uid-a"]
 
 
 def test_a_pod_that_moves_to_another_node_leaves_the_first() -> None:
@@ -128,12 +128,12 @@ def test_a_pod_that_moves_to_another_node_leaves_the_first() -> None:
     engine = Engine()
     engine.list_pods(pod("a", "reader"))
     first, second = engine.connect(), engine.connect(OTHER_NODE)
-    first.hear(engine.now)
-    second.hear(engine.now)
+    first.receive(engine.now)
+    second.receive(engine.now)
     engine.apply(PodChanged(pod("a", "reader", node=OTHER_NODE)))
 
-    assert removed(first.hear(engine.now)) == ["uid-a"]
-    assert assignments(second.hear(engine.now)).keys() == {"a"}
+    assert removed(first.receive(engine.now)) == ["uid-a"]
+    assert assignments(second.receive(engine.now)).keys() == {"a"}
 
 
 def test_a_namespaces_rule_takes_effect_at_once() -> None:
@@ -142,12 +142,12 @@ def test_a_namespaces_rule_takes_effect_at_once() -> None:
     engine.list_pods(pod("a", "reader"))
     agent = engine.connect()
     engine.issue()
-    agent.hear(engine.now)
+    agent.receive(engine.now)
     engine.apply(NamespaceChanged(Namespace("team", permitted="")))
-    assert assignments(agent.hear(engine.now))["a"].reason is Reason.NAMESPACE_FORBIDS
+    assert assignments(agent.receive(engine.now))["a"].reason is Reason.NAMESPACE_FORBIDS
     engine.apply(NamespaceChanged(TEAM))
 
-    assert assignments(agent.hear(engine.now))["a"].state is State.GRANTED
+    assert assignments(agent.receive(engine.now))["a"].state is State.GRANTED
 
 
 def test_a_namespace_that_is_gone_denies() -> None:
@@ -155,13 +155,13 @@ def test_a_namespace_that_is_gone_denies() -> None:
     engine = Engine()
     engine.list_pods(pod("a", "reader"))
     agent = engine.connect()
-    agent.hear(engine.now)
+    agent.receive(engine.now)
     engine.apply(NamespaceGone("team"))
-    assert assignments(agent.hear(engine.now))["a"].reason is Reason.NAMESPACE_GONE
+    assert assignments(agent.receive(engine.now))["a"].reason is Reason.NAMESPACE_GONE
     engine.list_pods()
     engine.apply(PodChanged(pod("b", "reader")))
 
-    assert assignments(agent.hear(engine.now))["b"].reason is Reason.NAMESPACE_UNKNOWN
+    assert assignments(agent.receive(engine.now))["b"].reason is Reason.NAMESPACE_UNKNOWN
 
 
 def test_tokens_may_be_required_by_a_namespace() -> None:
@@ -169,7 +169,7 @@ def test_tokens_may_be_required_by_a_namespace() -> None:
     engine = Engine()
     engine.list_pods(pod("a", "reader"))
     agent = engine.connect()
-    assert not assignments(agent.hear(engine.now))["a"].imdsv2_required
+    assert not assignments(agent.receive(engine.now))["a"].imdsv2_required
     engine.apply(NamespaceChanged(Namespace("team", permitted=".*", imdsv2_required=True)))
 
-    assert assignments(agent.hear(engine.now))["a"].imdsv2_required
+    assert assignments(agent.receive(engine.now))["a"].imdsv2_required

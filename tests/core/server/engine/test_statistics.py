@@ -6,14 +6,14 @@ from fakes.engine import HOUR, Engine, pod
 from rolecall_proto.values import Reason, SnapshotEnd, State
 
 
-@pytest.mark.parametrize("hear_first", [True, False])
-def test_statistics_count_what_there_is(*, hear_first: bool) -> None:
+@pytest.mark.parametrize("receive_first", [True, False])
+def test_statistics_count_what_there_is(*, receive_first: bool) -> None:
     """Pods by state and reason, sessions, nodes by version."""
     engine = Engine()
     engine.list_pods(pod("a", "reader"), pod("b"), pod("c", "reader"), pod("d", "arn:bad"))
     agent = engine.connect()
-    if hear_first:
-        assert isinstance(agent.hear(engine.now)[-1], SnapshotEnd)
+    if receive_first:
+        assert isinstance(agent.receive(engine.now)[-1], SnapshotEnd)
     engine.issue()
     found = engine.broker.statistics(engine.now)
 

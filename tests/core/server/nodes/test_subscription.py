@@ -5,7 +5,7 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakes.engine import NODE, Engine, Listener, assignments, at, pod
+from fakes.engine import NODE, Engine, FakeAgent, assignments, at, pod
 from rolecall_agent.store.cache import Granted
 from rolecall_proto.values import Assignment, AssignmentUpserted, PodUid, SessionRenewed, State
 from rolecall_server.model.source import PodChanged, PodGone
@@ -14,7 +14,7 @@ ROLES = ("reader", "writer", "admin", None)
 STEP = st.one_of(
     st.tuples(st.just("put"), st.integers(0, 3), st.sampled_from(ROLES)),
     st.tuples(st.just("drop"), st.integers(0, 3), st.none()),
-    st.tuples(st.sampled_from(["hear", "issue", "renew", "reconnect"]), st.just(0), st.none()),
+    st.tuples(st.sampled_from(["receive", "issue", "renew", "reconnect"]), st.just(0), st.none()),
 )
 
 
@@ -22,12 +22,12 @@ def truth_of(engine: Engine) -> dict[str, Assignment]:
     """Return what a snapshot would say now: the truth that deltas have to arrive at."""
     other = engine.connect()
     try:
-        return assignments(other.hear(engine.now))
+        return assignments(other.receive(engine.now))
     finally:
         engine.broker.disconnect(other.subscription, engine.now)
 
 
-def act(engine: Engine, agent: Listener, step: tuple[str, int, str | None]) -> Listener:
+def act(engine: Engine, agent: FakeAgent, step: tuple[str, int, str | None]) -> FakeAgent:
     kind, number, role = step
     match kind:
         case "put":
@@ -35,8 +35,8 @@ def act(engine: Engine, agent: Listener, step: tuple[str, int, str | None]) -> L
             engine.apply(PodChanged(pod(str(number), role, addresses=address)))
         case "drop":
             engine.apply(PodGone(PodUid(f"uid-{number}")))
-        case "hear":
-            agent.hear(engine.now)
+        case "receive":
+            agent.receive(engine.now)
         case "issue":
             engine.issue()
         case "renew":
@@ -57,7 +57,7 @@ def test_deltas_arrive_where_a_snapshot_would(steps: list[tuple[str, int, str | 
     for step in steps:
         agent = act(engine, agent, step)
     engine.issue()
-    agent.hear(engine.now)
+    agent.receive(engine.now)
 
     truth = truth_of(engine)
     for number in range(4):
@@ -78,7 +78,7 @@ def test_a_session_precedes_what_refers_to_it(steps: list[tuple[str, int, str | 
     agent = engine.connect()
     held: set[str] = set()
     users: dict[str, str] = {}
-    for step in [*steps, ("hear", 0, None)]:
+    for step in [*steps, ("receive", 0, None)]:
         before = len(agent.updates)
         if step[0] == "reconnect":
             continue
@@ -102,5 +102,5 @@ def test_the_node_in_a_repr_is_all_that_it_shows() -> None:
     agent = engine.connect()
 
     assert repr(agent.subscription) == f"<NodeSubscription {NODE}: the snapshot is due>"
-    agent.hear(engine.now)
+    agent.receive(engine.now)
     assert repr(agent.subscription) == f"<NodeSubscription {NODE}: 0 pods to send>"

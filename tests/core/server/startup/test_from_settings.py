@@ -98,7 +98,7 @@ def test_the_annotations_that_are_read_are_those_that_were_set() -> None:
     assert keys.labels == ("app", "team")
 
 
-def test_the_engine_is_told_its_budget_and_what_endpoints_need() -> None:
+def test_the_engine_is_told_its_limits_and_what_endpoints_need() -> None:
     """The numbers of STS, the lead of what pods are told, and IMDSv2 for the unknown."""
     rules = from_settings.broker_rules(settings(**OTHER), BASE, b"k" * 32)
 

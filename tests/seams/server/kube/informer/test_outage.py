@@ -8,7 +8,7 @@ from datetime import timedelta
 from kubernetes.aio.client.configuration import Configuration
 
 from fakes.clock import FakeClock
-from fakes.engine import NODE, Engine, Listener
+from fakes.engine import NODE, Engine, FakeAgent
 from fakes.kube import FakeKube, fake_kube
 from rolecall_proto.values import SessionRenewed
 from rolecall_server.kube.informer.reflector import Reflector
@@ -59,13 +59,13 @@ class Cluster:
         async with asyncio.timeout(20), self.grown:
             await self.grown.wait_for(lambda: getattr(self.engine.broker, holds))
 
-    async def a_minute(self, listener: Listener) -> None:
+    async def a_minute(self, agent: FakeAgent) -> None:
         """Let a minute go by: both watches try again, and STS gives what is due."""
         await self.clock.asleep(2)
         self.clock.advance(MINUTE)
         self.engine.now = self.clock.now()
         self.engine.issue()
-        listener.hear(self.engine.now)
+        agent.receive(self.engine.now)
 
 
 async def test_an_hour_without_the_api_server() -> None:
@@ -84,14 +84,14 @@ async def test_an_hour_without_the_api_server() -> None:
             await cluster.until("watch_fresh")
             await cluster.until("synced")
             engine = cluster.engine
-            listener = engine.connect()
+            agent = engine.connect()
             engine.issue()
-            listener.hear(engine.now)
+            agent.receive(engine.now)
 
             fake.away = True
             await fake.cut()
             for _ in range(60):
-                await cluster.a_minute(listener)
+                await cluster.a_minute(agent)
             stale = not engine.broker.watch_fresh
             fake.away = False
             # The last minute has woken both watches: they are on their way.
@@ -102,7 +102,7 @@ async def test_an_hour_without_the_api_server() -> None:
             for each in work:
                 each.cancel()
 
-    renewed = [each for each in listener.updates if isinstance(each, SessionRenewed)]
+    renewed = [each for each in agent.updates if isinstance(each, SessionRenewed)]
     assert stale
     # Sessions of an hour are renewed at 40 to 48 % of their life: twice within this hour.
     assert len(renewed) == 3
