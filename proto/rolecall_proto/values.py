@@ -14,7 +14,7 @@ from rolecall_common.secret import NotPickled, Secret
 
 PodUid = NewType("PodUid", str)
 NodeName = NewType("NodeName", str)
-# The digest of an identity: the same on every replica and across restarts, so a claim can name it.
+# The digest of an identity: the same on every replica and across restarts, so an agent can name it.
 SessionId = NewType("SessionId", str)
 Address = IPv4Address | IPv6Address
 
@@ -170,7 +170,7 @@ Update = AssignmentUpserted | PodRemoved | SessionRenewed | EndpointKeys | Snaps
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """An agent's claim, when it (re)connects: it holds this session until then."""
+    """What an agent says when it (re)connects: it holds this session until then."""
 
     session_id: SessionId
     expires_at: datetime

@@ -175,7 +175,7 @@ class Server:
         }
 
     def settle(self) -> None:
-        """Do what the schedule asks for, where it has asked to be looked at."""
+        """Do what the broker says is due, where it has asked to be looked at."""
         if self._awake:
             self._pump()
 

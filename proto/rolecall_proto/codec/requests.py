@@ -13,7 +13,7 @@ from rolecall_proto.v1 import broker_pb2 as pb
 from rolecall_proto.values import Address, Held, Hello, PodUid, Resolution, SessionId
 
 # A node runs some hundred pods, so this is fifty times what an honest agent can hold.
-MAX_CLAIMS = 10_000
+MAX_HELD = 10_000
 # More than a node has pods; as many addresses may share one question.
 MAX_QUESTIONS = 256
 _MAX_NAME = 256  # Longer than any session id, version or capability that we shall ever make.
@@ -36,22 +36,22 @@ def encode_hello(hello: Hello) -> pb.WatchNodeRequest:
 
 
 def decode_hello(message: pb.WatchNodeRequest) -> Hello | Malformed:
-    """Read how an agent opens its stream. A claim that cannot be read is left out."""
-    if len(message.held) > MAX_CLAIMS:
+    """Read how an agent opens its stream. A held session that cannot be read is left out."""
+    if len(message.held) > MAX_HELD:
         return Malformed("more held sessions than a node can hold")
     if len(message.capabilities) > _MAX_CAPABILITIES:
         return Malformed("more capabilities than there are")
     if any(len(text) > _MAX_NAME for text in (message.version, *message.capabilities)):
         return Malformed("a version or a capability that is too long")
-    read = (_claim(claim) for claim in message.held)
+    held = (_held(each) for each in message.held)
     return Hello(
         version=message.version,
-        held=tuple(claim for claim in read if claim is not None),
+        held=tuple(each for each in held if each is not None),
         capabilities=frozenset(message.capabilities),
     )
 
 
-def _claim(message: pb.HeldSession) -> Held | None:
+def _held(message: pb.HeldSession) -> Held | None:
     expires_at = decode_moment(message.expires_at)
     if not 0 < len(message.session_id) <= _MAX_NAME or expires_at is None:
         return None

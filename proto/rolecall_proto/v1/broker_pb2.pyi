@@ -102,7 +102,7 @@ class WatchNodeRequest(_message.Message):
     @_builtins.property
     def held(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeldSession]:
         """Sessions that the agent holds already. The server does not send those again while they are fresh,
-        and renews them as if it had issued them. It believes no claim longer than one session's
+        and renews them as if it had issued them. It believes none longer than one session's
         duration from now, and a false one keeps credentials from nobody but its own node.
         """
 

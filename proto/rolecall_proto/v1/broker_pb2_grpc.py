@@ -52,7 +52,7 @@ class BrokerServicer:
     def WatchNode(self, request, context):
         """Streams what this node may hold, for as long as the agent's pod lives.
 
-        First a snapshot: EndpointKeys, one Session for each session that the agent did not claim to hold,
+        First a snapshot: EndpointKeys, one Session for each session that the agent did not say it holds,
         one Assignment for each pod of the node, then SnapshotEnd. After SnapshotEnd, what this stream has
         not named is gone, sessions that no assignment refers to included. Then changes as they happen, and
         a Heartbeat when nothing else was sent for a while.
@@ -63,7 +63,7 @@ class BrokerServicer:
 
         Errors: UNAUTHENTICATED (no token, or one that was refused), PERMISSION_DENIED (a valid token
         of somebody who is no agent), UNAVAILABLE (not synced yet, or the agent's pod is not known yet:
-        try again, or another replica), INVALID_ARGUMENT (more claims than a node can hold).
+        try again, or another replica), INVALID_ARGUMENT (more sessions held than a node can hold).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -46,7 +46,7 @@ class BrokerStub:
     WatchNode: _grpc.UnaryStreamMultiCallable[_broker_pb2.WatchNodeRequest, _broker_pb2.NodeUpdates]
     """Streams what this node may hold, for as long as the agent's pod lives.
 
-    First a snapshot: EndpointKeys, one Session for each session that the agent did not claim to hold,
+    First a snapshot: EndpointKeys, one Session for each session that the agent did not say it holds,
     one Assignment for each pod of the node, then SnapshotEnd. After SnapshotEnd, what this stream has
     not named is gone, sessions that no assignment refers to included. Then changes as they happen, and
     a Heartbeat when nothing else was sent for a while.
@@ -57,7 +57,7 @@ class BrokerStub:
 
     Errors: UNAUTHENTICATED (no token, or one that was refused), PERMISSION_DENIED (a valid token
     of somebody who is no agent), UNAVAILABLE (not synced yet, or the agent's pod is not known yet:
-    try again, or another replica), INVALID_ARGUMENT (more claims than a node can hold).
+    try again, or another replica), INVALID_ARGUMENT (more sessions held than a node can hold).
     """
     ResolvePods: _grpc.UnaryUnaryMultiCallable[_broker_pb2.ResolvePodsRequest, _broker_pb2.ResolvePodsResponse]
     """Tells the server that pods wait at these addresses, and asks which of them pods of this node have.
@@ -75,7 +75,7 @@ class BrokerAsyncStub(BrokerStub):
     WatchNode: _aio.UnaryStreamMultiCallable[_broker_pb2.WatchNodeRequest, _broker_pb2.NodeUpdates]  # type: ignore[assignment]
     """Streams what this node may hold, for as long as the agent's pod lives.
 
-    First a snapshot: EndpointKeys, one Session for each session that the agent did not claim to hold,
+    First a snapshot: EndpointKeys, one Session for each session that the agent did not say it holds,
     one Assignment for each pod of the node, then SnapshotEnd. After SnapshotEnd, what this stream has
     not named is gone, sessions that no assignment refers to included. Then changes as they happen, and
     a Heartbeat when nothing else was sent for a while.
@@ -86,7 +86,7 @@ class BrokerAsyncStub(BrokerStub):
 
     Errors: UNAUTHENTICATED (no token, or one that was refused), PERMISSION_DENIED (a valid token
     of somebody who is no agent), UNAVAILABLE (not synced yet, or the agent's pod is not known yet:
-    try again, or another replica), INVALID_ARGUMENT (more claims than a node can hold).
+    try again, or another replica), INVALID_ARGUMENT (more sessions held than a node can hold).
     """
     ResolvePods: _aio.UnaryUnaryMultiCallable[_broker_pb2.ResolvePodsRequest, _broker_pb2.ResolvePodsResponse]  # type: ignore[assignment]
     """Tells the server that pods wait at these addresses, and asks which of them pods of this node have.
@@ -107,7 +107,7 @@ class BrokerServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_broker_pb2.NodeUpdates], _abc.AsyncIterator[_broker_pb2.NodeUpdates]]:
         """Streams what this node may hold, for as long as the agent's pod lives.
 
-        First a snapshot: EndpointKeys, one Session for each session that the agent did not claim to hold,
+        First a snapshot: EndpointKeys, one Session for each session that the agent did not say it holds,
         one Assignment for each pod of the node, then SnapshotEnd. After SnapshotEnd, what this stream has
         not named is gone, sessions that no assignment refers to included. Then changes as they happen, and
         a Heartbeat when nothing else was sent for a while.
@@ -118,7 +118,7 @@ class BrokerServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: UNAUTHENTICATED (no token, or one that was refused), PERMISSION_DENIED (a valid token
         of somebody who is no agent), UNAVAILABLE (not synced yet, or the agent's pod is not known yet:
-        try again, or another replica), INVALID_ARGUMENT (more claims than a node can hold).
+        try again, or another replica), INVALID_ARGUMENT (more sessions held than a node can hold).
         """
 
     @_abc_1.abstractmethod

@@ -12,7 +12,7 @@ from rolecall_server.nodes.subscription import NodeSubscription
 
 
 class IdentityState:
-    """One identity's part of the store. It decides by what it is told; it plans nothing itself."""
+    """One identity's part of the store. It says when it is due; the planner acts on it."""
 
     __slots__ = (
         "_first_held_end",

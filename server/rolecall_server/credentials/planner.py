@@ -37,7 +37,7 @@ class Planner:
         self._ends: KeyedHeap[SessionId, datetime] = KeyedHeap()
         self._idle = IdleRetention()
         self._started: dict[SessionId, tuple[Why, datetime]] = {}
-        self._latest = datetime.min.replace(tzinfo=UTC)  # The last time it was told.
+        self._latest = datetime.min.replace(tzinfo=UTC)  # The last time that anybody said.
 
     def due(self, now: datetime) -> list[Identity]:
         """Take what may be issued now; drop what has ended, and what nobody needs any more."""
@@ -72,8 +72,8 @@ class Planner:
         self.queue.put(session_id, state.due_at(now), state.urgency(), worst)
         self._wake()
 
-    def plan_as_of_last(self, state: IdentityState) -> None:
-        """Plan for whoever is told no time: as of the last one that was told."""
+    def replan(self, state: IdentityState) -> None:
+        """Take a change into account where nobody says the time: as of the last that was said."""
         self.plan(state, self._latest)
 
     def complete(self, session_id: SessionId) -> tuple[Why, datetime]:

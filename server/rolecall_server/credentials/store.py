@@ -79,7 +79,7 @@ class CredentialStore:
         """Note that the agent of *subscription* holds no longer what it had said it holds."""
         state = self.states[session_id]
         state.held_by.pop(subscription, None)
-        self.planner.plan_as_of_last(state)
+        self.planner.replan(state)
 
     def prioritise(self, session_id: SessionId, now: datetime) -> None:
         """Note that a pod waits for it."""

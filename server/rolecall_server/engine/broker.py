@@ -20,7 +20,7 @@ from rolecall_server.engine.endpoint_keys import endpoint_keys
 from rolecall_server.engine.index import Index
 from rolecall_server.engine.reconciler import Reconciler
 from rolecall_server.engine.rules import BrokerRules
-from rolecall_server.engine.statistics import Statistics, count_all
+from rolecall_server.engine.statistics import Statistics, statistics_of
 from rolecall_server.model.authenticator import Agent
 from rolecall_server.model.decisions import Entitled
 from rolecall_server.model.identity import Identity
@@ -98,7 +98,7 @@ class Broker:
     def runs(self, agent: Agent) -> bool:
         """Tell whether the agent's own pod is still there, on the node that it speaks for.
 
-        A level: it becomes false as the watch shows that pod gone or moved, and every connection
+        A level: it becomes false as the watch shows that pod gone or moved, and every stream
         of its node is woken then. An agent that is no pod is always there.
         """
         if agent.pod_uid is None:
@@ -174,7 +174,7 @@ class Broker:
 
     def statistics(self, now: datetime) -> Statistics:
         """Return how things stand; costs time in proportion to identities, not to pods."""
-        return count_all(self._index, self._store, self._subscriptions, self._reconciler, now)
+        return statistics_of(self._index, self._store, self._subscriptions, self._reconciler, now)
 
     def _wake(self) -> None:
         self.wake_issue_loop()

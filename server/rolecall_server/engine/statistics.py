@@ -48,7 +48,7 @@ _OTHER = "other"
 _PENDING = frozenset({Reason.NAMESPACE_UNKNOWN})
 
 
-def count_all(
+def statistics_of(
     index: Index,
     store: CredentialStore,
     subscriptions: Subscriptions,

@@ -39,7 +39,7 @@ class Entitled:
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """The pod has no role, or may not have it; *sentence* is for people, the pod is never told."""
+    """The pod has no role, or may not have it; *sentence* is for people, never for the pod."""
 
     reason: Reason
     sentence: str
@@ -47,7 +47,7 @@ class Denied:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """It cannot be told yet."""
+    """It cannot be decided yet."""
 
     reason: Reason
 

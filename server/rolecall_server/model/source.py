@@ -48,9 +48,9 @@ class NamespaceGone:
 
 @dataclass(frozen=True, slots=True)
 class WatchState:
-    """Whether what the source tells is up to date; a source that never was has said nothing.
+    """Whether what the source yields is up to date; a source that never was has said nothing.
 
-    *of* says what of it, where a source tells of one kind of objects only.
+    *of* says what of it, where a source has one kind of objects only.
     """
 
     fresh: bool
@@ -71,12 +71,12 @@ Change = (
 
 
 class Source(Protocol):
-    """Tells what there is, and then what becomes of it."""
+    """Yields what there is, and then what becomes of it."""
 
     def changes(self) -> AsyncGenerator[Change]:
         """Yield what there is first, then changes as they happen; it ends only by being closed.
 
-        A source may tell of pods, of namespaces, or of both: who serves needs both.
+        A source may yield pods, namespaces, or both: who serves needs both.
         After a gap it lists again rather than guess. A listing is followed by one ObjectUnusable
         for each object left out of it.
         """

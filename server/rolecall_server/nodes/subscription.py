@@ -88,7 +88,7 @@ class NodeSubscription:
     def __init__(self, subscriber: Subscriber, wake: Callable[[], None], view: View) -> None:
         self.node = subscriber.node
         self.version = subscriber.version
-        # Which pods of the node need which session; kept by the broker.
+        # Which pods of the node need which session; kept by the store.
         self.users: dict[SessionId, dict[PodUid, None]] = {}
         # What the agent says it holds; None once the snapshot says what it may keep.
         self.held: HeldSessions | None = subscriber.held
@@ -193,7 +193,7 @@ class NodeSubscription:
         if assignment.session_id is not None:
             yield from self._renewal(assignment.session_id)
             if assignment.session_id not in self._holdings.ends:
-                # Two pods have swapped their roles, and the agent lost what only it had.
+                # Two pods have swapped their roles, and the agent dropped what only it had.
                 self._view.drop_held(assignment.session_id, self)
                 assignment = self._view.assignment(uid, self) or assignment
         self._holdings.use(uid, assignment.session_id)

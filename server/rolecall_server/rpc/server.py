@@ -13,7 +13,10 @@ from rolecall_server.rpc.service import Service
 STOP_GRACE = 2.0
 _OPTIONS = [
     ("grpc.so_reuseport", 0),  # A second server on the port is an error, not a silent half of it.
-    ("grpc.max_receive_message_length", 1024 * 1024),  # The most claims, of 64 bytes, and room.
+    (
+        "grpc.max_receive_message_length",
+        1024 * 1024,
+    ),  # The most held, of 64 bytes, and room.
     ("grpc.absolute_max_metadata_size", 16 * 1024),  # Twice the longest token that is accepted.
     # Of one agent: its stream, and the questions in flight. There is no limit on the calls of all:
     # it would count those of peers that have proved nothing yet, who could then lock agents out.

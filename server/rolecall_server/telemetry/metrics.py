@@ -236,18 +236,4 @@ class Metrics:
         self.key_fetches = Counter(KEY_FETCHES)
 
     def recorders(self) -> tuple[Counter | Histogram, ...]:
-        return (
-            self.sts_calls,
-            self.sts_duration,
-            self.issued,
-            self.issue_delay,
-            self.denials,
-            self.refusals,
-            self.remarks,
-            self.events,
-            self.events_dropped,
-            self.bugs,
-            self.token_reviews,
-            self.tokens_unreviewed,
-            self.key_fetches,
-        )
+        return tuple(vars(self).values())

@@ -6,7 +6,7 @@ from ipaddress import ip_address
 import pytest
 
 from rolecall_proto.codec import (
-    MAX_CLAIMS,
+    MAX_HELD,
     MAX_QUESTIONS,
     Malformed,
     decode_confirm,
@@ -25,7 +25,7 @@ NOON = datetime(2030, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
 
 def test_a_hello_arrives_as_it_was_sent() -> None:
-    """Version, capabilities and claims survive the bytes of the wire unchanged."""
+    """Version, capabilities and held sessions survive the bytes of the wire unchanged."""
     hello = Hello("0.1.0", (Held(SessionId("abc"), NOON),), frozenset({"b", "a"}))
     sent = encode_hello(hello).SerializeToString()
 
@@ -77,8 +77,8 @@ def test_confirmations_of_an_older_server_are_none() -> None:
     assert decode_confirmations(encode_resolutions([]), (PodUid("here"),)) == {}
 
 
-def test_a_broken_claim_is_no_claim() -> None:
-    """A claim only spares a push, so one that cannot be read is left out, and the others count."""
+def test_a_broken_held_session_is_left_out() -> None:
+    """It would only spare a push, so one that cannot be read is none, and the others count."""
     message = encode_hello(Hello("0.1.0", (Held(SessionId("abc"), NOON),)))
     message.held.add(session_id="no end")
     message.held.add(session_id="x" * 257).expires_at.seconds = 1
@@ -90,12 +90,12 @@ def test_a_broken_claim_is_no_claim() -> None:
     assert hello.held == (Held(SessionId("abc"), NOON),)
 
 
-def test_more_claims_than_a_node_can_hold_are_refused() -> None:
-    """Ten thousand claims are let in, one more is not."""
-    claims = tuple(Held(SessionId(str(number)), NOON) for number in range(MAX_CLAIMS + 1))
+def test_more_held_sessions_than_a_node_can_hold_are_refused() -> None:
+    """Ten thousand are let in, one more is not."""
+    held = tuple(Held(SessionId(str(number)), NOON) for number in range(MAX_HELD + 1))
 
-    assert isinstance(decode_hello(encode_hello(Hello("1", claims[1:]))), Hello)
-    assert isinstance(decode_hello(encode_hello(Hello("1", claims))), Malformed)
+    assert isinstance(decode_hello(encode_hello(Hello("1", held[1:]))), Hello)
+    assert isinstance(decode_hello(encode_hello(Hello("1", held))), Malformed)
 
 
 @pytest.mark.parametrize(

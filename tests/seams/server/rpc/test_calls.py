@@ -11,7 +11,7 @@ import pytest
 from fakes.clock import FakeClock
 from fakes.replica import NODE, SERVER_NAME, Certificates, Replica, calling, pod, until_connected
 from rolecall_common.secret import Secret
-from rolecall_proto.codec import MAX_CLAIMS, MAX_QUESTIONS, encode_hello
+from rolecall_proto.codec import MAX_HELD, MAX_QUESTIONS, encode_hello
 from rolecall_proto.v1 import broker_pb2 as pb
 from rolecall_proto.values import Held, Hello, SessionId
 from rolecall_server.model.authenticator import (
@@ -121,14 +121,14 @@ async def test_a_server_that_has_not_listed_yet_lets_nobody_in(stub: "BrokerAsyn
     assert code is grpc.StatusCode.UNAVAILABLE
 
 
-async def test_more_claims_than_a_node_can_hold_are_invalid(
+async def test_more_held_sessions_than_a_node_can_hold_are_invalid(
     replica: Replica, stub: "BrokerAsyncStub"
 ) -> None:
     """The limit is on the number; what is much larger does not even get as far."""
     replica.sync()
-    claims = tuple(Held(SessionId(f"{number:032}"), NOON) for number in range(MAX_CLAIMS + 1))
-    most = encode_hello(Hello("0.1.0", claims[1:]))
-    more = encode_hello(Hello("0.1.0", claims))
+    held = tuple(Held(SessionId(f"{number:032}"), NOON) for number in range(MAX_HELD + 1))
+    most = encode_hello(Hello("0.1.0", held[1:]))
+    more = encode_hello(Hello("0.1.0", held))
     much = pb.WatchNodeRequest(version="x" * 10_000_000)
 
     assert await stub.WatchNode(most, metadata=IDENTIFIED).read() != grpc.aio.EOF
