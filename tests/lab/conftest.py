@@ -1,10 +1,9 @@
 """What the lab's tests run in pods is built before any clock ticks; and nodes with guards."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
-from pathlib import Path
-
 import contextlib
 import sys
+from collections.abc import AsyncGenerator, AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
