@@ -8,18 +8,19 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from prometheus_client import CollectorRegistry
 
 from rolecall_agent.audit import Recorder
 from rolecall_agent.container.endpoint import ContainerEndpoint, need_library
 from rolecall_agent.http.connection_limits import MOST_IN_ALL
-from rolecall_agent.http.server import Hall
-from rolecall_agent.metadata.endpoint import EndpointRules, MetadataEndpoint
-from rolecall_agent.metadata.imds_client import Imds
-from rolecall_agent.metadata.item_cache import Shelf
-from rolecall_agent.metadata.item_fetcher import Upstream
+from rolecall_agent.http.server import Server
+from rolecall_agent.http.server_state import ServerRules
+from rolecall_agent.metadata.endpoint import MetadataEndpoint
+from rolecall_agent.metadata.imds_client import ImdsClient
+from rolecall_agent.metadata.item_cache import ItemCache
+from rolecall_agent.metadata.item_fetcher import ItemFetcher
 from rolecall_agent.metrics import AgentCollector
 from rolecall_agent.process.file_limit import room_for
 from rolecall_agent.process.inherited import Inherited
@@ -53,6 +54,13 @@ from rolecall_proto.values import Address, SnapshotEnd, Update
 log = logging.getLogger(__name__)
 
 
+class _Servers(NamedTuple):
+    """One for each endpoint."""
+
+    metadata: Server
+    container: Server
+
+
 @dataclass(frozen=True, slots=True)
 class _Parts:
     """What an agent is made of. Each was made of those above it."""
@@ -64,9 +72,9 @@ class _Parts:
     witness: Witness | None
     cache: Cache
     warm_up: WarmUp
-    upstream: Upstream
-    endpoint: MetadataEndpoint
+    item_fetcher: ItemFetcher
     container: ContainerEndpoint
+    servers: _Servers
     stream: StreamClient
 
     def readiness(self) -> Readiness:
@@ -76,7 +84,7 @@ class _Parts:
 
     def finished(self) -> Awaitable[object]:
         """Wait until no client is connected."""
-        return asyncio.gather(self.endpoint.finished(), self.container.finished())
+        return asyncio.gather(*(server.finished() for server in self.servers))
 
 
 async def run(settings: Settings, inherited: Inherited) -> None:
@@ -86,11 +94,11 @@ async def run(settings: Settings, inherited: Inherited) -> None:
         probes = partial(
             serving_admin, settings.output.admin_listen, parts.readiness, _registry(parts)
         )
-        await stack.enter_async_context(parts.endpoint.serving(inherited.sockets[METADATA]))
+        await stack.enter_async_context(parts.servers.metadata.serving(inherited.sockets[METADATA]))
         if inherited.sockets[CONTAINER]:
             with refusing("containerListen", ImportError):
                 need_library()
-        opening = parts.container.serving(inherited.sockets[CONTAINER])
+        opening = parts.servers.container.serving(inherited.sockets[CONTAINER])
         takeover = _takeover(settings, parts.clock)
         if takeover is None:
             await stack.enter_async_context(opening)
@@ -114,23 +122,24 @@ def _parts(settings: Settings, inherited: Inherited, clock: Clock, stack: AsyncE
         ca_bundle = CaBundleFile(settings.server.ca_file, clock.now)
     access = _access(settings.server)
     resolver = Resolver(access, clock, witness if witness is not None else NoLiveReads())
-    upstream = _upstream(settings.endpoint, clock)
-    endpoint, container = _endpoints(
-        settings.endpoint, cache, clock, resolver, Recorder(audit, cache, clock)
-    )
-    endpoint.offers(upstream.shelf, upstream.want)
-    upstream.wakes(endpoint.items_told)
+    item_fetcher = _item_fetcher(settings.endpoint, clock)
+    metadata = MetadataEndpoint(cache, resolver.enqueue)
+    metadata.offers(item_fetcher.cache, item_fetcher.want)
+    item_fetcher.wakes(metadata.items_changed)
+    container = ContainerEndpoint(cache, clock, resolver.enqueue, beside=metadata.counters)
+    recorder = Recorder(audit, cache, clock)
+    servers = _servers(settings.endpoint, (metadata, container), cache, clock, recorder)
     warm_up = WarmUp(cache, clock, witness.wait_settled if witness is not None else None)
 
     def taken_in(update: Update) -> None:
-        container.told(update)
+        container.wake(update)
         if isinstance(update, SnapshotEnd):
             inherited.report_synced()
         warm_up.update()
 
-    updates = UpdateHandler(cache, clock, endpoint, resolver.invalidate, taken_in, witness)
+    updates = UpdateHandler(cache, clock, metadata, resolver.invalidate, taken_in, witness)
     if witness is not None:
-        _have_watched(witness, updates, endpoint, container)
+        _have_watched(witness, updates, servers)
     dice = random.Random()  # noqa: S311 - only jitter
     stream = StreamClient(access, ca_bundle, updates, clock, dice, resolver)
     process = ProcessMetrics(audit)
@@ -142,36 +151,36 @@ def _parts(settings: Settings, inherited: Inherited, clock: Clock, stack: AsyncE
         witness,
         cache,
         warm_up,
-        upstream,
-        endpoint,
+        item_fetcher,
         container,
+        servers,
         stream,
     )
 
 
-def _endpoints(
-    settings: EndpointSettings, cache: Cache, clock: Clock, resolver: Resolver, recorder: Recorder
-) -> tuple[MetadataEndpoint, ContainerEndpoint]:
+def _servers(
+    settings: EndpointSettings,
+    endpoints: tuple[MetadataEndpoint, ContainerEndpoint],
+    cache: Cache,
+    clock: Clock,
+    recorder: Recorder,
+) -> _Servers:
     each = room_for(2 * MOST_IN_ALL) // 2  # There are two endpoints.
-    rules = EndpointRules(settings.allowed_hosts, settings.hold, each)
+    rules = ServerRules(settings.allowed_hosts, settings.hold, each)
     first_serve = recorder.first_serve
-    endpoint = MetadataEndpoint(
-        cache, clock, rules, on_unknown=resolver.enqueue, first_serve=first_serve
+    return _Servers(
+        *(Server(endpoint, cache, clock, rules, first_serve=first_serve) for endpoint in endpoints)
     )
-    container = ContainerEndpoint(
-        cache, clock, rules, on_unknown=resolver.enqueue, first_serve=first_serve, beside=endpoint
-    )
-    return endpoint, container
 
 
-def _have_watched(witness: Witness, updates: UpdateHandler, *endpoints: Hall) -> None:
+def _have_watched(witness: Witness, updates: UpdateHandler, servers: _Servers) -> None:
     def moved(addresses: Collection[Address]) -> None:
-        for endpoint in endpoints:
-            endpoint.cut(addresses)
+        for server in servers:
+            server.cut(addresses)
 
     witness.changed, witness.moved = updates.holders_changed, moved
-    for endpoint in endpoints:
-        endpoint.watches(witness.poll, lambda: witness.checks_each_request)
+    for server in servers:
+        server.watches(witness.poll, lambda: witness.checks_each_request)
 
 
 def _registry(parts: _Parts) -> CollectorRegistry:
@@ -179,12 +188,12 @@ def _registry(parts: _Parts) -> CollectorRegistry:
     parts.process.register(registry)
     registry.register(
         AgentCollector(
-            parts.endpoint,
+            parts.servers,
+            parts.item_fetcher.cache,
             parts.cache,
             parts.stream.statistics,
             parts.ca_bundle,
             parts.clock.now,
-            container=parts.container,
             witness=parts.witness,
         )
     )
@@ -194,7 +203,7 @@ def _registry(parts: _Parts) -> CollectorRegistry:
 def _loops(parts: _Parts) -> dict[str, Coroutine[Any, Any, None]]:
     loops: dict[str, Coroutine[Any, Any, None]] = {
         "follow a server": parts.stream.run(),
-        "read the node's own metadata": parts.upstream.run(),
+        "read the node's own metadata": parts.item_fetcher.run(),
         "load what verifies tokens": parts.container.run(),
         "measure the loop": parts.process.measure_loop(),
     }
@@ -242,8 +251,9 @@ def _takeover(settings: Settings, clock: Clock) -> Takeover | None:
         return Takeover(path, clock)
 
 
-def _upstream(settings: EndpointSettings, clock: Clock) -> Upstream:
-    return Upstream(Imds(settings.metadata_service, clock), Shelf(settings.offered), clock)
+def _item_fetcher(settings: EndpointSettings, clock: Clock) -> ItemFetcher:
+    client = ImdsClient(settings.metadata_service, clock)
+    return ItemFetcher(client, ItemCache(settings.offered), clock)
 
 
 def _access(settings: ServerSettings) -> Access:

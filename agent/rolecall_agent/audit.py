@@ -1,9 +1,15 @@
 """The agent's audit records: which pod was given which session, at its first serve."""
 
+from collections.abc import Callable
+
 from rolecall_agent.store.cache import Cache
 from rolecall_common.audit import AuditLog, stamp
 from rolecall_common.clock import Clock
-from rolecall_proto.values import Assignment, Session
+from rolecall_proto.values import Assignment, PodUid, Session
+
+# Called with the first serve of a session's credentials to a pod, and the endpoint's name.
+FirstServe = Callable[[Assignment, Session, str], None]
+_MOST_PODS = 4096  # of which the last serve is known; a node has some hundred
 
 
 class Recorder:
@@ -30,3 +36,20 @@ class Recorder:
             reported_end=stamp(session.reported_until),
             endpoint=endpoint,
         )
+
+
+class FirstServes:
+    """Tells the first serve of credentials to a pod, at one endpoint, from all later ones."""
+
+    def __init__(self, endpoint: str, on_first: FirstServe) -> None:
+        self._endpoint = endpoint
+        self._on_first = on_first
+        self._last: dict[PodUid, str] = {}  # The access key id that a pod was given last.
+
+    def note(self, assignment: Assignment, session: Session) -> None:
+        uid, key_id = assignment.uid, session.credentials.access_key_id
+        if self._last.get(uid) != key_id:
+            if len(self._last) >= _MOST_PODS:
+                self._last.clear()  # A second record of a serve is better than a leak.
+            self._last[uid] = key_id
+            self._on_first(assignment, session, self._endpoint)

@@ -6,12 +6,11 @@ from datetime import datetime, timedelta
 from prometheus_client.metrics_core import Metric as Family
 
 from rolecall_agent.container.endpoint import NAME as CONTAINER
-from rolecall_agent.http.counters import DURATIONS, REMAINING
-from rolecall_agent.http.server import Hall
-from rolecall_agent.metadata.decide import Missing, Outcome
-from rolecall_agent.metadata.endpoint import NAME, MetadataEndpoint
-from rolecall_agent.metadata.item_cache import Result
-from rolecall_agent.metadata.routes import Route
+from rolecall_agent.decision import Missing, Outcome, Route
+from rolecall_agent.http.counters import DURATIONS, REMAINING, Counters
+from rolecall_agent.http.server import Server
+from rolecall_agent.metadata.endpoint import NAME as METADATA
+from rolecall_agent.metadata.item_cache import ItemCache, Result
 from rolecall_agent.store.cache import NEAR_ENDS, Cache, Statistics
 from rolecall_agent.sync.ca_bundle import CaBundleFile
 from rolecall_agent.sync.stream import Statistics as StreamStatistics
@@ -30,7 +29,7 @@ from rolecall_common.metrics import (
 )
 from rolecall_proto.values import Reason, State
 
-_ENDPOINT = Label("endpoint", (NAME, CONTAINER))
+_ENDPOINT = Label("endpoint", (METADATA, CONTAINER))
 _ROUTE = Label("route", tuple(Route))
 _WITHIN = Label("within", tuple(f"{near // timedelta(minutes=1)}m" for near in NEAR_ENDS))
 
@@ -196,19 +195,19 @@ METRICS = (
 class AgentCollector:
     """What `prometheus_client` asks at a scrape: reads the agent's parts as they are then."""
 
-    def __init__(  # noqa: PLR0913 - all that is read
+    def __init__(  # noqa: PLR0913, PLR0917 - all that is read
         self,
-        endpoint: MetadataEndpoint,
+        servers: Sequence[Server],
+        items: ItemCache,
         cache: Cache,
         stream: Callable[[], StreamStatistics],
         ca_bundle: CaBundleFile,
         now: Callable[[], datetime],
         *,
-        container: Hall | None = None,
         witness: Witness | None = None,
     ) -> None:
-        self._endpoint = endpoint
-        self._endpoints = [endpoint] if container is None else [endpoint, container]
+        self._servers = servers
+        self._items = items
         self._cache = cache
         self._witness = witness
         self._stream = stream
@@ -218,8 +217,9 @@ class AgentCollector:
     def collect(self) -> Iterator[Family]:
         """Yield every metric of METRICS."""
         now = self._now()
-        yield from _of_endpoints(self._endpoints)
-        yield from _of_all_endpoints(self._endpoint)
+        yield from _of_each(self._servers)
+        yield from _of_all(self._servers[0].counters)
+        yield counter_family(ITEMS_ASKED, {(r,): n for r, n in self._items.results.items()})
         yield from _of_cache(self._cache.statistics(now), now)
         yield from _of_stream(self._stream())
         yield from _of_witness(self._witness)
@@ -228,33 +228,30 @@ class AgentCollector:
         yield gauge_family(CA_UNUSABLE, {(): self._ca_bundle.problem is not None})
 
 
-def _of_endpoints(endpoints: Sequence[Hall]) -> Iterator[Family]:
+def _of_each(servers: Sequence[Server]) -> Iterator[Family]:
+    named = [(server.endpoint.name, server) for server in servers]
     requests: dict[tuple[str, ...], float] = {
-        (endpoint.name, route, str(status), outcome): count
-        for endpoint in endpoints
-        for (route, status, outcome), count in endpoint.tally.requests.items()
+        (name, route, str(status), outcome): count
+        for name, server in named
+        for (route, status, outcome), count in server.counters.requests.items()
     }
     durations: dict[tuple[str, ...], Distribution] = {
-        (endpoint.name, route): each
-        for endpoint in endpoints
-        for route, each in endpoint.tally.durations.items()
+        (name, route): each
+        for name, server in named
+        for route, each in server.counters.durations.items()
     }
     yield counter_family(REQUESTS, requests)
     yield histogram_family(REQUEST_DURATION, durations)
-    yield gauge_family(
-        CONNECTIONS, {(endpoint.name,): endpoint.open_connections for endpoint in endpoints}
-    )
-    yield gauge_family(HELD, {(endpoint.name,): endpoint.held_requests for endpoint in endpoints})
+    yield gauge_family(CONNECTIONS, {(name,): server.open_connections for name, server in named})
+    yield gauge_family(HELD, {(name,): server.endpoint.held_requests for name, server in named})
 
 
-def _of_all_endpoints(endpoint: MetadataEndpoint) -> Iterator[Family]:
-    """Read what the endpoints count together, and what there is at the metadata endpoint only."""
-    tally = endpoint.tally
+def _of_all(counters: Counters) -> Iterator[Family]:
+    """Read what the endpoints count together."""
     yield histogram_family(
-        HOLD_DURATION, {(missing,): each for missing, each in tally.holds.items()}
+        HOLD_DURATION, {(missing,): each for missing, each in counters.holds.items()}
     )
-    yield histogram_family(REMAINING_LIFE, {(): tally.remaining})
-    yield counter_family(ITEMS_ASKED, {(r,): n for r, n in endpoint.stores.shelf.results.items()})
+    yield histogram_family(REMAINING_LIFE, {(): counters.remaining})
 
 
 def _of_cache(statistics: Statistics, now: datetime) -> Iterator[Family]:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from rolecall_agent.metadata.items import COMMON_ITEMS, Item
+from rolecall_agent.decision import COMMON_ITEMS, Item
 from rolecall_common.output import ADMIN_LISTEN_HELP, OutputSettings
 from rolecall_common.settings import types
 from rolecall_common.settings.declare import group, setting

@@ -12,7 +12,8 @@ from fakes.clock import FakeClock
 from fakes.endpoint_rig import BASE, KEYS, LIMIT, START, Answer, Client, request, session
 from fakes.vouching import ISSUER, claims, public, signed
 from rolecall_agent.container.endpoint import ContainerEndpoint
-from rolecall_agent.http.server import EndpointRules
+from rolecall_agent.http.server import Server
+from rolecall_agent.http.server_state import ServerRules
 from rolecall_agent.process.sockets import bind_all
 from rolecall_agent.store.cache import Cache
 from rolecall_proto.values import (
@@ -70,6 +71,7 @@ class ContainerRig:
     clock: FakeClock
     cache: Cache
     endpoint: ContainerEndpoint
+    server: Server
     host: str = ""
     port: int = 0
     asked: list[Address] = field(default_factory=list)
@@ -79,7 +81,7 @@ class ContainerRig:
     def tell(self, *updates: Update) -> None:
         for update in updates:
             self.cache.apply(update, self.clock.now())
-            self.endpoint.told(update)
+            self.endpoint.wake(update)
 
     def snapshot(self, *updates: Update, keys: EndpointKeys | None = None) -> None:
         self.cache.begin()
@@ -123,17 +125,18 @@ async def container_rig(
         rig.asked.append(address)
         rig.parked.set()
 
-    endpoint = ContainerEndpoint(
+    endpoint = ContainerEndpoint(cache, clock, note_unknown)
+    server = Server(
+        endpoint,
         cache,
         clock,
-        EndpointRules(hold=hold),
-        on_unknown=note_unknown,
+        ServerRules(hold=hold),
         first_serve=lambda assignment, session, name: rig.served.append(
             (assignment.uid, f"{session.credentials.access_key_id} {name}")
         ),
     )
-    rig = ContainerRig(clock, cache, endpoint, host)
-    async with endpoint.serving(bind_all([(host, 0)])) as bound, asyncio.TaskGroup() as tasks:
+    rig = ContainerRig(clock, cache, endpoint, server, host)
+    async with server.serving(bind_all([(host, 0)])) as bound, asyncio.TaskGroup() as tasks:
         loading = tasks.create_task(endpoint.run(), name="load what verifies tokens")
         rig.port = bound[0][1]
         yield rig

@@ -3,17 +3,19 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from ipaddress import ip_address
 
 from fakes.clock import FakeClock
-from rolecall_agent.metadata.endpoint import EndpointRules, MetadataEndpoint
-from rolecall_agent.metadata.imds_client import Imds
-from rolecall_agent.metadata.item_cache import Shelf
-from rolecall_agent.metadata.item_fetcher import Upstream
-from rolecall_agent.metadata.items import COMMON_ITEMS, Item
+from rolecall_agent.decision import COMMON_ITEMS, Item
+from rolecall_agent.http.server import Server
+from rolecall_agent.http.server_state import ServerRules
+from rolecall_agent.metadata.endpoint import MetadataEndpoint
+from rolecall_agent.metadata.imds_client import ImdsClient
+from rolecall_agent.metadata.item_cache import ItemCache
+from rolecall_agent.metadata.item_fetcher import ItemFetcher
 from rolecall_agent.store.cache import Cache
 from rolecall_common.secret import Secret
 from rolecall_common.settings.types import HostPort
@@ -38,6 +40,7 @@ BASE = "arn:aws:iam::111122223333:role/"
 KEYS = EndpointKeys(bytes(range(32)), BASE)
 ROLES = "/latest/meta-data/iam/security-credentials"
 LIMIT = 30.0  # seconds; a test that waits longer has lost
+_RULES = ServerRules(hosts=("metadata.example:8080",))
 
 
 def session(
@@ -84,7 +87,8 @@ class Rig:
     clock: FakeClock
     cache: Cache
     endpoint: MetadataEndpoint
-    upstream: Upstream
+    server: Server
+    item_fetcher: ItemFetcher
     port: int = 0
     asked: list[Address] = field(default_factory=list)
     parked: asyncio.Event = field(default_factory=asyncio.Event)
@@ -100,11 +104,11 @@ class Rig:
 
     async def warm(self) -> None:
         """Have all of the node's own items, so that nobody has to wait for one."""
-        shelf = self.upstream.shelf
-        for item in shelf.offered:
-            self.upstream.want(item)
+        items = self.item_fetcher.cache
+        for item in items.offered:
+            self.item_fetcher.want(item)
             # One after the other: all at once, each would ask for a token of the agent's own.
-            await self.until(partial(_is_told, shelf, item))
+            await self.until(partial(_is_known, items, item))
 
     @contextlib.asynccontextmanager
     async def client(self, address: str = "127.0.0.2") -> "AsyncGenerator[Client]":
@@ -132,18 +136,18 @@ class Rig:
             return await client.rest()
 
 
-def _is_told(shelf: Shelf, item: Item) -> bool:
-    return shelf.look(item, START) is not None
+def _is_known(items: ItemCache, item: Item) -> bool:
+    return items.find(item, START) is not None
 
 
 @contextlib.asynccontextmanager
 async def endpoint_rig(
     hold: timedelta = timedelta(milliseconds=50),
     on_unknown: Callable[[Address], None] | None = None,
-    port: int = 0,
     *,
     metadata: int | None = None,
     items: Collection[Item] = COMMON_ITEMS,
+    rules: ServerRules = _RULES,
 ) -> AsyncGenerator[Rig]:
     """Run an endpoint that knows nothing yet. It holds for 50 ms, so that tests of 503 are quick.
 
@@ -157,28 +161,29 @@ async def endpoint_rig(
         if on_unknown is not None:
             on_unknown(address)
 
-    upstream = _upstream(clock, metadata, items)
-    endpoint = MetadataEndpoint(
+    item_fetcher = _item_fetcher(clock, metadata, items)
+    endpoint = MetadataEndpoint(cache, note_unknown)
+    server = Server(
+        endpoint,
         cache,
         clock,
-        EndpointRules(hosts=("metadata.example:8080",), hold=hold),
-        on_unknown=note_unknown,
+        replace(rules, hold=hold),
         first_serve=lambda assignment, session, name: rig.served.append(
             (assignment.uid, f"{session.credentials.access_key_id} {name}")
         ),
     )
-    endpoint.offers(upstream.shelf, upstream.want)
-    upstream.wakes(endpoint.items_told)
-    rig = Rig(clock, cache, endpoint, upstream)
-    async with _running(upstream), endpoint.serving([("127.0.0.1", port)]) as bound:
+    endpoint.offers(item_fetcher.cache, item_fetcher.want)
+    item_fetcher.wakes(endpoint.items_changed)
+    rig = Rig(clock, cache, endpoint, server, item_fetcher)
+    async with _running(item_fetcher), server.serving([("127.0.0.1", 0)]) as bound:
         rig.port = bound[0][1]
         yield rig
 
 
 @contextlib.asynccontextmanager
-async def _running(upstream: Upstream) -> AsyncGenerator[None]:
+async def _running(item_fetcher: ItemFetcher) -> AsyncGenerator[None]:
     # Not a TaskGroup's: a fixture's set-up and its end are two tasks.
-    task = asyncio.create_task(upstream.run(), name="read the node's own metadata")
+    task = asyncio.create_task(item_fetcher.run(), name="read the node's own metadata")
     try:
         yield
     finally:
@@ -187,9 +192,9 @@ async def _running(upstream: Upstream) -> AsyncGenerator[None]:
             await task
 
 
-def _upstream(clock: FakeClock, metadata: int | None, items: Collection[Item]) -> Upstream:
+def _item_fetcher(clock: FakeClock, metadata: int | None, items: Collection[Item]) -> ItemFetcher:
     address = None if metadata is None else HostPort("127.0.0.1", metadata)
-    return Upstream(Imds(address, clock), Shelf(items if address else ()), clock)
+    return ItemFetcher(ImdsClient(address, clock), ItemCache(items if address else ()), clock)
 
 
 def known(*assignments: Assignment, credentials: Session | None = None) -> list[Update]:

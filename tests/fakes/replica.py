@@ -12,7 +12,8 @@ from pathlib import Path
 import grpc
 import trustme
 
-from rolecall_agent.store.cache import Cache, Granted, Standing
+from rolecall_agent.store.cache import Cache
+from rolecall_agent.store.standing import Granted, Standing
 from rolecall_agent.sync.ca_bundle import CaBundleFile
 from rolecall_agent.sync.channel import Access
 from rolecall_agent.sync.resolver import LiveReads, NoLiveReads, Resolver

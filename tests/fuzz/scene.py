@@ -15,12 +15,11 @@ from fuzz.script import SENT, Kind, Step, steps
 from fuzz.wire import BrokenRuleError, Wire
 from fuzz.world import ADDRESSES, HOSTS, World
 from rolecall_agent.http.connection import Connection
-from rolecall_agent.http.connection_limits import Turns
-from rolecall_agent.http.timeouts import Deadlines
+from rolecall_agent.http.server import Server
+from rolecall_agent.http.server_state import ServerRules
 from rolecall_agent.metadata import tokens
 from rolecall_agent.metadata.endpoint import MetadataEndpoint
 from rolecall_agent.store.cache import Cache
-from rolecall_common.clock import Clock
 from rolecall_proto.values import Address
 
 MOST_LINES = 64  # connections of one scene
@@ -28,16 +27,8 @@ MOST_BYTES = 1 << 15  # that one scene sends
 _HOLD = timedelta(seconds=1)  # Some more than any request is held.
 _MOST_HOLDS = 30  # Of them until an idle connection is closed.
 _PAUSE = timedelta(seconds=0.1)
-
-
-class NarrowEndpoint(MetadataEndpoint):
-    """Has place for few connections, so that scripts that fill it can stay short."""
-
-    def __init__(self, cache: Cache, clock: Clock) -> None:
-        super().__init__(cache, clock)
-        self._turns = Turns(most=4, line=3, in_all=24)
-        self._deadlines = Deadlines(self.loop, self._turns)
-        self.watch = self._deadlines.watch
+# Place for few connections, so that scripts that fill it can stay short.
+_RULES = ServerRules(at_once=4, queued=3, connections=24)
 
 
 class Line:
@@ -79,11 +70,12 @@ class Line:
 class Scene:
     """One script, played. See `play`."""
 
-    def __init__(self, loop: Loop, make: Callable[[Cache, Clock], MetadataEndpoint]) -> None:
+    def __init__(self, loop: Loop, make: Callable[[Cache], MetadataEndpoint]) -> None:
         self.loop = loop
         self._clock = FakeClock(START)
         cache = Cache()
-        self._endpoint = make(cache, self._clock)
+        self._endpoint = make(cache)
+        self._server = Server(self._endpoint, cache, self._clock, _RULES)
         self._world = World(self._endpoint, cache)
         self._lines: dict[int, list[Line]] = {}
         self._client = 0
@@ -99,7 +91,7 @@ class Scene:
         self.loop.set_exception_handler(self._note)
         self._problems: list[BaseException] = []
         played = list(steps(script))
-        async with self._endpoint.serving([]):
+        async with self._server.serving([]):
             self._world.begin(self._now)
             if not played or played[0].kind is not Kind.UNSYNCED:
                 self._world.sync(self._now)
@@ -109,7 +101,7 @@ class Scene:
             await self._finish()
         await turns()
         self._raise()
-        if self._endpoint.open_connections or self._endpoint.held_requests:
+        if self._server.open_connections or self._endpoint.held_requests:
             raise BrokenRuleError("something is left of a connection that is gone")
 
     @property
@@ -200,7 +192,7 @@ class Scene:
 
     def _opened(self, client: int) -> Line:
         line = Line(self, client)
-        line.wire.open(Connection(self._endpoint))
+        line.wire.open(Connection(self._server.state))
         return line
 
     def _pass_time(self, by: timedelta) -> None:
@@ -260,7 +252,7 @@ class Scene:
 
 
 def play(
-    script: bytes, loop: Loop, make: Callable[[Cache, Clock], MetadataEndpoint] = NarrowEndpoint
+    script: bytes, loop: Loop, make: Callable[[Cache], MetadataEndpoint] = MetadataEndpoint
 ) -> None:
     """Play *script* on *loop*, which is free by then for another one, to the endpoint of *make*."""
 

@@ -11,8 +11,10 @@ from fuzz.loop import Loop
 from fuzz.scene import play
 from fuzz.wire import BrokenRuleError
 from fuzz.world import ADDRESSES
-from rolecall_agent.http.endpoint import Asked
-from rolecall_agent.metadata.decide import Ending, Refuse, Verdict
+from rolecall_agent.decision import Answer, Decision, Refuse
+from rolecall_agent.http.client import Client
+from rolecall_agent.http.parked_requests import ParkedRequest
+from rolecall_agent.http.request import ReceivedRequest
 from rolecall_agent.metadata.endpoint import MetadataEndpoint
 from rolecall_agent.metadata.tokens import NONCE_SIZE, issue
 
@@ -26,67 +28,67 @@ DOCUMENT = ROLES + b"role-1" + HOST + b"\r\n"
 class Blind(MetadataEndpoint):
     """Takes everybody for the first pod."""
 
-    def verdict(self, asked: Asked, now: datetime) -> Verdict:
-        asked.peer = ADDRESSES[0]
-        return super().verdict(asked, now)
+    def decide(self, received: ReceivedRequest, now: datetime) -> Decision:
+        received.peer = ADDRESSES[0]
+        return super().decide(received, now)
 
 
 class Trusting(MetadataEndpoint):
     """Looks at no token."""
 
-    def verdict(self, asked: Asked, now: datetime) -> Verdict:
-        asked.request = replace(asked.request, tokens=())
-        return super().verdict(asked, now)
+    def decide(self, received: ReceivedRequest, now: datetime) -> Decision:
+        received.request = replace(received.request, tokens=())
+        return super().decide(received, now)
 
 
 class Lenient(MetadataEndpoint):
     """Asks nobody for a token."""
 
-    def verdict(self, asked: Asked, now: datetime) -> Verdict:
-        if not asked.request.tokens and self.cache.keys is not None:
-            given = issue(self.cache.keys.token_key, asked.peer, SECOND, now, bytes(NONCE_SIZE))
-            asked.request = replace(asked.request, tokens=(given,))
-        return super().verdict(asked, now)
+    def decide(self, received: ReceivedRequest, now: datetime) -> Decision:
+        if not received.request.tokens and self._cache.keys is not None:
+            given = issue(self._cache.keys.token_key, received.peer, SECOND, now, bytes(NONCE_SIZE))
+            received.request = replace(received.request, tokens=(given,))
+        return super().decide(received, now)
 
 
 class Mute(MetadataEndpoint):
     """Answers no refusal."""
 
-    def answer(self, asked: Asked, ending: Ending, now: datetime, *, waited: bool) -> bytes:
-        answer = super().answer(asked, ending, now, waited=waited)
-        return b"" if isinstance(ending, Refuse) else answer
+    def render(self, received: ReceivedRequest, answer: Answer, now: datetime) -> bytes:
+        response = super().render(received, answer, now)
+        return b"" if isinstance(answer, Refuse) else response
 
 
 class Careless(MetadataEndpoint):
     """Sends one byte more than it says."""
 
-    def answer(self, asked: Asked, ending: Ending, now: datetime, *, waited: bool) -> bytes:
-        return super().answer(asked, ending, now, waited=waited) + b"x"
+    def render(self, received: ReceivedRequest, answer: Answer, now: datetime) -> bytes:
+        return super().render(received, answer, now) + b"x"
 
 
 class Stale(MetadataEndpoint):
     """Gives whoever has had an answer the same one ever after."""
 
-    def answer(self, asked: Asked, ending: Ending, now: datetime, *, waited: bool) -> bytes:
-        answer = super().answer(asked, ending, now, waited=waited)
-        return _GIVEN.setdefault(asked.head, answer) if b" 200 " in answer else answer
+    def render(self, received: ReceivedRequest, answer: Answer, now: datetime) -> bytes:
+        response = super().render(received, answer, now)
+        return _GIVEN.setdefault(received.head, response) if b" 200 " in response else response
 
 
 class Patient(MetadataEndpoint):
-    """Holds for an hour."""
+    """Holds for ever."""
 
-    def verdict(self, asked: Asked, now: datetime) -> Verdict:
-        self.hold = timedelta(hours=1).total_seconds()
-        return super().verdict(asked, now)
+    def park(self, client: Client, parked: ParkedRequest) -> None:
+        parked.timer.cancel()
+        super().park(client, parked)
 
 
 class Crashing(MetadataEndpoint):
     """Raises what no one has thought of."""
 
-    def verdict(self, asked: Asked, now: datetime) -> Verdict:
-        if not asked.request.path.isascii() or b"crash" in asked.request.path:
+    def decide(self, received: ReceivedRequest, now: datetime) -> Decision:
+        if not received.request.path.isascii() or b"crash" in received.request.path:
             raise LookupError
-        return super().verdict(asked, now)
+        return super().decide(received, now)
 
 
 _GIVEN: dict[bytes, bytes] = {}

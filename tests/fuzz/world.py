@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from ipaddress import ip_address
 
 from fakes.endpoint_rig import BASE, KEYS, pod, session
+from rolecall_agent.decision import COMMON_ITEMS
 from rolecall_agent.metadata.endpoint import MetadataEndpoint
-from rolecall_agent.metadata.item_cache import Missed, Shelf
-from rolecall_agent.metadata.items import COMMON_ITEMS
+from rolecall_agent.metadata.item_cache import ItemCache, Missed
 from rolecall_agent.store.cache import Cache
 from rolecall_proto.values import (
     Address,
@@ -52,7 +52,7 @@ class Entitlement:
 
 
 @dataclass(slots=True)
-class Contents:
+class Tables:
     """What one stream has said."""
 
     pods: dict[PodUid, Assignment] = field(default_factory=dict)
@@ -66,12 +66,12 @@ class World:
     def __init__(self, endpoint: MetadataEndpoint, cache: Cache) -> None:
         self._endpoint = endpoint
         self._cache = cache
-        self._shelf = Shelf(COMMON_ITEMS)
-        endpoint.offers(self._shelf, lambda _: None)
+        self._items = ItemCache(COMMON_ITEMS)
+        endpoint.offers(self._items, lambda _: None)
         self._made = 0
-        self._true = Contents(keys=KEYS)  # As the server knows it.
-        self._told = Contents()  # As the agent was told, the last whole snapshot and since.
-        self._staged: Contents | None = Contents()
+        self._true = Tables(keys=KEYS)  # As the server knows it.
+        self._told = Tables()  # As the agent was told, the last whole snapshot and since.
+        self._staged: Tables | None = Tables()
         # Which token is good for which address: until when, and by which key.
         self._tokens: dict[tuple[Address, bytes], tuple[datetime, bytes]] = {}
 
@@ -191,8 +191,8 @@ class World:
     def _tell_item(self, kind: int, now: datetime) -> None:
         items = list(COMMON_ITEMS)
         told = (TOLD, Missed.REFUSED, Missed.UNAVAILABLE)[kind % 3]
-        self._shelf.put(items[kind % len(items)], told, now)
-        self._endpoint.items_told()
+        self._items.put(items[kind % len(items)], told, now)
+        self._endpoint.items_changed()
 
     def _at(self, address: Address) -> list[Assignment]:
         return [each for each in self._true.pods.values() if address in each.addresses]
@@ -217,7 +217,7 @@ class World:
 
     def _open(self, now: datetime) -> None:
         self._cache.begin()
-        self._staged = Contents()
+        self._staged = Tables()
         assert self._true.keys is not None
         self._tell(self._true.keys, now)
 
@@ -225,16 +225,16 @@ class World:
         self._note(self._told if self._staged is None else self._staged, update)
         self._endpoint.wake(self._cache.apply(update, now))
 
-    def _note(self, contents: Contents, update: Update) -> None:
+    def _note(self, tables: Tables, update: Update) -> None:
         match update:
             case AssignmentUpserted(assignment):
-                contents.pods[assignment.uid] = assignment
+                tables.pods[assignment.uid] = assignment
             case PodRemoved(uid):
-                contents.pods.pop(uid, None)
+                tables.pods.pop(uid, None)
             case SessionRenewed(renewed):
-                contents.sessions[renewed.id] = renewed
+                tables.sessions[renewed.id] = renewed
             case EndpointKeys():
-                contents.keys = update
+                tables.keys = update
             case SnapshotEnd() if self._staged is not None:
                 # Sessions that were not sent again stay; the agent said that it has them.
                 self._staged.sessions = self._told.sessions | self._staged.sessions

@@ -21,7 +21,7 @@ async def main(folder: Path) -> None:
     ]
     for each in pods:
         (folder / f"{each.uid}.token").write_text(token(each.uid, each.name))
-    async with container_rig() as rig, rig.endpoint.serving(bind_all(LISTEN)):
+    async with container_rig() as rig, rig.server.serving(bind_all(LISTEN)):
         rig.snapshot(*known(*pods, credentials=SDK_SESSION))
         sys.stdout.write("listening\n")
         sys.stdout.flush()

@@ -19,7 +19,9 @@ from typing import TypeVar
 
 from pyroute2 import IPRoute, NetNS, netns  # type: ignore[import-untyped]  # it has no types
 
-from rolecall_agent.metadata.endpoint import EndpointRules, MetadataEndpoint
+from rolecall_agent.http.server import Server
+from rolecall_agent.http.server_state import ServerRules
+from rolecall_agent.metadata.endpoint import MetadataEndpoint
 from rolecall_agent.store.cache import Cache
 from rolecall_agent.sync.updates import UpdateHandler
 from rolecall_agent.witness.service import Witness, witnessing
@@ -128,16 +130,17 @@ async def agent(
     clock = SystemClock()
     with witnessing(state_file, clock, accept=accept, settling=settling) as witness:
         cache = Cache(witness.holders)
-        rules = EndpointRules(hold=HOLD)
-        endpoint = MetadataEndpoint(cache, clock, rules, on_unknown=lambda each: at.asks(each))  # noqa: PLW0108 - `at` comes last
+        rules = ServerRules(hold=HOLD)
+        endpoint = MetadataEndpoint(cache, lambda each: at.asks(each))  # noqa: PLW0108 - `at` comes last
+        server = Server(endpoint, cache, clock, rules)
         updates = UpdateHandler(cache, clock, endpoint, lambda _: None, lambda _: None, witness)
         at = Agent(network, witness, cache, updates, endpoint)
-        witness.changed, witness.moved = updates.holders_changed, endpoint.cut
-        endpoint.watches(witness.poll, lambda: witness.checks_each_request)
+        witness.changed, witness.moved = updates.holders_changed, server.cut
+        server.watches(witness.poll, lambda: witness.checks_each_request)
         updates.begin()
         at.tell(EndpointKeys(bytes(32), _BASE), *known, SnapshotEnd())
         keeping = asyncio.create_task(witness.run(), name="run the witness")
-        async with endpoint.serving([(str(NODE_ADDRESS), 80), (str(NODE_ADDRESS_IPV6), 80)]):
+        async with server.serving([(str(NODE_ADDRESS), 80), (str(NODE_ADDRESS_IPV6), 80)]):
             if settled:
                 await asyncio.sleep(settling)
             yield at

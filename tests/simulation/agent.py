@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from rolecall_agent.store.cache import Cache, Granted, Refused, Standing
+from rolecall_agent.store.cache import Cache
+from rolecall_agent.store.standing import Granted, Refused, Standing
 from rolecall_proto.values import Address, NodeName, PodUid, Update
 from simulation.server import Link, Server, View
 from simulation.timeline import Timeline

@@ -10,7 +10,7 @@ closing that gap is the witness's part, which is not in the agent yet.
 from collections import Counter
 from datetime import timedelta
 
-from rolecall_agent.store.cache import Granted, Refused
+from rolecall_agent.store.standing import Granted, Refused
 from rolecall_proto.values import Address
 from simulation.agent import Agent, Answer
 from simulation.scenery import identity_of

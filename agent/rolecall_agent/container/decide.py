@@ -10,20 +10,23 @@ from types import MappingProxyType
 from typing import assert_never
 
 from rolecall_agent.container.pod_tokens import Claims, PodTokens, Undecided, token_of
-from rolecall_agent.http.request import Request
-from rolecall_agent.metadata.decide import (
+from rolecall_agent.decision import (
     MALFORMED,
+    POD_REFUSALS,
     TIMED_OUT,
+    Decision,
     Hold,
     Missing,
     Outcome,
     Refuse,
+    Route,
     Serve,
-    Verdict,
+    Target,
     refusal_of,
 )
-from rolecall_agent.metadata.routes import Route, Target
-from rolecall_agent.store.cache import Cache, Granted, Refused, Standing, Unknown, Waiting
+from rolecall_agent.http.request import Request
+from rolecall_agent.store.cache import Cache
+from rolecall_agent.store.standing import Granted, Refused, Standing, Unknown, Waiting
 from rolecall_proto.values import Assignment
 
 CREDENTIALS = Target(Route.ROLE_DOCUMENT)
@@ -32,11 +35,10 @@ _PATH = b"/v1/credentials"
 _METHOD = Refuse(405, Outcome.METHOD)
 _UNAUTHORIZED = Refuse(401, Outcome.UNAUTHORIZED)
 _NOT_FOUND = Refuse(404, Outcome.NOT_FOUND)
-_REFUSED = tuple(Refuse(404, each) for each in (Outcome.NO_ROLE, Outcome.DENIED, Outcome.FAILED))
 # Every way in which a request can be refused, by its path: so that metrics can count from zero.
 REFUSALS: Mapping[Route, tuple[Refuse, ...]] = MappingProxyType(
     {
-        Route.ROLE_DOCUMENT: (TIMED_OUT, _UNAUTHORIZED, _METHOD, *_REFUSED),
+        Route.ROLE_DOCUMENT: (TIMED_OUT, _UNAUTHORIZED, _METHOD, *POD_REFUSALS),
         Route.OTHER: (_NOT_FOUND,),
         Route.MALFORMED: (MALFORMED,),
     }
@@ -55,7 +57,7 @@ def find(path: bytes) -> Target:
 
 def decide(
     request: Request, target: Target, tokens: PodTokens, cache: Cache, now: datetime
-) -> Verdict:
+) -> Decision:
     """Return what *request* gets at *now*."""
     if target is not CREDENTIALS:
         return _NOT_FOUND
@@ -63,19 +65,19 @@ def decide(
         return _METHOD
     if cache.keys is None:
         return _NO_SNAPSHOT
-    judgement = tokens.judge(token_of(request.authorizations), cache.keys, now)
-    match judgement:
+    claims = tokens.verify(token_of(request.authorizations), cache.keys, now)
+    match claims:
         case Claims():
-            return _credentials(judgement, cache.standing_of_pod(judgement.pod, now))
+            return _credentials(claims, cache.standing_of_pod(claims.pod, now))
         case Undecided():
             return _NO_KEYS
         case None:
             return _UNAUTHORIZED
         case _:
-            assert_never(judgement)
+            assert_never(claims)
 
 
-def _credentials(claims: Claims, standing: Standing) -> Verdict:
+def _credentials(claims: Claims, standing: Standing) -> Decision:
     if isinstance(standing, Unknown):
         return _NO_POD
     if not _agree(claims, standing.assignment):

@@ -13,13 +13,15 @@ from typing import assert_never
 from rolecall_agent.container import decide, responses
 from rolecall_agent.container.decide import REFUSALS, SERVED_ROUTES
 from rolecall_agent.container.pod_tokens import PodTokens, Verifier, read, token_of
-from rolecall_agent.http.counters import Tally
-from rolecall_agent.http.endpoint import Asked, Client, Parked
-from rolecall_agent.http.parked_requests import WaitingRoom
-from rolecall_agent.http.server import EndpointRules, FirstServe, Hall
-from rolecall_agent.metadata.decide import Ending, Serve, Verdict, ending_of
-from rolecall_agent.metadata.routes import Target
-from rolecall_agent.store.cache import Cache, Unknown
+from rolecall_agent.decision import Answer, Decision, Serve, Target, status_of
+from rolecall_agent.http.client import Client
+from rolecall_agent.http.counters import Counters
+from rolecall_agent.http.parked_requests import ParkedRequest, ParkedRequests
+from rolecall_agent.http.request import ReceivedRequest
+from rolecall_agent.http.response import DateHeader
+from rolecall_agent.http.response_cache import ResponseCache
+from rolecall_agent.store.cache import Cache
+from rolecall_agent.store.standing import Unknown
 from rolecall_common.clock import Clock
 from rolecall_proto.values import (
     Address,
@@ -48,100 +50,97 @@ def _load() -> Callable[[PodTokenRules], Verifier]:
     return Signatures
 
 
-class ContainerEndpoint(Hall):
-    """Serves the container-credentials protocol on any number of addresses.
+class ContainerEndpoint:
+    """Answers by the container-credentials protocol.
 
     Args:
         cache: What this node holds.
-        clock: Wall-clock time: of tokens, credentials, and the Date header.
-        rules: Hosts and hold.
+        clock: Wall-clock time: of what a pod that waits is asked about by.
         on_unknown: As the metadata endpoint's; with an address of the pod, or else with the peer's.
-        first_serve: Called with the first answer that carries a session's credentials to a pod.
-        beside: The metadata endpoint, with which it shares what is counted of no endpoint alone.
+        beside: The metadata endpoint's counters, to share what is counted of no endpoint alone.
     """
 
     name = NAME
+    hosts: frozenset[bytes] = frozenset()
 
-    def __init__(  # noqa: PLR0913 - what it is made of
+    def __init__(
         self,
         cache: Cache,
         clock: Clock,
-        rules: EndpointRules | None = None,
-        *,
-        first_serve: FirstServe,
         on_unknown: Callable[[Address], None] = _ignore_unknown,
-        beside: Hall | None = None,
+        *,
+        beside: Counters | None = None,
     ) -> None:
-        tally = beside.tally if beside is not None else Tally()
-        tally = tally.beside(REFUSALS, SERVED_ROUTES)
-        super().__init__(cache, clock, rules or EndpointRules(), tally, first_serve)
+        time = asyncio.get_running_loop().time
+        self.counters = Counters(REFUSALS, SERVED_ROUTES, beside)
+        self.responses = ResponseCache(self.counters, cache, time)
+        self._cache = cache
+        self._now = clock.now
         self._on_unknown = on_unknown
         self._library_wanted = asyncio.Event()
         self._tokens = PodTokens(self._library_wanted.set)
-        self._waiting: WaitingRoom[PodUid] = WaitingRoom()
+        self._parked = ParkedRequests(_pod_of, self.counters, time)
+        self._date = DateHeader()
 
     @property
     def held_requests(self) -> int:
-        return len(self._waiting)
+        return len(self._parked)
 
     async def run(self) -> None:
         """Load what verifies tokens once the first has come; beside the loop, for it is big."""
         await self._library_wanted.wait()
         self._tokens.verify_with(await asyncio.to_thread(_load))
-        self._waiting.wake_all()
+        self._parked.wake_all()
 
-    def told(self, update: Update) -> None:
+    def wake(self, update: Update) -> None:
         """Answer whoever can be answered now; call it after the cache has taken in *update*."""
-        self.memory.forget()
+        self.responses.clear()
         match update:
             case AssignmentUpserted(assignment):
-                self._waiting.wake((assignment.uid,))
+                self._parked.wake((assignment.uid,))
             case PodRemoved(uid):
-                self._waiting.wake((uid,))
+                self._parked.wake((uid,))
             case SessionRenewed(session):
-                self._waiting.wake(self.cache.users_of(session.id))
+                self._parked.wake(self._cache.users_of(session.id))
             case EndpointKeys() | SnapshotEnd():
-                self._waiting.wake_all()
+                self._parked.wake_all()
             case Heartbeat():
                 pass
             case _:
                 assert_never(update)
 
+    # What its server needs of it (`http/endpoint.py`).
+
     def find(self, path: bytes) -> Target:
         return decide.find(path)
 
-    def verdict(self, asked: Asked, now: datetime) -> Verdict:
-        return decide.decide(asked.request, asked.target, self._tokens, self.cache, now)
+    def decide(self, received: ReceivedRequest, now: datetime) -> Decision:
+        return decide.decide(received.request, received.target, self._tokens, self._cache, now)
 
-    def park(self, client: Client, parked: Parked) -> None:
-        self._waiting.enter(client, _pod_of(parked))
+    def render(self, received: ReceivedRequest, answer: Answer, now: datetime) -> bytes:
+        request = received.request
+        if isinstance(answer, Serve):
+            response = responses.credentials(answer)
+        else:
+            response = responses.error(status_of(answer), received.target.route)
+        close, with_body = not request.keep_alive, request.method != b"HEAD"
+        return response.rendered(self._date.line(now), close=close, with_body=with_body)
+
+    def park(self, client: Client, parked: ParkedRequest) -> None:
+        self._parked.add(client, parked)
         self.inquire(parked)
 
-    def inquire(self, parked: Parked) -> None:
-        if self.cache.synced:
-            self._on_unknown(self._address_of(parked))
+    def inquire(self, parked: ParkedRequest) -> None:
+        if self._cache.synced:
+            self._on_unknown(self._address_of(parked.received))
 
-    def unpark(self, client: Client, parked: Parked) -> None:
-        self._waiting.leave(client, _pod_of(parked))
-        self._tally.held(parked.missing, self.loop.time() - parked.asked.at)
+    def unpark(self, client: Client, parked: ParkedRequest) -> None:
+        self._parked.remove(client, parked)
 
-    def answer(self, asked: Asked, ending: Ending, now: datetime, *, waited: bool) -> bytes:
-        request, route = asked.request, asked.target.route
-        status, outcome = ending_of(ending, waited=waited)
-        self._tally.answered(route, status, outcome, self.loop.time() - asked.at)
-        if isinstance(ending, Serve):
-            self._note_serve(ending, now)
-            answer = responses.credentials(ending)
-        else:
-            answer = responses.error(status, route)
-        self._renderer.turn(now, self.cache.generation)
-        close, with_body = not request.keep_alive, request.method != b"HEAD"
-        return self._renderer.render(answer, close=close, with_body=with_body)
-
-    def _address_of(self, parked: Parked) -> Address:
-        standing = self.cache.standing_of_pod(_pod_of(parked), self.now())
+    def _address_of(self, received: ReceivedRequest) -> Address:
+        standing = self._cache.standing_of_pod(_pod_of(received), self._now())
         addresses = () if isinstance(standing, Unknown) else standing.assignment.addresses
-        return addresses[0] if addresses else parked.asked.peer
+        return addresses[0] if addresses else received.peer
 
 
 def need_library() -> None:
@@ -151,7 +150,7 @@ def need_library() -> None:
         raise ImportError(f"tokens cannot be verified without {' and '.join(lacking)}")
 
 
-def _pod_of(parked: Parked) -> PodUid:
+def _pod_of(received: ReceivedRequest) -> PodUid:
     """Return whose token it is by its own account, which decides no more than what wakes it."""
-    claims = read(token_of(parked.asked.request.authorizations))
+    claims = read(token_of(received.request.authorizations))
     return _NOBODY if claims is None else claims.pod

@@ -61,15 +61,15 @@ class Undecided:
     """Nobody can tell yet: the keys are not here, or not the one that the token names."""
 
 
-Judgement = Claims | Undecided | None
+Verification = Claims | Undecided | None
 UNDECIDED = Undecided()
 
 
 class PodTokens:
-    """Judges tokens by the newest rules, and remembers which were signed by the cluster.
+    """Verifies tokens by the newest rules, and remembers which were signed by the cluster.
 
     Args:
-        wanted: Called, again and again, where a token could be judged if there were a verifier.
+        wanted: Called, again and again, where a token could be verified if there were a verifier.
     """
 
     def __init__(self, wanted: Callable[[], None]) -> None:
@@ -83,7 +83,7 @@ class PodTokens:
     def verify_with(self, make_verifier: Callable[[PodTokenRules], Verifier]) -> None:
         self._make_verifier = make_verifier
 
-    def judge(self, token: str, keys: EndpointKeys, now: datetime) -> Judgement:
+    def verify(self, token: str, keys: EndpointKeys, now: datetime) -> Verification:
         """Return what *token* says where it is good at *now*; None where it is not."""
         rules = keys.pod_tokens
         if rules is None:
@@ -97,11 +97,11 @@ class PodTokens:
         claims = known or read(token)
         if claims is None or not _is_for_us(claims, rules, keys.node, now):
             return None
-        return known or self._verified(token, digest, claims, rules)
+        return known or self._signed_by_cluster(token, digest, claims, rules)
 
-    def _verified(
+    def _signed_by_cluster(
         self, token: str, digest: bytes, claims: Claims, rules: PodTokenRules
-    ) -> Judgement:
+    ) -> Verification:
         if self._verifier is None:
             if self._make_verifier is None:
                 self._wanted()

@@ -1,13 +1,12 @@
-"""Answers of the container endpoint: JSON, the errors too, and each of those constant."""
+"""What the container endpoint responds: JSON, the errors too, and each of those constant."""
 
 import json
 from http import HTTPStatus
 from types import MappingProxyType
 
-from rolecall_agent.metadata.decide import Serve
-from rolecall_agent.metadata.documents import aws_time
-from rolecall_agent.metadata.responses import Answer
-from rolecall_agent.metadata.routes import Route
+from rolecall_agent.decision import Route, Serve
+from rolecall_agent.http.response import Response
+from rolecall_agent.http.times import aws_time
 
 _JSON = b"Content-Type: application/json\r\nCache-Control: no-store\r\n"
 _NO_PATH = (HTTPStatus.NOT_FOUND, "NotFound", "there is no such path")
@@ -28,8 +27,8 @@ _MORE = MappingProxyType(
 )
 
 
-def credentials(serve: Serve) -> Answer:
-    """Return the answer that carries a pod's credentials, as the containers' agents of AWS do."""
+def credentials(serve: Serve) -> Response:
+    """Return the response that carries a pod's credentials, as the containers' agents of AWS do."""
     session, role_arn = serve.session, serve.assignment.role_arn
     fields = {
         "AccessKeyId": session.credentials.access_key_id,
@@ -39,18 +38,18 @@ def credentials(serve: Serve) -> Answer:
         "AccountId": role_arn.split(":")[4] if role_arn.count(":") > 4 else "",  # noqa: PLR2004 - see an ARN
         "RoleArn": role_arn,
     }
-    return Answer(HTTPStatus.OK, _JSON, json.dumps(fields).encode("ascii"))
+    return Response(HTTPStatus.OK, _JSON, json.dumps(fields).encode("ascii"))
 
 
-def error(status: int, route: Route) -> Answer:
-    """Return the answer to what is refused."""
-    return _NOT_FOUND if route is Route.OTHER else _ANSWERS[HTTPStatus(status)]
+def error(status: int, route: Route) -> Response:
+    """Return the response to what is refused."""
+    return _NOT_FOUND if route is Route.OTHER else _ERRORS[HTTPStatus(status)]
 
 
-def _error(status: HTTPStatus, code: str, message: str) -> Answer:
+def _error(status: HTTPStatus, code: str, message: str) -> Response:
     body = json.dumps({"code": code, "message": message}).encode("ascii")
-    return Answer(status, _JSON + _MORE.get(status, b""), body)
+    return Response(status, _JSON + _MORE.get(status, b""), body)
 
 
 _NOT_FOUND = _error(*_NO_PATH)
-_ANSWERS = {said[0]: _error(*said) for said in ERRORS if said is not _NO_PATH}
+_ERRORS = {said[0]: _error(*said) for said in ERRORS if said is not _NO_PATH}

@@ -1,36 +1,39 @@
-"""Keeps one pod from crowding out the others: so many connections each, and the rest in line."""
+"""Keeps one pod from crowding out the others: so many connections each, and the rest queue."""
 
 from collections.abc import Iterator
 
-from rolecall_agent.http.endpoint import Client
+from rolecall_agent.http.client import Client
 from rolecall_proto.values import Address
 
 MOST_AT_ONCE = 512  # connections of one address that are answered; an SDK opens one to three
-MOST_IN_LINE = 512  # connections of one address that wait beyond these, unread
+MOST_QUEUED = 512  # connections of one address that wait beyond these, unread
 MOST_IN_ALL = 4096  # connections of all pods; a node has some hundred of them
 
 
 class _Place:
     """The connections of one address, in the order they came."""
 
-    __slots__ = ("answered", "line")
+    __slots__ = ("answered", "queued")
 
     def __init__(self) -> None:
         self.answered: dict[Client, None] = {}
-        self.line: dict[Client, None] = {}
+        self.queued: dict[Client, None] = {}
 
     def __len__(self) -> int:
-        return len(self.answered) + len(self.line)
+        return len(self.answered) + len(self.queued)
 
 
-class Turns:
+class ConnectionLimits:
     """All connections, by address. What would be too many for one, or for all, is dropped."""
 
     def __init__(
-        self, most: int = MOST_AT_ONCE, line: int = MOST_IN_LINE, in_all: int = MOST_IN_ALL
+        self,
+        at_once: int = MOST_AT_ONCE,
+        queued: int = MOST_QUEUED,
+        in_all: int = MOST_IN_ALL,
     ) -> None:
-        self._most = most
-        self._line = line
+        self._at_once = at_once
+        self._queued = queued
         self._in_all = in_all
         self._places: dict[Address, _Place] = {}
         self._count = 0
@@ -41,41 +44,41 @@ class Turns:
     def __iter__(self) -> Iterator[Client]:
         for place in self._places.values():
             yield from place.answered
-            yield from place.line
+            yield from place.queued
 
     def of(self, address: Address) -> list[Client]:
         """Return all connections of *address*."""
         place = self._places.get(address)
-        return [] if place is None else [*place.answered, *place.line]
+        return [] if place is None else [*place.answered, *place.queued]
 
-    def enter(self, client: Client, address: Address) -> bool:
-        """Count *client* in, or have it wait for its turn; False where there is no place for it."""
+    def add(self, client: Client, address: Address) -> bool:
+        """Count *client* in, or have it queue; False where there is no place for it."""
         place = self._places.get(address)
         if self._count >= self._in_all and not self._make_room(len(place or ())):
             return False
         if place is None:
             place = self._places[address] = _Place()
-        if len(place.answered) < self._most:
+        if len(place.answered) < self._at_once:
             place.answered[client] = None
-        elif len(place.line) < self._line:
-            place.line[client] = None
-            client.wait_turn()
+        elif len(place.queued) < self._queued:
+            place.queued[client] = None
+            client.queue()
         else:
             return False
         self._count += 1
         return True
 
-    def leave(self, client: Client, address: Address) -> None:
-        """Count *client* out, if it is in; the next in line has its turn."""
+    def remove(self, client: Client, address: Address) -> None:
+        """Count *client* out, if it is in; the next in the queue has its turn."""
         place = self._places.get(address)
         if place is None:
             return
-        if client in place.line:
-            del place.line[client]
+        if client in place.queued:
+            del place.queued[client]
         elif client in place.answered:
             del place.answered[client]
-            if place.line:
-                self._let_in(place)
+            if place.queued:
+                self._start_next(place)
         else:
             return
         self._count -= 1
@@ -87,14 +90,14 @@ class Turns:
         address, most = max(self._places.items(), key=lambda item: len(item[1]))
         if len(most) <= own + 1:
             return False
-        client = next(reversed(most.line or most.answered))
-        self.leave(client, address)
-        client.kill()
+        client = next(reversed(most.queued or most.answered))
+        self.remove(client, address)
+        client.abort()
         return True
 
     @staticmethod
-    def _let_in(place: _Place) -> None:
-        following = next(iter(place.line))
-        del place.line[following]
+    def _start_next(place: _Place) -> None:
+        following = next(iter(place.queued))
+        del place.queued[following]
         place.answered[following] = None
-        following.take_turn()
+        following.start()

@@ -2,12 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import product
 
-from rolecall_agent.metadata.decide import REFUSALS, SERVED_ROUTES, Missing, Outcome, Refuse
-from rolecall_agent.metadata.routes import Route
+from rolecall_agent.decision import Missing, Outcome, Refuse, Route
 from rolecall_common.metrics import Distribution
 
 # Seconds. The edges at 0.9 and 1.0 are where we stop holding and where SDKs stop waiting.
@@ -41,33 +39,32 @@ def _remaining() -> Distribution:
     return Distribution(REMAINING, [0] * (len(REMAINING) + 1))
 
 
-@dataclass(slots=True)
-class Tally:
+class Counters:
     """Everything that one endpoint counts.
 
     Durations are told by the loop's clock, which stands still for one turn of the loop: an answer
     that is given within the turn that brought its head counts as zero.
+
+    Args:
+        refusals: Every way in which a request can be refused, by its path: to count from zero.
+        served_routes: Every path that can be answered with something.
+        beside: Another endpoint's, to share what is counted of neither endpoint alone.
     """
 
-    requests: Counter[_End] = field(default_factory=lambda: _ends(REFUSALS, SERVED_ROUTES))
-    durations: dict[Route, Distribution] = field(
-        default_factory=lambda: {route: _durations() for route in REFUSALS}
-    )
-    holds: dict[Missing, Distribution] = field(
-        default_factory=lambda: {missing: _durations() for missing in Missing}
-    )
-    remaining: Distribution = field(default_factory=_remaining)
-
-    def beside(
-        self, refusals: Mapping[Route, Iterable[Refuse]], served_routes: Iterable[Route]
-    ) -> "Tally":
-        """Return another endpoint's tally, sharing what is counted of neither endpoint alone."""
-        return Tally(
-            requests=_ends(refusals, served_routes),
-            durations={route: _durations() for route in refusals},
-            holds=self.holds,
-            remaining=self.remaining,
-        )
+    def __init__(
+        self,
+        refusals: Mapping[Route, Iterable[Refuse]],
+        served_routes: Iterable[Route],
+        beside: "Counters | None" = None,
+    ) -> None:
+        self.requests = _ends(refusals, served_routes)
+        self.durations = {route: _durations() for route in refusals}
+        self.holds: Mapping[Missing, Distribution]
+        if beside is None:
+            self.holds = {missing: _durations() for missing in Missing}
+            self.remaining = _remaining()
+        else:
+            self.holds, self.remaining = beside.holds, beside.remaining
 
     def answered(self, route: Route, status: int, outcome: Outcome, seconds: float) -> None:
         self.requests[route, status, outcome] += 1
@@ -81,7 +78,7 @@ class Tally:
         self.remaining.observe(left / _SECOND, times)
 
     def repeated(self, route: Route, left: timedelta, times: int) -> None:
-        """Note *times* answers from memory."""
+        """Note *times* answers from the cache of responses."""
         self.requests[route, 200, Outcome.SERVED] += times
         self.durations[route].observe(0.0, times)
         if route is Route.ROLE_DOCUMENT:

@@ -1,114 +1,51 @@
-"""What passes between a connection and its endpoint."""
+"""What a server needs of the endpoint that it serves."""
 
-import asyncio
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from rolecall_agent.http.request import Request
-from rolecall_agent.http.response_cache import Memory
-from rolecall_agent.metadata.decide import Ending, Missing, Serve, Verdict
-from rolecall_agent.metadata.routes import Target
-from rolecall_agent.store.cache import Cache
-from rolecall_proto.values import Address
+from rolecall_agent.decision import Answer, Decision, Target
+from rolecall_agent.http.client import Client
+from rolecall_agent.http.counters import Counters
+from rolecall_agent.http.parked_requests import ParkedRequest
+from rolecall_agent.http.request import ReceivedRequest
+from rolecall_agent.http.response_cache import ResponseCache
 
 
-@dataclass(slots=True)
-class Asked:
-    """One request on its way to an answer. Not frozen, for speed, as Request is not."""
+class Endpoint(Protocol):
+    """Finds, decides and renders; and knows who waits, so that it can wake them."""
 
-    request: Request
-    target: Target
-    head: bytes
-    peer: Address
-    host: str  # The peer, as the kernel writes it.
-    at: float  # When its head had arrived, on the loop's clock.
+    counters: Counters
+    responses: ResponseCache
 
-
-@dataclass(slots=True)
-class Parked:
-    """The request that waits, and behind it all others of its connection."""
-
-    asked: Asked
-    timer: asyncio.TimerHandle
-    missing: Missing
-
-
-class Client(Protocol):
-    """A connection, as its endpoint sees it."""
-
-    __slots__ = ()
-
-    due: float  # When it is dropped, on the loop's clock; infinity while it waits for us.
-
-    def retry(self) -> None:
-        """Ask again for the parked request: something about its pod has changed."""
+    @property
+    def name(self) -> str:
+        """What metrics and audit records call it."""
         ...
 
-    def wait_turn(self) -> None:
-        """Read and answer nothing until `take_turn`: its pod has too many connections at once."""
+    @property
+    def hosts(self) -> frozenset[bytes]:
+        """By what requests may name it, besides the addresses at which it listens."""
         ...
 
-    def take_turn(self) -> None:
-        """Go on with what has come meanwhile."""
+    @property
+    def held_requests(self) -> int: ...
+
+    def find(self, path: bytes) -> Target:
+        """Return where *path* leads."""
         ...
 
-    def go_on(self) -> None:
-        """Take up what was left so that other pods had their turn."""
+    def decide(self, received: ReceivedRequest, now: datetime) -> Decision: ...
+
+    def render(self, received: ReceivedRequest, answer: Answer, now: datetime) -> bytes:
+        """Return the bytes of *answer*."""
         ...
 
-    def shut(self) -> None:
-        """Answer what is parked, and close."""
+    def park(self, client: Client, parked: ParkedRequest) -> None:
+        """Have *client* retry once something has changed about what *parked* waits for."""
         ...
 
-    def kill(self) -> None:
-        """Drop the connection, and what is still on its way.
-
-        Its deadline has passed, others need its place, or its pod's address has moved.
-        """
+    def inquire(self, parked: ParkedRequest) -> None:
+        """Have the server asked about what *parked* waits for, if that can be asked."""
         ...
 
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a client may take, in seconds."""
-
-    head: float  # For a request's head, from its first byte or from the connection's beginning.
-    idle: float  # Without a request.
-    reader: float  # Without reading answers that are written.
-    line: float  # Until its turn has come. Who has waited that long is gone, and cannot be seen.
-
-
-class Pacing(Protocol):
-    """Who may have another request answered in this turn of the loop."""
-
-    def may_go(self, client: Client, address: Address) -> bool: ...
-    def leave(self, client: Client, address: Address) -> None: ...
-
-
-class Desk(Protocol):
-    """What a connection needs of its endpoint."""
-
-    loop: asyncio.AbstractEventLoop
-    hold: float  # seconds
-    patience: Patience
-    pace: Pacing
-    cache: Cache
-    memory: Memory
-
-    def glance(self) -> None:
-        """Take in what the kernel has to say."""
-        ...
-
-    def opened(self, client: Client, host: str) -> Address | None: ...
-    def closed(self, client: Client, peer: Address) -> None: ...
-    def watch(self, moment: float) -> None: ...
-    def find(self, path: bytes) -> Target: ...
-    def is_own_host(self, host: bytes | None, transport: asyncio.Transport) -> bool: ...
-    def now(self) -> datetime: ...
-    def verdict(self, asked: Asked, now: datetime) -> Verdict: ...
-    def park(self, client: Client, parked: Parked) -> None: ...
-    def inquire(self, parked: Parked) -> None: ...
-    def unpark(self, client: Client, parked: Parked) -> None: ...
-    def answer(self, asked: Asked, ending: Ending, now: datetime, *, waited: bool) -> bytes: ...
-    def remember(self, asked: Asked, serve: Serve, answer: bytes, now: datetime) -> None: ...
+    def unpark(self, client: Client, parked: ParkedRequest) -> None: ...

@@ -1,9 +1,5 @@
 """How a request may call us: by an address, and never by a name that a page could rebind."""
 
-# The metadata service's own addresses (contract §5).
-METADATA_HOSTS = frozenset(
-    {b"169.254.169.254", b"169.254.169.254:80", b"[fd00:ec2::254]", b"[fd00:ec2::254]:80"}
-)
 _HTTP_PORT = 80
 
 

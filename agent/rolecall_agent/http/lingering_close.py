@@ -21,7 +21,7 @@ _NOTHING_LATER = struct.pack("ii", 1, 0)  # SO_LINGER: a reset, and what was not
 _NOTHING = bytes(4)
 
 
-class Leaving:
+class LingeringClose:
     """What is kept of an ended connection: its socket, until *on_end*."""
 
     def __init__(
@@ -56,13 +56,13 @@ class Leaving:
         self._on_end()
 
 
-def leave(
+def linger(
     transport: asyncio.BaseTransport,
     loop: asyncio.AbstractEventLoop,
     on_end: Callable[[], None],
     *,
     at_once: bool,
-) -> Leaving | None:
+) -> LingeringClose | None:
     """Return what is kept of *transport*, which is about to close; None where nothing need be.
 
     *at_once*: keep nothing, and reset where something is still on its way.
@@ -74,7 +74,7 @@ def leave(
     if kept is None:
         _reset_at_close(sock)
         return None
-    return Leaving(kept, loop, on_end)
+    return LingeringClose(kept, loop, on_end)
 
 
 def _half_closed(sock: socket.socket) -> socket.socket | None:

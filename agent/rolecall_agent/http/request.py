@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 
 import httptools
 
+from rolecall_agent.decision import Target
 from rolecall_common.secret import NotPickled
+from rolecall_proto.values import Address
 
 HEAD_END = b"\r\n\r\n"
 LONGEST_HEAD = 8192  # bytes; contract §5
@@ -38,6 +40,18 @@ class Request(NotPickled):
     keep_alive: bool
     # Every Authorization that was sent; of use at the container endpoint only.
     authorizations: tuple[bytes, ...] = field(default=(), repr=False)
+
+
+@dataclass(slots=True)
+class ReceivedRequest:
+    """One request on its way to an answer. Not frozen, for speed, as Request is not."""
+
+    request: Request
+    target: Target
+    head: bytes
+    peer: Address
+    peer_name: str  # The peer, as the kernel writes it.
+    at: float  # When its head had arrived, on the loop's clock.
 
 
 def parse(head: bytes) -> Request | None:

@@ -4,105 +4,122 @@ import abc
 import asyncio
 from datetime import datetime
 
-from rolecall_agent.http.endpoint import Asked, Client, Desk, Parked
-from rolecall_agent.http.request import Request, parse
-from rolecall_agent.metadata.decide import MALFORMED, TIMED_OUT, Ending, Hold, Missing, Serve
-from rolecall_agent.metadata.routes import Route, Target
+from rolecall_agent.decision import (
+    MALFORMED,
+    TIMED_OUT,
+    Answer,
+    Hold,
+    Missing,
+    Route,
+    Target,
+)
+from rolecall_agent.http.client import Client
+from rolecall_agent.http.connection_state import State
+from rolecall_agent.http.parked_requests import ParkedRequest
+from rolecall_agent.http.request import ReceivedRequest, Request, parse
+from rolecall_agent.http.server_state import ServerState
 from rolecall_proto.values import Address
 
 _MALFORMED_TARGET = Target(Route.MALFORMED)
 
 
-class Exchange(asyncio.Protocol, Client):
+class RequestCycle(asyncio.Protocol, Client):
     """The part of a connection that knows what is said on it. How it flows is the subclass's."""
 
-    __slots__ = ("_desk", "_host", "_parked", "_peer", "_transport")
+    __slots__ = ("_endpoint", "_parked", "_peer", "_peer_name", "_server", "_state", "_transport")
 
     _peer: Address
     _transport: asyncio.Transport
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self._host = ""  # The peer, as the kernel writes it; empty until it is known.
-        self._parked: Parked | None = None
+    def __init__(self, server: ServerState) -> None:
+        self._server = server
+        self._endpoint = server.endpoint
+        self._peer_name = ""  # The peer, as the kernel writes it; empty until it is known.
+        self._parked: ParkedRequest | None = None
+        self._state = State.IDLE
 
     def retry(self) -> None:
-        """Ask again for the parked request: something about its pod has changed."""
+        """Decide again about the parked request: something about its pod has changed."""
         parked = self._parked
         if parked is None:
             return
-        now = self._desk.now()
-        verdict = self._desk.verdict(parked.asked, now)
-        if isinstance(verdict, Hold):
-            parked.missing = verdict.missing
-            self._desk.inquire(parked)  # And what is to be asked may be another question now.
+        now = self._server.now()
+        decision = self._endpoint.decide(parked.received, now)
+        if isinstance(decision, Hold):
+            parked.missing = decision.missing
+            self._endpoint.inquire(parked)  # And what is to be asked may be another question now.
         else:
-            self._leave(parked, verdict, now)
+            self._complete(parked, decision, now)
 
-    def give_up(self) -> None:
+    def expire(self) -> None:
         """Answer the parked request with 503: it has waited as long as SDKs do."""
         if self._parked is not None:
-            self._leave(self._parked, TIMED_OUT, self._desk.now())
+            self._complete(self._parked, TIMED_OUT, self._server.now())
 
     @abc.abstractmethod
-    def _end(self) -> None:
+    def _close_once_sent(self) -> None:
         """Close once everything is sent: nothing more is answered here."""
 
     @abc.abstractmethod
-    def _linger(self) -> None:
+    def _drain(self) -> None:
         """Close what is sent, and throw away what still comes."""
 
     def _handle(self, head: bytes, at: float) -> None:
         """Answer, refuse or park the request that *head* is, and that had come by *at*."""
         request = parse(head)
-        if request is None or not self._desk.is_own_host(request.host, self._transport):
+        if request is None or not self._server.is_own_host(request.host, self._transport):
             self._refuse(self._malformed(head, at))
             return
-        asked = Asked(request, self._desk.find(request.path), head, self._peer, self._host, at)
-        if asked.target.route is Route.MALFORMED:
-            self._refuse(asked)
+        target = self._endpoint.find(request.path)
+        received = ReceivedRequest(request, target, head, self._peer, self._peer_name, at)
+        if target.route is Route.MALFORMED:
+            self._refuse(received)
             return
-        now = self._desk.now()
-        verdict = self._desk.verdict(asked, now)
-        if isinstance(verdict, Hold):
-            self._park(asked, verdict.missing, now)
+        now = self._server.now()
+        decision = self._endpoint.decide(received, now)
+        if isinstance(decision, Hold):
+            self._park(received, decision.missing, now)
         else:
-            self._answer(asked, verdict, now, waited=False)
+            self._answer(received, decision, now, waited=False)
 
-    def _malformed(self, head: bytes, at: float) -> Asked:
+    def _malformed(self, head: bytes, at: float) -> ReceivedRequest:
         nothing = Request(
             method=b"", path=b"", host=None, tokens=(), ttl=None, forwarded=False, keep_alive=False
         )
-        return Asked(nothing, _MALFORMED_TARGET, head, self._peer, self._host, at)
+        return ReceivedRequest(nothing, _MALFORMED_TARGET, head, self._peer, self._peer_name, at)
 
-    def _park(self, asked: Asked, missing: Missing, now: datetime) -> None:
-        until = asked.at + self._desk.hold
-        if until <= self._desk.loop.time():  # It has waited behind another one.
-            self._answer(asked, TIMED_OUT, now, waited=True)
+    def _park(self, received: ReceivedRequest, missing: Missing, now: datetime) -> None:
+        until = received.at + self._server.hold
+        if until <= self._server.loop.time():  # It has waited behind another one.
+            self._answer(received, TIMED_OUT, now, waited=True)
             return
-        self._parked = Parked(asked, self._desk.loop.call_at(until, self.give_up), missing)
-        self._desk.park(self, self._parked)
+        timer = self._server.loop.call_at(until, self.expire)
+        self._parked = ParkedRequest(received, timer, missing)
+        self._state = State.PARKED
+        self._endpoint.park(self, self._parked)
 
-    def _unpark(self, parked: Parked) -> None:
+    def _unpark(self, parked: ParkedRequest) -> None:
         parked.timer.cancel()
         self._parked = None
-        self._desk.unpark(self, parked)
+        if self._state is State.PARKED:
+            self._state = State.READING
+        self._endpoint.unpark(self, parked)
 
-    def _leave(self, parked: Parked, ending: Ending, now: datetime) -> None:
+    def _complete(self, parked: ParkedRequest, answer: Answer, now: datetime) -> None:
         self._unpark(parked)
-        self._answer(parked.asked, ending, now, waited=True)
+        self._answer(parked.received, answer, now, waited=True)
         self.go_on()
 
-    def _answer(self, asked: Asked, ending: Ending, now: datetime, *, waited: bool) -> None:
-        answer = self._desk.answer(asked, ending, now, waited=waited)
-        self._transport.write(answer)
-        if isinstance(ending, Serve) and not waited:
-            self._desk.remember(asked, ending, answer, now)
-        if not asked.request.keep_alive:
-            self._end()
+    def _answer(
+        self, received: ReceivedRequest, answer: Answer, now: datetime, *, waited: bool
+    ) -> None:
+        self._transport.write(self._server.respond(received, answer, now, waited=waited))
+        if not received.request.keep_alive:
+            self._close_once_sent()
 
-    def _refuse(self, asked: Asked) -> None:
+    def _refuse(self, received: ReceivedRequest) -> None:
         """Say 400 and end, so that the answer is not lost to a reset by what is still unread."""
-        asked.request.keep_alive = False
-        self._transport.write(self._desk.answer(asked, MALFORMED, self._desk.now(), waited=False))
-        self._linger()
+        received.request.keep_alive = False
+        now = self._server.now()
+        self._transport.write(self._server.respond(received, MALFORMED, now, waited=False))
+        self._drain()

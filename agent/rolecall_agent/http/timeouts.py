@@ -3,13 +3,28 @@
 import asyncio
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-from rolecall_agent.http.endpoint import Client
+from rolecall_agent.http.client import Client
 
 SPACING = 0.05  # seconds between two looks: nobody is dropped too early, and nobody later than that
 
 
-class Deadlines:
+@dataclass(frozen=True, slots=True)
+class TimeLimits:
+    """How long a client may take, in seconds."""
+
+    head: float  # For a request's head, from its first byte or from the connection's beginning.
+    idle: float  # Without a request.
+    reader: float  # Without reading answers that are written.
+    queue: float  # Until its turn has come. Who has waited that long is gone, and cannot be seen.
+
+
+# A head: contract §5. Without a request: as long as nginx waits. No SDK waits for ten seconds.
+TIME_LIMITS = TimeLimits(head=5.0, idle=75.0, reader=10.0, queue=10.0)
+
+
+class Timeouts:
     """Looks at *clients* when the next deadline has come.
 
     A timer for each connection would cost more than all else at its opening. A client may put its
@@ -42,6 +57,6 @@ class Deadlines:
             if client.due > now:
                 nearest = min(nearest, client.due)
             else:
-                client.kill()
+                client.abort()
         if nearest < math.inf:
             self.watch(max(nearest, now + SPACING))

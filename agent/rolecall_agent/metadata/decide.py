@@ -3,27 +3,35 @@
 The order is the contract's (§5): well-formed, method, token, path. Well-formed is settled before.
 """
 
-import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import MappingProxyType
 from typing import assert_never
 
+from rolecall_agent.decision import (
+    MALFORMED,
+    POD_REFUSALS,
+    TIMED_OUT,
+    Decision,
+    GiveText,
+    GiveToken,
+    Hold,
+    Missing,
+    Outcome,
+    Refuse,
+    Route,
+    Serve,
+    Target,
+    refusal_of,
+)
 from rolecall_agent.http.request import Request
 from rolecall_agent.metadata import tokens
-from rolecall_agent.metadata.item_cache import Missed, Shelf
-from rolecall_agent.metadata.routes import (
-    CREDENTIAL_ROUTES,
-    NO_DOCUMENT,
-    PUT_ROUTES,
-    Route,
-    Target,
-    is_role_of,
-)
-from rolecall_agent.store.cache import (
+from rolecall_agent.metadata.item_cache import ItemCache, Missed
+from rolecall_agent.metadata.routes import CREDENTIAL_ROUTES, NO_DOCUMENT, PUT_ROUTES, is_role_of
+from rolecall_agent.store.cache import Cache
+from rolecall_agent.store.standing import (
     AddressStanding,
-    Cache,
     Granted,
     Refused,
     Unconfirmed,
@@ -31,85 +39,13 @@ from rolecall_agent.store.cache import (
     Unwitnessed,
     Waiting,
 )
-from rolecall_proto.values import Address, Assignment, EndpointKeys, Reason, Session, State
+from rolecall_proto.values import Address, Assignment, EndpointKeys
 
-
-class Outcome(enum.StrEnum):
-    """How a request ended, as metrics name it."""
-
-    SERVED = "served"
-    HELD_SERVED = "held_served"  # Served after it waited for its pod or credentials.
-    NO_ROLE = "no_role"
-    DENIED = "denied"
-    FAILED = "failed"  # STS refuses the role.
-    NOT_FOUND = "not_found"  # No such path, or a role that is not this pod's.
-    UNAUTHORIZED = "unauthorized"  # The token.
-    FORBIDDEN = "forbidden"
-    INVALID = "invalid"  # The parameters of a token.
-    MALFORMED = "malformed"
-    METHOD = "method"
-    TIMEOUT = "timeout"
-    UNWITNESSED = "unwitnessed"  # Its pod's address has no link of its own.
-    UNAVAILABLE = "unavailable"  # The node's own metadata service.
-
-
-class Missing(enum.StrEnum):
-    """What a held request waits for."""
-
-    SNAPSHOT = "snapshot"
-    POD = "pod_unknown"
-    CREDENTIALS = "credentials_pending"
-    LINK = "link_unconfirmed"  # Whose link an address has now.
-    KEYS = "keys_unknown"  # Those of the cluster, by which tokens of pods are checked.
-    ITEM = "item"  # Of the node's own metadata.
-
-
-@dataclass(frozen=True, slots=True)
-class Serve:
-    """The role's name or document; *good_until* is the end of the token that was shown."""
-
-    assignment: Assignment
-    session: Session
-    good_until: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class GiveToken:
-    keys: EndpointKeys
-    ttl: timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class Tell:
-    """A listing, or an item of the node's own metadata: the same for every pod."""
-
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Refuse:
-    status: int
-    outcome: Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    missing: Missing
-
-
-Ending = Serve | GiveToken | Tell | Refuse
-Verdict = Ending | Hold
-
-MALFORMED = Refuse(400, Outcome.MALFORMED)
-TIMED_OUT = Refuse(503, Outcome.TIMEOUT)
 _METHOD = Refuse(405, Outcome.METHOD)
 _FORBIDDEN = Refuse(403, Outcome.FORBIDDEN)
 _INVALID = Refuse(400, Outcome.INVALID)
 _UNAUTHORIZED = Refuse(401, Outcome.UNAUTHORIZED)
 _NOT_FOUND = Refuse(404, Outcome.NOT_FOUND)
-_NO_ROLE = Refuse(404, Outcome.NO_ROLE)
-_DENIED = Refuse(404, Outcome.DENIED)
-_FAILED = Refuse(404, Outcome.FAILED)
 _UNWITNESSED = Refuse(404, Outcome.UNWITNESSED)
 _UNAVAILABLE = Refuse(503, Outcome.UNAVAILABLE)
 # What is asked for with GET, before its path decides.
@@ -120,9 +56,9 @@ REFUSALS: Mapping[Route, tuple[Refuse, ...]] = MappingProxyType(
         Route.TOKEN: (TIMED_OUT, _METHOD, _FORBIDDEN, _INVALID),
         Route.DATED_TOKEN: (*_ASKED, _FORBIDDEN, _NOT_FOUND),
         Route.TOKEN_SLASH: (*_ASKED, _NOT_FOUND),
-        Route.ROLE_LIST: (*_ASKED, _NO_ROLE, _DENIED, _FAILED, _UNWITNESSED),
-        Route.ROLE_DOCUMENT: (*_ASKED, _NO_ROLE, _DENIED, _FAILED, _UNWITNESSED, _NOT_FOUND),
-        Route.ROLE_INFO: (*_ASKED, _NO_ROLE, _DENIED, _FAILED, _UNWITNESSED),
+        Route.ROLE_LIST: (*_ASKED, *POD_REFUSALS, _UNWITNESSED),
+        Route.ROLE_DOCUMENT: (*_ASKED, *POD_REFUSALS, _UNWITNESSED, _NOT_FOUND),
+        Route.ROLE_INFO: (*_ASKED, *POD_REFUSALS, _UNWITNESSED),
         Route.ITEM: (*_ASKED, _NOT_FOUND, _UNAVAILABLE),
         Route.LISTING: (*_ASKED, _NOT_FOUND),
         Route.OTHER: (*_ASKED, _NOT_FOUND),
@@ -135,7 +71,7 @@ _NO_SNAPSHOT = Hold(Missing.SNAPSHOT)
 _NO_POD = Hold(Missing.POD)
 _NO_CREDENTIALS = Hold(Missing.CREDENTIALS)
 _NO_LINK = Hold(Missing.LINK)
-_NOBODY: Mapping[type, Verdict] = {
+_NOBODY: Mapping[type, Decision] = {
     Unknown: _NO_POD,
     Unconfirmed: _NO_LINK,
     Unwitnessed: _UNWITNESSED,
@@ -148,12 +84,12 @@ class Stores:
     """All that an answer can come from."""
 
     cache: Cache
-    shelf: Shelf
+    items: ItemCache
 
 
 def decide(
     request: Request, target: Target, peer: Address, stores: Stores, now: datetime
-) -> Verdict:
+) -> Decision:
     """Return what *request* of the pod at *peer* gets at *now*."""
     cache = stores.cache
     if request.method == b"PUT":
@@ -168,23 +104,16 @@ def decide(
         return proof
     if target.route in CREDENTIAL_ROUTES and target != NO_DOCUMENT:
         return _credentials(target, standing, cache.keys, proof)
-    return _of_the_node(target, stores.shelf, now)
+    return _of_the_node(target, stores.items, now)
 
 
-def ending_of(ending: Ending, *, waited: bool) -> tuple[int, Outcome]:
-    """Return the status of *ending*, and what metrics call it; *waited* tells of a held request."""
-    if isinstance(ending, Refuse):
-        return ending.status, ending.outcome
-    return 200, Outcome.HELD_SERVED if waited else Outcome.SERVED
-
-
-def _of_the_node(target: Target, shelf: Shelf, now: datetime) -> Verdict:
+def _of_the_node(target: Target, items: ItemCache, now: datetime) -> Decision:
     if target.route is Route.LISTING:
-        body = shelf.listings.get(target.folder)
-        return _NOT_FOUND if body is None else Tell(body)
+        body = items.listings.get(target.folder)
+        return _NOT_FOUND if body is None else GiveText(body)
     if target.item is None:
         return _NOT_FOUND
-    match shelf.look(target.item, now):
+    match items.find(target.item, now):
         case None:
             return _NO_ITEM
         case Missed.REFUSED:
@@ -192,10 +121,10 @@ def _of_the_node(target: Target, shelf: Shelf, now: datetime) -> Verdict:
         case Missed.UNAVAILABLE:
             return _UNAVAILABLE
         case bytes() as body:
-            return Tell(body)
+            return GiveText(body)
 
 
-def _put(request: Request, target: Target, keys: EndpointKeys | None) -> Verdict:
+def _put(request: Request, target: Target, keys: EndpointKeys | None) -> Decision:
     if target.route not in PUT_ROUTES:
         return _METHOD
     if target.route is Route.TOKEN_SLASH:
@@ -227,7 +156,7 @@ def _needs_token(standing: AddressStanding, keys: EndpointKeys) -> bool:
 
 def _credentials(
     target: Target, standing: AddressStanding, keys: EndpointKeys, good_until: datetime | None
-) -> Verdict:
+) -> Decision:
     match standing:
         case Granted(assignment, session):
             if _asks_for_another(target, assignment, keys):
@@ -249,10 +178,3 @@ def _asks_for_another(target: Target, assignment: Assignment, keys: EndpointKeys
     return target.route is Route.ROLE_DOCUMENT and not is_role_of(
         target.role, assignment, keys.base_arn
     )
-
-
-def refusal_of(assignment: Assignment) -> Refuse:
-    """Return how a pod that gets nothing is refused: the same at every endpoint."""
-    if assignment.state is State.FAILED:
-        return _FAILED
-    return _NO_ROLE if assignment.reason is Reason.NO_ROLE else _DENIED

@@ -1,17 +1,11 @@
-"""The role document, and times as AWS and HTTP write them."""
+"""The role document, and what EC2 tells of an instance profile."""
 
 import base64
 import hashlib
 import json
-from datetime import datetime
 
+from rolecall_agent.http.times import aws_time
 from rolecall_proto.values import Assignment, Session
-
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = (
-    *("Jan", "Feb", "Mar", "Apr", "May", "Jun"),
-    *("Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
-)
 
 
 def role_document(session: Session) -> bytes:
@@ -50,14 +44,3 @@ def _written(fields: dict[str, str]) -> bytes:
     # Line by line, because json's own indentation is done in Python and takes ten times as long.
     lines = (f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in fields.items())
     return "{{\n{}\n}}".format(",\n".join(lines)).encode("ascii")
-
-
-def aws_time(moment: datetime) -> str:
-    """Return *moment*, which is UTC, in whole seconds: botocore reads no fraction."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def http_date(moment: datetime) -> str:
-    """Return *moment*, which is UTC, as a Date header has it, in English whatever the locale."""
-    day, month = _DAYS[moment.weekday()], _MONTHS[moment.month - 1]
-    return f"{day}, {moment:%d} {month} {moment:%Y %H:%M:%S} GMT"

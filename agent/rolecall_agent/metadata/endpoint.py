@@ -4,152 +4,151 @@ Each answer is a pure decision (`decide.py`). The endpoint joins them with the c
 the counters, and wakes those who wait. What is not about metadata is in `http/server.py`.
 """
 
+import asyncio
 import os
 from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import assert_never
 
-from rolecall_agent.http.counters import Tally
-from rolecall_agent.http.endpoint import Asked, Client, Parked
-from rolecall_agent.http.host_header import METADATA_HOSTS
-from rolecall_agent.http.parked_requests import WaitingRoom
-from rolecall_agent.http.server import EndpointRules, FirstServe, Hall
-from rolecall_agent.metadata import responses, tokens
-from rolecall_agent.metadata.decide import (
-    Ending,
+from rolecall_agent.decision import (
+    Answer,
+    Decision,
+    GiveText,
     GiveToken,
+    Item,
     Refuse,
     Serve,
-    Stores,
-    Tell,
-    Verdict,
-    decide,
-    ending_of,
+    Target,
 )
-from rolecall_agent.metadata.item_cache import Shelf
-from rolecall_agent.metadata.items import Item
-from rolecall_agent.metadata.responses import Answer
-from rolecall_agent.metadata.routes import Route
+from rolecall_agent.http.client import Client
+from rolecall_agent.http.counters import Counters
+from rolecall_agent.http.parked_requests import ParkedRequest, ParkedRequests
+from rolecall_agent.http.request import ReceivedRequest
+from rolecall_agent.http.response import Response
+from rolecall_agent.http.response_cache import ResponseCache
+from rolecall_agent.metadata import responses, routes, tokens
+from rolecall_agent.metadata.decide import REFUSALS, SERVED_ROUTES, Stores, decide
+from rolecall_agent.metadata.item_cache import ItemCache
+from rolecall_agent.metadata.render import Renderer
 from rolecall_agent.store.cache import Cache
-from rolecall_common.clock import Clock
-from rolecall_proto.values import Address, Assignment, EndpointKeys, Session
-
-__all__ = ["NAME", "EndpointRules", "MetadataEndpoint"]
+from rolecall_proto.values import Address, EndpointKeys
 
 NAME = "metadata"
+# The metadata service's own addresses (contract §5).
+HOSTS = frozenset(
+    {b"169.254.169.254", b"169.254.169.254:80", b"[fd00:ec2::254]", b"[fd00:ec2::254]:80"}
+)
 
 
 def _ignore_unknown(address: Address) -> None: ...
 def _ignore_item(item: Item) -> None: ...
-def _ignore_serve(assignment: Assignment, session: Session, endpoint: str) -> None: ...
+def _peer(received: ReceivedRequest) -> Address:
+    return received.peer
 
 
-class MetadataEndpoint(Hall):
-    """Serves the metadata protocol on any number of addresses.
+class MetadataEndpoint:
+    """Answers by the metadata protocol.
 
     Args:
         cache: What this node holds.
-        clock: Wall-clock time: of tokens, credentials, and the Date header.
-        rules: Hosts and hold.
         on_unknown: Called when a request waits, or waits on, because its pod or its credentials are
             not here; often, so it must be cheap and ask nobody twice at once.
-        first_serve: Called with the first answer that carries a session's credentials to a pod.
     """
 
     name = NAME
+    hosts = HOSTS
 
     def __init__(
-        self,
-        cache: Cache,
-        clock: Clock,
-        rules: EndpointRules | None = None,
-        *,
-        on_unknown: Callable[[Address], None] = _ignore_unknown,
-        first_serve: FirstServe = _ignore_serve,
+        self, cache: Cache, on_unknown: Callable[[Address], None] = _ignore_unknown
     ) -> None:
-        super().__init__(cache, clock, rules or EndpointRules(), Tally(), first_serve)
-        self.stores = Stores(cache, Shelf())
+        time = asyncio.get_running_loop().time
+        self.counters = Counters(REFUSALS, SERVED_ROUTES)
+        self.responses = ResponseCache(self.counters, cache, time)
+        self.stores = Stores(cache, ItemCache())
+        self._cache = cache
         self._on_unknown = on_unknown
         self._on_item: Callable[[Item], None] = _ignore_item
-        self._hosts |= METADATA_HOSTS
         self._keys: EndpointKeys | None = None
-        self._waiting: WaitingRoom[Address] = WaitingRoom()
+        self._parked = ParkedRequests(_peer, self.counters, time)
+        self._renderer = Renderer()
 
     @property
     def held_requests(self) -> int:
-        return len(self._waiting)
+        return len(self._parked)
 
     def wake(self, addresses: Collection[Address]) -> None:
         """Answer those of *addresses* that wait and can be answered now; call it after each change.
 
         With the first snapshot, and with new keys, everybody is asked again.
         """
-        self.memory.forget()
-        if self.cache.keys is self._keys:
-            self._waiting.wake(addresses)
+        self.responses.clear()
+        if self._cache.keys is self._keys:
+            self._parked.wake(addresses)
         else:
-            self._keys = self.cache.keys
-            self._waiting.wake_all()
+            self._keys = self._cache.keys
+            self._parked.wake_all()
 
-    def offers(self, shelf: Shelf, on_item: Callable[[Item], None]) -> None:
-        """Tell the node's own items from *shelf*; before that there are none.
+    def offers(self, items: ItemCache, on_item: Callable[[Item], None]) -> None:
+        """Answer from *items* what is asked of the node; before that there are none.
 
         *on_item* is called with each that a pod asks for, at hand or not: it must be cheap, too.
         """
-        self.stores = Stores(self.cache, shelf)
+        self.stores = Stores(self._cache, items)
         self._on_item = on_item
 
-    def items_told(self) -> None:
-        """Answer those who wait for an item of the node's; call it after each change of the shelf.
+    def items_changed(self) -> None:
+        """Answer those who wait for an item of the node's.
 
         Everybody is asked again: that is so seldom that telling them apart would cost more.
         """
-        self._waiting.wake_all()
+        self._parked.wake_all()
 
-    def verdict(self, asked: Asked, now: datetime) -> Verdict:
-        verdict = decide(asked.request, asked.target, asked.peer, self.stores, now)
-        item = asked.target.item
-        if item is not None and not isinstance(verdict, Refuse) and self.cache.synced:
+    # What its server needs of it (`http/endpoint.py`).
+
+    def find(self, path: bytes) -> Target:
+        return routes.find(path)
+
+    def decide(self, received: ReceivedRequest, now: datetime) -> Decision:
+        target = received.target
+        decision = decide(received.request, target, received.peer, self.stores, now)
+        item = target.item
+        if item is not None and not isinstance(decision, Refuse) and self._cache.synced:
             self._on_item(item)
-        return verdict
+        return decision
 
-    def park(self, client: Client, parked: Parked) -> None:
-        self._waiting.enter(client, parked.asked.peer)
+    def render(self, received: ReceivedRequest, answer: Answer, now: datetime) -> bytes:
+        request, renderer = received.request, self._renderer
+        close, with_body = not request.keep_alive, request.method != b"HEAD"
+        renderer.turn(now, self._cache.generation)
+        if isinstance(answer, Serve):
+            route = received.target.route
+            return renderer.render_role(answer, route, close=close, with_body=with_body)
+        response = _response(received, answer, now)
+        return renderer.render(response, close=close, with_body=with_body)
+
+    def park(self, client: Client, parked: ParkedRequest) -> None:
+        self._parked.add(client, parked)
         self.inquire(parked)
 
-    def inquire(self, parked: Parked) -> None:
-        if self.cache.synced and parked.asked.target.item is None:
-            self._on_unknown(parked.asked.peer)
+    def inquire(self, parked: ParkedRequest) -> None:
+        if self._cache.synced and parked.received.target.item is None:
+            self._on_unknown(parked.received.peer)
 
-    def unpark(self, client: Client, parked: Parked) -> None:
-        self._waiting.leave(client, parked.asked.peer)
-        self._tally.held(parked.missing, self.loop.time() - parked.asked.at)
+    def unpark(self, client: Client, parked: ParkedRequest) -> None:
+        self._parked.remove(client, parked)
 
-    def answer(self, asked: Asked, ending: Ending, now: datetime, *, waited: bool) -> bytes:
-        """Return the bytes that *ending* is, and count them."""
-        request, route = asked.request, asked.target.route
-        close, with_body = not request.keep_alive, request.method != b"HEAD"
-        status, outcome = ending_of(ending, waited=waited)
-        self._tally.answered(route, status, outcome, self.loop.time() - asked.at)
-        self._renderer.turn(now, self.cache.generation)
-        if isinstance(ending, Serve):
-            if route is Route.ROLE_DOCUMENT:
-                self._note_serve(ending, now)
-            return self._renderer.render_role(ending, route, close=close, with_body=with_body)
-        answer = self._small_answer(asked, ending, now)
-        return self._renderer.render(answer, close=close, with_body=with_body)
 
-    def _small_answer(
-        self, asked: Asked, ending: GiveToken | Tell | Refuse, now: datetime
-    ) -> Answer:
-        match ending:
-            case GiveToken(keys, ttl):
-                nonce = os.urandom(tokens.NONCE_SIZE)
-                text = tokens.issue(keys.token_key, asked.peer, ttl, now, nonce)
-                return responses.token(text, ttl)
-            case Tell(body):
-                return responses.plain(body)
-            case Refuse(status):
-                return responses.error(status, asked.target.route)
-            case _:
-                assert_never(ending)
+def _response(
+    received: ReceivedRequest, answer: GiveToken | GiveText | Refuse, now: datetime
+) -> Response:
+    match answer:
+        case GiveToken(keys, ttl):
+            nonce = os.urandom(tokens.NONCE_SIZE)
+            text = tokens.issue(keys.token_key, received.peer, ttl, now, nonce)
+            return responses.token(text, ttl)
+        case GiveText(body):
+            return responses.plain(body)
+        case Refuse(status):
+            return responses.error(status, received.target.route)
+        case _:
+            assert_never(answer)

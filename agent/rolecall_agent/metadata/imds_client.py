@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 
 import httptools
 
-from rolecall_agent.metadata.items import Item
+from rolecall_agent.decision import Item
 from rolecall_common.clock import Clock
 from rolecall_common.secret import Secret
 from rolecall_common.settings.types import HostPort
 
-PATIENCE = 2.0  # seconds for one item, its token included
+TIMEOUT = 2.0  # seconds for one item, its token included
 _HTTP_PORT = 80
 _TOKEN_LIFE = timedelta(hours=6)  # The longest that EC2 gives.
 _RENEW_BEFORE = timedelta(minutes=5)
@@ -35,7 +35,7 @@ class UnavailableError(Exception):
     """No answer, or none that can be used. Asking again may help."""
 
 
-class Imds:
+class ImdsClient:
     """The metadata service at *address*, if any. Each question is a connection of its own."""
 
     def __init__(self, address: HostPort | None, clock: Clock) -> None:
@@ -49,7 +49,7 @@ class Imds:
         Raises: RefusedError, UnavailableError.
         """
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 value = await self._read(item)
         except TimeoutError:
             raise UnavailableError("it was silent") from None

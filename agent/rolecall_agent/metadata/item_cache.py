@@ -6,7 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from rolecall_agent.metadata.items import Item, listings
+from rolecall_agent.decision import Item
+from rolecall_agent.metadata.items import listings
 
 
 class Missed(enum.Enum):
@@ -16,7 +17,7 @@ class Missed(enum.Enum):
     UNAVAILABLE = "unavailable"  # It failed, or was silent: 503.
 
 
-Told = bytes | Missed
+Value = bytes | Missed
 
 
 class Result(enum.StrEnum):
@@ -36,12 +37,12 @@ _UNAVAILABLE_FOR = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    told: Told
+    value: Value
     until: datetime
     since: datetime
 
 
-class Shelf:
+class ItemCache:
     """The items that this endpoint offers. Without any it offers none, and asks nobody."""
 
     def __init__(self, offered: Collection[Item] = ()) -> None:
@@ -50,38 +51,38 @@ class Shelf:
         self.results = Counter(dict.fromkeys(Result, 0))
         self._kept: dict[Item, _Kept] = {}
 
-    def look(self, item: Item, now: datetime) -> Told | None:
+    def find(self, item: Item, now: datetime) -> Value | None:
         """Return what a pod is told of *item*; None where it must wait for an answer."""
         if item not in self.offered:
             return Missed.REFUSED
         kept = self._kept.get(item)
-        if kept is None or (isinstance(kept.told, Missed) and _is_over(kept, now)):
+        if kept is None or (isinstance(kept.value, Missed) and _is_over(kept, now)):
             return None
-        return kept.told
+        return kept.value
 
     def is_due(self, item: Item, now: datetime) -> bool:
         """Whether the real service should be asked for *item*."""
         kept = self._kept.get(item)
         return item in self.offered and (kept is None or _is_over(kept, now))
 
-    def put(self, item: Item, told: Told, now: datetime) -> None:
-        """Take in what the real service has *told*. A value stays: the machine is the same."""
-        match told:
+    def put(self, item: Item, value: Value, now: datetime) -> None:
+        """Take in what the real service has said. A value stays: the machine is the same."""
+        match value:
             case bytes():
-                self._keep(item, told, now, Result.OK, _FRESH)
+                self._keep(item, value, now, Result.OK, _FRESH)
             case Missed.REFUSED:
-                self._keep(item, told, now, Result.REFUSED, _REFUSED_FOR)
+                self._keep(item, value, now, Result.REFUSED, _REFUSED_FOR)
             case Missed.UNAVAILABLE:
-                self._keep(item, told, now, Result.UNAVAILABLE, _UNAVAILABLE_FOR)
+                self._keep(item, value, now, Result.UNAVAILABLE, _UNAVAILABLE_FOR)
 
     def _keep(
-        self, item: Item, told: Told, now: datetime, result: Result, how_long: timedelta
+        self, item: Item, value: Value, now: datetime, result: Result, how_long: timedelta
     ) -> None:
         self.results[result] += 1
         old = self._kept.get(item)
-        if isinstance(told, Missed) and old is not None and isinstance(old.told, bytes):
-            told = old.told
-        self._kept[item] = _Kept(told, now + how_long, now)
+        if isinstance(value, Missed) and old is not None and isinstance(old.value, bytes):
+            value = old.value
+        self._kept[item] = _Kept(value, now + how_long, now)
 
 
 def _is_over(kept: _Kept, now: datetime) -> bool:

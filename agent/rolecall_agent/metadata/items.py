@@ -1,25 +1,10 @@
 """What of the node's own metadata a pod may be told: a closed list, and the listings to it."""
 
-import enum
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
+from rolecall_agent.decision import Item
 
-class Item(enum.StrEnum):
-    """One item of the real metadata service, by its path. Nothing else is ever asked there."""
-
-    AVAILABILITY_ZONE = "meta-data/placement/availability-zone"
-    AVAILABILITY_ZONE_ID = "meta-data/placement/availability-zone-id"
-    REGION = "meta-data/placement/region"
-    INSTANCE_ID = "meta-data/instance-id"
-    INSTANCE_TYPE = "meta-data/instance-type"
-    DOMAIN = "meta-data/services/domain"
-    PARTITION = "meta-data/services/partition"
-    # Not signed, but it names the node's account: told where an operator says so, and not else.
-    IDENTITY_DOCUMENT = "dynamic/instance-identity/document"
-
-
-COMMON_ITEMS = tuple(item for item in Item if item is not Item.IDENTITY_DOCUMENT)
 # The folder above the versions; all others are named as they follow a version, without slashes.
 ROOT = "/"
 _VERSIONS = b"1.0\nlatest"

@@ -1,43 +1,14 @@
-"""Which paths there are, and which spellings name a pod's role. Shared by the endpoints."""
+"""Which paths there are at the metadata endpoint, and which spellings name a pod's role."""
 
-import enum
 import re
-from dataclasses import dataclass
 from datetime import date
 
-from rolecall_agent.metadata.items import FOLDERS, ROOT, Item
+from rolecall_agent.decision import Item, Route, Target
+from rolecall_agent.metadata.items import FOLDERS, ROOT
 from rolecall_proto.values import Assignment
-
-
-class Route(enum.StrEnum):
-    """Every kind of path, as metrics name it."""
-
-    TOKEN = "token"  # noqa: S105 - the name of a path, not a secret
-    DATED_TOKEN = "dated_token"  # noqa: S105 - as above; refused on purpose, as EC2 does
-    TOKEN_SLASH = "token_slash"  # noqa: S105 - as above; no path of EC2's
-    ROLE_LIST = "role_list"
-    ROLE_DOCUMENT = "role_document"
-    ROLE_INFO = "role_info"
-    ITEM = "item"
-    LISTING = "listing"
-    OTHER = "other"
-    MALFORMED = "malformed"
-
 
 CREDENTIAL_ROUTES = frozenset({Route.ROLE_LIST, Route.ROLE_DOCUMENT, Route.ROLE_INFO})
 PUT_ROUTES = frozenset({Route.TOKEN, Route.DATED_TOKEN, Route.TOKEN_SLASH})
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where a path leads; *role* is what a role document was asked for, decoded once."""
-
-    route: Route
-    role: bytes = b""
-    item: Item | None = None
-    folder: str = ""
-
-
 _OTHER = Target(Route.OTHER)
 # A path among the credentials that no pod's role can have.
 NO_DOCUMENT = Target(Route.ROLE_DOCUMENT)

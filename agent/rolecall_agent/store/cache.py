@@ -10,7 +10,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from rolecall_agent.store.tables import Contents
+from rolecall_agent.store.standing import (
+    UNCONFIRMED,
+    UNKNOWN,
+    AddressStanding,
+    Granted,
+    Refused,
+    Standing,
+    Unconfirmed,
+    Unknown,
+    Unwitnessed,
+    Waiting,
+)
+from rolecall_agent.store.tables import Tables
 from rolecall_agent.witness.observation import Doubt, Holder
 from rolecall_proto.values import (
     Address,
@@ -22,7 +34,6 @@ from rolecall_proto.values import (
     PodRemoved,
     PodUid,
     Reason,
-    Session,
     SessionId,
     SessionRenewed,
     SnapshotEnd,
@@ -32,53 +43,6 @@ from rolecall_proto.values import (
 )
 
 NOTHING: frozenset[Address] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """No living pod is known at this address (yet), or two claim it: a request waits."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The pod gets nothing, and waiting would not help."""
-
-    assignment: Assignment
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """The pod is known and its credentials are not here (any more): a request waits."""
-
-    assignment: Assignment
-    reason: Reason
-
-
-@dataclass(frozen=True, slots=True)
-class Granted:
-    """The pod may have these credentials, and they are still valid."""
-
-    assignment: Assignment
-    session: Session
-
-
-@dataclass(frozen=True, slots=True)
-class Unconfirmed:
-    """A pod is known at this address, and the kernel does not vouch for it now: a request waits."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unwitnessed:
-    """A pod is known at this address, and nothing could vouch for it: it gets nothing by it."""
-
-    assignment: Assignment
-
-
-# Of a pod; and of whoever asks from an address.
-Standing = Unknown | Refused | Waiting | Granted
-AddressStanding = Standing | Unconfirmed | Unwitnessed
-UNKNOWN = Unknown()
-UNCONFIRMED = Unconfirmed()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +68,8 @@ class Cache:
     def __init__(self, holders: Mapping[Address, Holder] | None = None) -> None:
         """*holders* says whom the kernel vouches for; None where it is not asked."""
         self._holders = holders
-        self._live = Contents()
-        self._staged: Contents | None = Contents()
+        self._live = Tables()
+        self._staged: Tables | None = Tables()
         self._snapshot_at: datetime | None = None
         # Counts the changes of what is served: equal numbers, equal answers (time's passing apart).
         self.generation = 0
@@ -122,7 +86,7 @@ class Cache:
 
     def begin(self) -> None:
         """Open a stream: a snapshot comes next. A half one of the stream before is dropped."""
-        self._staged = Contents()
+        self._staged = Tables()
 
     def apply(self, update: Update, now: datetime) -> frozenset[Address]:
         """Take in *update*; return the addresses whose answer may be another one now.
@@ -230,7 +194,7 @@ class Cache:
             case _:
                 assert_never(assignment.state)
 
-    def _stage(self, staged: Contents, update: Update, now: datetime) -> frozenset[Address]:
+    def _stage(self, staged: Tables, update: Update, now: datetime) -> frozenset[Address]:
         if not isinstance(update, SnapshotEnd):
             _take(staged, update, now)
             return NOTHING
@@ -241,16 +205,16 @@ class Cache:
         return frozenset(old.claimants.keys() | staged.claimants.keys())
 
 
-def _take(contents: Contents, update: Update, now: datetime) -> set[Address]:
+def _take(tables: Tables, update: Update, now: datetime) -> set[Address]:
     match update:
         case AssignmentUpserted(assignment):
-            return contents.upsert(assignment, now)
+            return tables.upsert(assignment, now)
         case PodRemoved(uid):
-            return contents.remove(uid, now)
+            return tables.remove(uid, now)
         case SessionRenewed(session):
-            return contents.renew(session, now)
+            return tables.renew(session, now)
         case EndpointKeys():
-            contents.keys = update
+            tables.keys = update
             return set()
         case SnapshotEnd() | Heartbeat():
             return set()

@@ -17,7 +17,7 @@ from rolecall_proto.values import (
 LINGER = timedelta(seconds=30)
 
 
-class Contents:
+class Tables:
     """All that one stream has said. Each change returns the addresses it may concern."""
 
     __slots__ = ("assignments", "claimants", "keys", "loose", "sessions", "users")
@@ -69,7 +69,7 @@ class Contents:
     def session_of(self, assignment: Assignment) -> Session | None:
         return self.sessions.get(assignment.session_id) if assignment.session_id else None
 
-    def inherit(self, old: "Contents") -> None:
+    def inherit(self, old: "Tables") -> None:
         """Keep of *old* the claimed sessions that were not sent again; drop what nobody uses."""
         for session_id, session in old.sessions.items():
             if session_id in self.users:

@@ -5,21 +5,24 @@ from itertools import product
 import pytest
 
 from fakes.endpoint_rig import KEYS, ROLES, START, known, pod
-from rolecall_agent.http.counters import Tally
-from rolecall_agent.http.request import Request
-from rolecall_agent.metadata.decide import (
+from rolecall_agent.decision import (
+    COMMON_ITEMS,
     MALFORMED,
     TIMED_OUT,
+    Answer,
     Hold,
+    Item,
     Missing,
     Outcome,
-    Stores,
-    decide,
-    ending_of,
+    Route,
+    outcome_of,
+    status_of,
 )
-from rolecall_agent.metadata.item_cache import Missed, Shelf
-from rolecall_agent.metadata.items import COMMON_ITEMS, Item
-from rolecall_agent.metadata.routes import Route, find
+from rolecall_agent.http.counters import Counters
+from rolecall_agent.http.request import Request
+from rolecall_agent.metadata.decide import REFUSALS, SERVED_ROUTES, Stores, decide
+from rolecall_agent.metadata.item_cache import ItemCache, Missed
+from rolecall_agent.metadata.routes import find
 from rolecall_agent.metrics import METRICS
 from rolecall_agent.store.cache import Cache
 from rolecall_agent.witness.observation import Doubt
@@ -36,11 +39,12 @@ PODS = (
     pod("10.0.0.5", State.PENDING, Reason.CREDENTIALS_PENDING),
 )
 # One item is at hand, two are not to be had, of the others nothing is known yet.
-SHELF = Shelf(COMMON_ITEMS)
-SHELF.put(Item.REGION, b"eu-central-1", START)
-SHELF.put(Item.DOMAIN, Missed.REFUSED, START)
-SHELF.put(Item.PARTITION, Missed.UNAVAILABLE, START)
+ITEMS_AT_HAND = ItemCache(COMMON_ITEMS)
+ITEMS_AT_HAND.put(Item.REGION, b"eu-central-1", START)
+ITEMS_AT_HAND.put(Item.DOMAIN, Missed.REFUSED, START)
+ITEMS_AT_HAND.put(Item.PARTITION, Missed.UNAVAILABLE, START)
 WAITED = (False, True)
+COUNTERS = Counters(REFUSALS, SERVED_ROUTES)  # Of an endpoint that was never asked.
 End = tuple[Route, int, Outcome]
 
 
@@ -98,15 +102,19 @@ def ends(path: str) -> set[End]:
     """Return every end that some request of *path*, by some pod, has."""
     target = find(path.encode())
     if target.route is Route.MALFORMED:
-        return {(target.route, *ending_of(MALFORMED, waited=False))}
+        return {_end(target.route, MALFORMED)}
     found: set[End] = set()
     for request, cache, each in product(requests(path), caches(), PODS):
-        verdict = decide(request, target, each.addresses[0], Stores(cache, SHELF), START)
-        if isinstance(verdict, Hold):
-            found.add((target.route, *ending_of(TIMED_OUT, waited=True)))
+        decision = decide(request, target, each.addresses[0], Stores(cache, ITEMS_AT_HAND), START)
+        if isinstance(decision, Hold):
+            found.add(_end(target.route, TIMED_OUT, waited=True))
         else:
-            found.update((target.route, *ending_of(verdict, waited=waited)) for waited in WAITED)
+            found.update(_end(target.route, decision, waited=waited) for waited in WAITED)
     return found
+
+
+def _end(route: Route, answer: Answer, *, waited: bool = False) -> End:
+    return route, status_of(answer), outcome_of(answer, waited=waited)
 
 
 def test_requests_are_counted_from_zero_for_every_end_that_they_can_have() -> None:
@@ -115,11 +123,11 @@ def test_requests_are_counted_from_zero_for_every_end_that_they_can_have() -> No
         *map(ends, (*PATHS, *ITEMS, *FOLDERS, f"{ROLES}/reader", f"{ROLES}/admin", f"{ROLES}//x"))
     )
 
-    assert set(Tally().requests) == possible
-    assert not any(Tally().requests.values())
+    assert set(COUNTERS.requests) == possible
+    assert not any(COUNTERS.requests.values())
 
 
-@pytest.mark.parametrize("series", [Tally().durations, Tally().holds], ids=["requests", "holds"])
+@pytest.mark.parametrize("series", [COUNTERS.durations, COUNTERS.holds], ids=["requests", "holds"])
 def test_durations_begin_at_zero(series: dict[Route | Missing, object]) -> None:
     """Each route, and whatever can be waited for, has its distribution from the start."""
     assert set(series) in ({*Route}, {*Missing})

@@ -13,7 +13,9 @@ import rolecall_common.process_metrics
 import rolecall_server.telemetry.metrics
 from fakes.clock import FakeClock
 from fakes.replica import Certificates, Replica
-from rolecall_agent.metadata.endpoint import EndpointRules, MetadataEndpoint
+from rolecall_agent.http.server import Server
+from rolecall_agent.metadata.endpoint import MetadataEndpoint
+from rolecall_agent.metadata.item_cache import ItemCache
 from rolecall_agent.metrics import AgentCollector
 from rolecall_agent.store.cache import Cache
 from rolecall_agent.sync.ca_bundle import CaBundleFile
@@ -56,15 +58,9 @@ def server(folder: Path) -> CollectorRegistry:
 def agent(folder: Path) -> CollectorRegistry:
     """Return what an agent registers."""
     registry, clock, cache = CollectorRegistry(), FakeClock(), Cache()
-    endpoint = MetadataEndpoint(
-        cache,
-        clock,
-        EndpointRules(),
-        on_unknown=lambda _: None,
-        first_serve=lambda _assignment, _session, _endpoint: None,
-    )
+    server = Server(MetadataEndpoint(cache), cache, clock)
     trust = CaBundleFile(Certificates(folder).bundle, clock.now)
-    registry.register(AgentCollector(endpoint, cache, lambda: ALONE, trust, clock.now))
+    registry.register(AgentCollector([server], ItemCache(), cache, lambda: ALONE, trust, clock.now))
     return registry
 
 

@@ -49,7 +49,7 @@ TABLE: dict[str, tuple[str, ...] | str] = {
     "rolecall_agent.http.lingering_close": (
         "it asks the kernel for one number, and reads no bytes of others"
     ),
-    "rolecall_agent.http.server": (
+    "rolecall_agent.http.server_state": (
         "its addresses are the kernel's, of connections that it has accepted"
     ),
     "rolecall_agent.metadata.documents": WRITES,

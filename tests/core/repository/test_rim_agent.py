@@ -17,9 +17,9 @@ from core.junk import changed, documents, texts
 from fakes.clock import FakeClock
 from rolecall_agent.container import decide, pod_tokens
 from rolecall_agent.container.signatures import Signatures
+from rolecall_agent.decision import Item
 from rolecall_agent.http.host_header import names_of
-from rolecall_agent.metadata.imds_client import Imds, RefusedError, UnavailableError
-from rolecall_agent.metadata.items import Item
+from rolecall_agent.metadata.imds_client import ImdsClient, RefusedError, UnavailableError
 from rolecall_agent.sync.ca_bundle import CaBundle, CaBundleError, read_ca_bundle
 from rolecall_common import endpoint_file
 from rolecall_common.settings.declare import Problem, SettingsError
@@ -66,7 +66,7 @@ def test_whatever_the_nodes_own_metadata_says_is_a_value_or_none(said: list[byte
         async with server:
             port = server.sockets[0].getsockname()[1]
             try:
-                return await Imds(HostPort("127.0.0.1", port), FakeClock()).read(Item.REGION)
+                return await ImdsClient(HostPort("127.0.0.1", port), FakeClock()).read(Item.REGION)
             except (RefusedError, UnavailableError):
                 return None
 

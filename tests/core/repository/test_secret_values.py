@@ -20,12 +20,11 @@ import rolecall_common
 import rolecall_proto
 import rolecall_server
 from fakes.clock import START
+from rolecall_agent.decision import GiveToken, Route, Serve
 from rolecall_agent.http.request import Request
-from rolecall_agent.http.response_cache import Remembered
-from rolecall_agent.metadata.decide import GiveToken, Serve
-from rolecall_agent.metadata.responses import Answer
-from rolecall_agent.metadata.routes import Route
-from rolecall_agent.store.cache import Granted
+from rolecall_agent.http.response import Response
+from rolecall_agent.http.response_cache import CachedResponse
+from rolecall_agent.store.standing import Granted
 from rolecall_common.logs import JsonLines, TextLines
 from rolecall_common.secret import Secret
 from rolecall_proto.values import (
@@ -80,8 +79,10 @@ VALUES: tuple[object, ...] = (
     BrokerRules(token_secret=BYTES),
     KeyPair(b"-----BEGIN CERTIFICATE-----", BYTES, START, START),
     Reply(200, BYTES, ""),
-    Answer(HTTPStatus.OK, body=BYTES),
-    Remembered(BYTES, BYTES, close=False, until=0.0, generation=0, route=Route.TOKEN, left=HOUR),
+    Response(HTTPStatus.OK, body=BYTES),
+    CachedResponse(
+        BYTES, BYTES, close=False, until=0.0, generation=0, route=Route.TOKEN, left=HOUR
+    ),
     Request(b"GET", b"/", None, (BYTES,), None, forwarded=False, keep_alive=True),
 )
 

@@ -1,4 +1,4 @@
-"""Tokens of pods: read totally, judged by rules that change, remembered within bounds."""
+"""Tokens of pods: read totally, verified by rules that change, remembered within bounds."""
 
 import base64
 import json
@@ -18,9 +18,9 @@ from rolecall_agent.container import pod_tokens
 from rolecall_agent.container.decide import REFUSALS, SERVED_ROUTES, decide, find
 from rolecall_agent.container.pod_tokens import UNDECIDED, Claims, PodTokens, read, token_of
 from rolecall_agent.container.signatures import Signatures
-from rolecall_agent.http.counters import Tally
+from rolecall_agent.decision import MALFORMED, TIMED_OUT, Hold, outcome_of, status_of
+from rolecall_agent.http.counters import Counters
 from rolecall_agent.http.request import Request
-from rolecall_agent.metadata.decide import MALFORMED, TIMED_OUT, Hold, ending_of
 from rolecall_agent.store.cache import Cache
 from rolecall_proto.values import NodeName, PodTokenRules, Reason, SnapshotEnd, State
 
@@ -34,7 +34,7 @@ JSON = st.recursive(
 NAMES = ("exp", "nbf", "iat", "iss", "aud", "sub", "kubernetes.io")
 
 
-def judging() -> PodTokens:
+def tokens_of_cluster() -> PodTokens:
     tokens = PodTokens(lambda: None)
     tokens.verify_with(Signatures)
     return tokens
@@ -53,25 +53,25 @@ def part(content: object) -> str:
 @given(st.text() | st.text(alphabet="abcABC012-_=.", max_size=40))
 def test_any_text_is_read_without_surprise(text: str) -> None:
     """What is no token is nothing, and is told apart from a token that is not ours."""
-    tokens = judging()
+    tokens = tokens_of_cluster()
 
     assert read(text) is None
-    assert tokens.judge(text, KEYS, START) is None
+    assert tokens.verify(text, KEYS, START) is None
 
 
 @given(JSON, JSON)
 def test_any_json_is_read_without_surprise(header: object, payload: object) -> None:
     """Nobody has signed it, so it is never good."""
-    assert judging().judge(f"{part(header)}.{part(payload)}.AAAA", KEYS, START) is None
+    assert tokens_of_cluster().verify(f"{part(header)}.{part(payload)}.AAAA", KEYS, START) is None
 
 
 @given(st.sampled_from(NAMES), JSON)
 def test_a_signed_token_with_anything_in_one_claim(name: str, value: object) -> None:
     """It is good by what it says, or it is not; the API server's own bugs stop nobody."""
     text = signed_json({**said(), name: value})
-    judgement = judging().judge(text, KEYS, START)
+    verified = tokens_of_cluster().verify(text, KEYS, START)
 
-    assert judgement is None or judgement == read(text)
+    assert verified is None or verified == read(text)
 
 
 @given(st.sampled_from(("namespace", "serviceaccount", "pod", "node")), JSON)
@@ -80,7 +80,7 @@ def test_a_signed_token_with_anything_in_its_binding(name: str, value: object) -
     bound = {**said()["kubernetes.io"], name: value}
     text = signed_json({**said(), "kubernetes.io": bound})
 
-    assert isinstance(judging().judge(text, KEYS, START), Claims | None)
+    assert isinstance(tokens_of_cluster().verify(text, KEYS, START), Claims | None)
 
 
 @given(st.binary(max_size=64))
@@ -122,14 +122,16 @@ def test_an_api_server_of_old_names_no_node() -> None:
     """The pod says it then: it is here, or it is not."""
     bound = {**said()["kubernetes.io"], "node": None}
 
-    assert isinstance(judging().judge(token(**{"kubernetes.io": bound}), KEYS, START), Claims)
+    assert isinstance(
+        tokens_of_cluster().verify(token(**{"kubernetes.io": bound}), KEYS, START), Claims
+    )
 
 
 def test_a_token_of_another_node_is_not_good() -> None:
     """Whatever this node's agent has heard of its pod."""
     elsewhere = replace(KEYS, node=NodeName("node-2"))
 
-    assert judging().judge(token(), elsewhere, START) is None
+    assert tokens_of_cluster().verify(token(), elsewhere, START) is None
 
 
 def test_without_rules_or_without_a_verifier_nobody_can_tell() -> None:
@@ -137,10 +139,10 @@ def test_without_rules_or_without_a_verifier_nobody_can_tell() -> None:
     wanted: list[int] = []
     tokens = PodTokens(lambda: wanted.append(1))
 
-    assert tokens.judge(token(), replace(KEYS, pod_tokens=None), START) is UNDECIDED
-    assert tokens.judge("garbage", KEYS, START) is None
+    assert tokens.verify(token(), replace(KEYS, pod_tokens=None), START) is UNDECIDED
+    assert tokens.verify("garbage", KEYS, START) is None
     assert wanted == []
-    assert tokens.judge(token(), KEYS, START) is UNDECIDED
+    assert tokens.verify(token(), KEYS, START) is UNDECIDED
     assert wanted == [1]
 
 
@@ -161,13 +163,13 @@ def test_a_signature_is_checked_once() -> None:
     tokens.verify_with(Counting)
     bad = token()[:-6] + "AAAAAA"
     for _ in range(3):
-        assert isinstance(tokens.judge(token(), KEYS, START), Claims)
-        assert tokens.judge(bad, KEYS, START) is None
+        assert isinstance(tokens.verify(token(), KEYS, START), Claims)
+        assert tokens.verify(bad, KEYS, START) is None
     assert Counting.verified == 2
-    assert tokens.judge(token(), KEYS, START + timedelta(hours=1)) is None
+    assert tokens.verify(token(), KEYS, START + timedelta(hours=1)) is None
     assert Counting.verified == 2
 
-    assert tokens.judge(token(), endpoint_keys(rules("key-1", "key-2")), START) is not None
+    assert tokens.verify(token(), endpoint_keys(rules("key-1", "key-2")), START) is not None
     assert Counting.verified == 3
 
 
@@ -179,14 +181,14 @@ def test_memory_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     tokens = PodTokens(lambda: None)
     tokens.verify_with(Counting)
     good = [token(jti=str(number)) for number in range(3)]
-    tokens.judge(good[0], KEYS, START)
+    tokens.verify(good[0], KEYS, START)
     for number in range(5):
-        tokens.judge(good[0][:-6] + f"AAAAA{number}", KEYS, START)
+        tokens.verify(good[0][:-6] + f"AAAAA{number}", KEYS, START)
     assert Counting.verified == 6
-    tokens.judge(good[0], KEYS, START)
+    tokens.verify(good[0], KEYS, START)
     assert Counting.verified == 6
     for each in (*good[1:], good[0]):
-        tokens.judge(each, KEYS, START)
+        tokens.verify(each, KEYS, START)
 
     assert Counting.verified == 9
 
@@ -218,7 +220,7 @@ def asked(method: bytes, path: str, authorization: str) -> Request:
 
 def test_every_end_of_a_request_is_counted_from_zero() -> None:
     """Series exist before they move, and none exists that cannot."""
-    cache, tokens = Cache(), judging()
+    cache, tokens = Cache(), tokens_of_cluster()
     cache.begin()
     for update in (KEYS, *known(*PODS), SnapshotEnd()):
         cache.apply(update, START)
@@ -227,14 +229,15 @@ def test_every_end_of_a_request_is_counted_from_zero() -> None:
     found = set()
     for method, path, text in product((b"GET", b"POST"), ("/v1/credentials", "/"), (*shown, "x")):
         target = find(path.encode())
-        verdict = decide(asked(method, path, text), target, tokens, cache, START)
-        if isinstance(verdict, Hold):
+        decision = decide(asked(method, path, text), target, tokens, cache, START)
+        if isinstance(decision, Hold):
             found.add((target.route, TIMED_OUT.status, TIMED_OUT.outcome))
         else:
             found |= {
-                (target.route, *ending_of(verdict, waited=waited)) for waited in (False, True)
+                (target.route, status_of(decision), outcome_of(decision, waited=waited))
+                for waited in (False, True)
             }
-    counted = Tally().beside(REFUSALS, SERVED_ROUTES).requests
+    counted = Counters(REFUSALS, SERVED_ROUTES).requests
 
     assert set(counted.values()) == {0}
     assert {each for each in counted if each[1:] not in ends} == found

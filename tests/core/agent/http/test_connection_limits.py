@@ -5,9 +5,9 @@ from collections.abc import Callable
 from functools import partial
 from ipaddress import ip_address
 
-from rolecall_agent.http.connection_limits import Turns
-from rolecall_agent.http.fair_queue import Pace
-from rolecall_agent.http.timeouts import SPACING, Deadlines
+from rolecall_agent.http.connection_limits import ConnectionLimits
+from rolecall_agent.http.fair_queue import FairQueue
+from rolecall_agent.http.timeouts import SPACING, Timeouts
 
 POD = ip_address("10.0.0.1")
 OTHER = ip_address("10.0.0.2")
@@ -23,19 +23,19 @@ class Caller:
         self.due = due
         self.on_turn: Callable[[], None] = lambda: None
 
-    def wait_turn(self) -> None:
+    def queue(self) -> None:
         self.may_go = False
 
-    def take_turn(self) -> None:
+    def start(self) -> None:
         self.may_go = True
 
     def go_on(self) -> None:
         self.on_turn()
 
     def retry(self) -> None: ...
-    def shut(self) -> None: ...
+    def close(self) -> None: ...
 
-    def kill(self) -> None:
+    def abort(self) -> None:
         self.is_alive, self.due = False, math.inf
 
 
@@ -80,40 +80,40 @@ class Loop:
         self.moment = moment
 
 
-def entered(turns: Turns, count: int, address: object = POD) -> list[Caller]:
+def entered(limits: ConnectionLimits, count: int, address: object = POD) -> list[Caller]:
     callers = [Caller() for _ in range(count)]
     for caller in callers:
-        assert turns.enter(caller, address)
+        assert limits.add(caller, address)
     return callers
 
 
 def test_each_pod_has_its_own_line() -> None:
     """Beyond the limit a pod's connections wait; another pod's do not."""
-    turns = Turns(most=2)
-    callers, [other] = entered(turns, 3), entered(turns, 1, OTHER)
+    limits = ConnectionLimits(at_once=2)
+    callers, [other] = entered(limits, 3), entered(limits, 1, OTHER)
 
     assert [caller.may_go for caller in callers] == [True, True, False]
     assert other.may_go
-    assert (len(turns), set(turns)) == (4, {*callers, other})
+    assert (len(limits), set(limits)) == (4, {*callers, other})
 
 
 def test_the_first_in_line_is_the_next() -> None:
     """One goes, one comes."""
-    turns = Turns(most=1)
-    callers = entered(turns, 3)
-    turns.leave(callers[0], POD)
+    limits = ConnectionLimits(at_once=1)
+    callers = entered(limits, 3)
+    limits.remove(callers[0], POD)
 
     assert [caller.may_go for caller in callers[1:]] == [True, False]
 
 
 def test_who_leaves_the_line_frees_nothing() -> None:
     """A waiting connection that is closed was nobody's turn."""
-    turns = Turns(most=1)
-    callers = entered(turns, 3)
-    turns.leave(callers[1], POD)
-    callers += entered(turns, 1)
+    limits = ConnectionLimits(at_once=1)
+    callers = entered(limits, 3)
+    limits.remove(callers[1], POD)
+    callers += entered(limits, 1)
     waiting = [caller.may_go for caller in callers[2:]]
-    turns.leave(callers[0], POD)
+    limits.remove(callers[0], POD)
 
     assert waiting == [False, False]
     assert [caller.may_go for caller in callers[2:]] == [True, False]
@@ -121,70 +121,70 @@ def test_who_leaves_the_line_frees_nothing() -> None:
 
 def test_nothing_is_kept_of_who_has_gone() -> None:
     """After the last connection a pod may open as many as before."""
-    turns = Turns(most=1, line=1)
+    limits = ConnectionLimits(at_once=1, queued=1)
     for _ in range(3):
-        one, two = entered(turns, 2)
-        turns.leave(one, POD)
-        turns.leave(two, POD)
+        one, two = entered(limits, 2)
+        limits.remove(one, POD)
+        limits.remove(two, POD)
 
         assert two.may_go
-        assert (len(turns), list(turns)) == (0, [])
+        assert (len(limits), list(limits)) == (0, [])
 
 
 def test_a_line_has_an_end() -> None:
     """There is no place for one more of that pod, and there is for others."""
-    turns = Turns(most=1, line=2)
-    callers = entered(turns, 3)
-    one_more = turns.enter(Caller(), POD)
-    entered(turns, 1, OTHER)
-    turns.leave(callers[1], POD)
-    entered(turns, 1)
+    limits = ConnectionLimits(at_once=1, queued=2)
+    callers = entered(limits, 3)
+    one_more = limits.add(Caller(), POD)
+    entered(limits, 1, OTHER)
+    limits.remove(callers[1], POD)
+    entered(limits, 1)
 
     assert not one_more
-    assert len(turns) == 4
+    assert len(limits) == 4
 
 
 def test_who_never_had_a_place_gives_up_none() -> None:
     """It leaves all the same, when its connection is closed."""
-    turns, stranger = Turns(most=1, line=0), Caller()
-    [caller] = entered(turns, 1)
-    turns.enter(stranger, POD)
-    turns.leave(stranger, POD)
-    turns.leave(stranger, OTHER)
+    limits, stranger = ConnectionLimits(at_once=1, queued=0), Caller()
+    [caller] = entered(limits, 1)
+    limits.add(stranger, POD)
+    limits.remove(stranger, POD)
+    limits.remove(stranger, OTHER)
 
-    assert list(turns) == [caller]
+    assert list(limits) == [caller]
 
 
 def test_when_all_places_are_taken_who_has_most_gives_one_up() -> None:
     """Its newest connection, of its line first; who has few never pays for who has many."""
-    turns = Turns(most=2, line=9, in_all=6)
-    many, few = entered(turns, 5), entered(turns, 1, OTHER)
-    few += entered(turns, 1, OTHER)
-    few += entered(turns, 1, THIRD)
+    limits = ConnectionLimits(at_once=2, queued=9, in_all=6)
+    many, few = entered(limits, 5), entered(limits, 1, OTHER)
+    few += entered(limits, 1, OTHER)
+    few += entered(limits, 1, THIRD)
 
     assert [caller.is_alive for caller in many] == [True, True, True, False, False]
     assert all(caller.is_alive for caller in few)
-    assert len(turns) == 6
+    assert len(limits) == 6
 
 
 def test_who_has_most_takes_no_place_of_others() -> None:
     """Nor do two that have the same take each other's in turn."""
-    turns = Turns(most=9, in_all=4)
-    one, two = entered(turns, 2), entered(turns, 2, OTHER)
+    limits = ConnectionLimits(at_once=9, in_all=4)
+    one, two = entered(limits, 2), entered(limits, 2, OTHER)
 
-    assert not turns.enter(Caller(), POD)
-    assert not turns.enter(Caller(), OTHER)
+    assert not limits.add(Caller(), POD)
+    assert not limits.add(Caller(), OTHER)
     assert all(caller.is_alive for caller in one + two)
 
 
 def test_a_share_is_had_in_each_turn_of_the_loop() -> None:
     """What is more waits for the next turn, and others have a share of their own."""
     loop, one, other = Loop(), Caller(), Caller()
-    pace = Pace(loop, share=2)
-    first = [pace.may_go(one, POD) for _ in range(3)]
-    others = pace.may_go(other, OTHER)
+    queue = FairQueue(loop, share=2)
+    first = [queue.admit(one, POD) for _ in range(3)]
+    others = queue.admit(other, OTHER)
     loop.turn()
-    second = [pace.may_go(one, POD) for _ in range(3)]
+    second = [queue.admit(one, POD) for _ in range(3)]
 
     assert (first, others, second) == ([True, True, False], True, [True, True, False])
 
@@ -192,11 +192,11 @@ def test_a_share_is_had_in_each_turn_of_the_loop() -> None:
 def test_the_connections_of_a_pod_go_on_in_turn() -> None:
     """Who has had a share stands at the end of its pod's line with what is left."""
     loop, answered = Loop(), ""
-    pace, left = Pace(loop, share=2), {Caller(): name * 3 for name in "abc"}
+    queue, left = FairQueue(loop, share=2), {Caller(): name * 3 for name in "abc"}
 
     def ask(caller: Caller) -> None:
         nonlocal answered
-        while left[caller] and pace.may_go(caller, POD):
+        while left[caller] and queue.admit(caller, POD):
             answered += left[caller][0]
             left[caller] = left[caller][1:]
 
@@ -213,12 +213,12 @@ def test_the_connections_of_a_pod_go_on_in_turn() -> None:
 def test_who_has_left_is_not_called_again() -> None:
     """A closed connection has nothing to go on with."""
     loop, caller, called = Loop(), Caller(), []
-    pace = Pace(loop, share=1)
+    queue = FairQueue(loop, share=1)
     caller.on_turn = lambda: called.append(caller)
     for _ in range(2):
-        pace.may_go(caller, POD)
-    pace.leave(caller, POD)
-    pace.leave(caller, OTHER)
+        queue.admit(caller, POD)
+    queue.remove(caller, POD)
+    queue.remove(caller, OTHER)
     loop.turn()
 
     assert called == []
@@ -228,9 +228,9 @@ def test_a_deadline_ends_on_time() -> None:
     """However often it was put off, and whatever the others' are."""
     loop = Loop()
     callers = [Caller(due=75.0), Caller(due=75.0), Caller(due=5.0)]
-    deadlines = Deadlines(loop, callers)
+    timeouts = Timeouts(loop, callers)
     for caller in callers:
-        deadlines.watch(caller.due)
+        timeouts.watch(caller.due)
     callers[0].due = 76.0  # It was active a second later, and told nobody.
     dead = []
     for moment in (4.99, 5.0 + SPACING, 74.99, 75.0 + SPACING, 75.99, 76.0 + SPACING):
@@ -251,10 +251,10 @@ def test_a_deadline_ends_on_time() -> None:
 def test_a_nearer_deadline_comes_first() -> None:
     """A client that begins a head has less time than it had before."""
     loop, caller = Loop(), Caller(due=75.0)
-    deadlines = Deadlines(loop, [caller])
-    deadlines.watch(75.0)
+    timeouts = Timeouts(loop, [caller])
+    timeouts.watch(75.0)
     caller.due = 5.0
-    deadlines.watch(5.0)
+    timeouts.watch(5.0)
     loop.run_to(5.0)
 
     assert not caller.is_alive
@@ -263,8 +263,8 @@ def test_a_nearer_deadline_comes_first() -> None:
 def test_who_waits_for_us_has_no_deadline() -> None:
     """And nobody looks while all do."""
     loop, caller = Loop(), Caller(due=5.0)
-    deadlines = Deadlines(loop, [caller])
-    deadlines.watch(5.0)
+    timeouts = Timeouts(loop, [caller])
+    timeouts.watch(5.0)
     caller.due = math.inf
     loop.run_to(1000.0)
 

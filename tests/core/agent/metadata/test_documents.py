@@ -1,13 +1,12 @@
-"""The role document and the two ways to write a time."""
+"""The role document."""
 
 import json
-import locale
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolecall_agent.metadata.documents import aws_time, http_date, role_document
+from rolecall_agent.metadata.documents import role_document
 from rolecall_common.secret import Secret
 from rolecall_proto.values import Credentials, Session, SessionId
 
@@ -37,14 +36,3 @@ def test_no_credential_breaks_the_document(secret: str, token: str) -> None:
     document = json.loads(role_document(Session(SessionId("x"), credentials, ISSUED)))
 
     assert (document["SecretAccessKey"], document["Token"]) == (secret, token)
-
-
-def test_a_date_header_is_english_and_padded() -> None:
-    """Whatever the locale of the machine is."""
-    assert locale.setlocale(locale.LC_TIME) is not None
-    assert http_date(datetime(2026, 3, 1, 1, 2, 3, tzinfo=UTC)) == "Sun, 01 Mar 2026 01:02:03 GMT"
-
-
-def test_a_time_of_aws_has_no_fraction() -> None:
-    """Botocore's static stability reads the whole-second form only."""
-    assert aws_time(ISSUED) == "2026-05-04T12:00:00Z"

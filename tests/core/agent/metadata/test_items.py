@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rolecall_agent.metadata.item_cache import Missed, Result, Shelf
-from rolecall_agent.metadata.items import COMMON_ITEMS, ROOT, Item, listings
+from rolecall_agent.decision import COMMON_ITEMS, Item
+from rolecall_agent.metadata.item_cache import ItemCache, Missed, Result
+from rolecall_agent.metadata.items import ROOT, listings
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -50,53 +51,53 @@ def test_without_items_only_the_role_is_listed() -> None:
 
 def test_an_item_that_is_not_offered_is_refused_and_never_asked_for() -> None:
     """Whatever is known of it."""
-    shelf = Shelf(COMMON_ITEMS)
-    shelf.put(Item.IDENTITY_DOCUMENT, b"{}", NOW)
+    items = ItemCache(COMMON_ITEMS)
+    items.put(Item.IDENTITY_DOCUMENT, b"{}", NOW)
 
-    assert shelf.look(Item.IDENTITY_DOCUMENT, NOW) is Missed.REFUSED
-    assert not shelf.is_due(Item.IDENTITY_DOCUMENT, NOW + timedelta(days=1))
+    assert items.find(Item.IDENTITY_DOCUMENT, NOW) is Missed.REFUSED
+    assert not items.is_due(Item.IDENTITY_DOCUMENT, NOW + timedelta(days=1))
 
 
 @pytest.mark.parametrize(("missed", "rest"), RESTS)
 def test_a_value_is_served_on_while_it_is_asked_for_again(missed: Missed, rest: timedelta) -> None:
     """No answer waits for the network twice, and neither a silence nor a no takes it away."""
-    shelf = Shelf(COMMON_ITEMS)
-    shelf.put(Item.REGION, b"eu-central-1", NOW)
+    items = ItemCache(COMMON_ITEMS)
+    items.put(Item.REGION, b"eu-central-1", NOW)
     later = NOW + timedelta(minutes=5)
-    due = shelf.is_due(Item.REGION, later - SECOND), shelf.is_due(Item.REGION, later)
-    shelf.put(Item.REGION, missed, later)
+    due = items.is_due(Item.REGION, later - SECOND), items.is_due(Item.REGION, later)
+    items.put(Item.REGION, missed, later)
 
     assert due == (False, True)
-    assert shelf.look(Item.REGION, later + timedelta(days=1)) == b"eu-central-1"
-    assert not shelf.is_due(Item.REGION, later + rest - timedelta(milliseconds=1))
-    assert shelf.is_due(Item.REGION, later + rest)
+    assert items.find(Item.REGION, later + timedelta(days=1)) == b"eu-central-1"
+    assert not items.is_due(Item.REGION, later + rest - timedelta(milliseconds=1))
+    assert items.is_due(Item.REGION, later + rest)
 
 
 @pytest.mark.parametrize(("missed", "rest"), RESTS)
 def test_a_miss_holds_for_a_while(missed: Missed, rest: timedelta) -> None:
     """Nobody waits and nobody is asked meanwhile: pods that ask at once are no load there."""
-    shelf = Shelf(COMMON_ITEMS)
-    shelf.put(Item.REGION, missed, NOW)
+    items = ItemCache(COMMON_ITEMS)
+    items.put(Item.REGION, missed, NOW)
     last = NOW + rest - timedelta(milliseconds=1)
 
-    assert shelf.look(Item.REGION, last) is missed
-    assert not shelf.is_due(Item.REGION, last)
-    assert shelf.look(Item.REGION, NOW + rest) is None
-    assert shelf.is_due(Item.REGION, NOW + rest)
+    assert items.find(Item.REGION, last) is missed
+    assert not items.is_due(Item.REGION, last)
+    assert items.find(Item.REGION, NOW + rest) is None
+    assert items.is_due(Item.REGION, NOW + rest)
 
 
 def test_a_clock_that_is_set_back_delays_nothing() -> None:
     """A second's rest is not an hour's."""
-    shelf = Shelf(COMMON_ITEMS)
-    shelf.put(Item.REGION, Missed.UNAVAILABLE, NOW)
+    items = ItemCache(COMMON_ITEMS)
+    items.put(Item.REGION, Missed.UNAVAILABLE, NOW)
 
-    assert shelf.is_due(Item.REGION, NOW - timedelta(hours=1))
+    assert items.is_due(Item.REGION, NOW - timedelta(hours=1))
 
 
 def test_every_question_is_counted() -> None:
     """By how it ended."""
-    shelf = Shelf(COMMON_ITEMS)
+    items = ItemCache(COMMON_ITEMS)
     for told in (b"x", Missed.REFUSED, Missed.UNAVAILABLE, Missed.UNAVAILABLE):
-        shelf.put(Item.REGION, told, NOW)
+        items.put(Item.REGION, told, NOW)
 
-    assert shelf.results == {Result.OK: 1, Result.REFUSED: 1, Result.UNAVAILABLE: 2}
+    assert items.results == {Result.OK: 1, Result.REFUSED: 1, Result.UNAVAILABLE: 2}

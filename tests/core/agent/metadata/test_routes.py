@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolecall_agent.metadata.routes import NO_DOCUMENT, Route, Target, find, is_role_of
+from rolecall_agent.decision import Route, Target
+from rolecall_agent.metadata.routes import NO_DOCUMENT, find, is_role_of
 from rolecall_proto.values import Assignment, PodUid, SessionId, State
 
 BASE = "arn:aws:iam::111122223333:role/"

@@ -6,7 +6,8 @@ from ipaddress import ip_address
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolecall_agent.store.cache import NOTHING, UNKNOWN, Cache, Granted, Refused, Waiting
+from rolecall_agent.store.cache import NOTHING, Cache
+from rolecall_agent.store.standing import UNKNOWN, Granted, Refused, Waiting
 from rolecall_agent.store.tables import LINGER
 from rolecall_common.secret import Secret
 from rolecall_proto.values import (

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from ipaddress import ip_address
 
 from fakes.endpoint_rig import KEYS, known, pod
-from rolecall_agent.store.cache import UNCONFIRMED, UNKNOWN, Cache, Granted, Refused, Unwitnessed
+from rolecall_agent.store.cache import Cache
+from rolecall_agent.store.standing import UNCONFIRMED, UNKNOWN, Granted, Refused, Unwitnessed
 from rolecall_agent.witness.observation import Doubt, Holder
 from rolecall_proto.values import Address, Assignment, PodUid, SnapshotEnd
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes.engine import NODE, Engine, FakeAgent, assignments, at, pod
-from rolecall_agent.store.cache import Granted
+from rolecall_agent.store.standing import Granted
 from rolecall_proto.values import Assignment, AssignmentUpserted, PodUid, SessionRenewed, State
 from rolecall_server.model.source import PodChanged, PodGone
 

@@ -278,7 +278,7 @@ async def loaded(rig: ContainerRig) -> None:
 
 def impatient(rig: ContainerRig) -> ContainerRig:
     """Hold for 50 ms from now on, so that a 503 is quick."""
-    rig.endpoint.hold = 0.05
+    rig.server.state.hold = 0.05
     return rig
 
 

@@ -62,4 +62,4 @@ async def test_boto3_waits_for_a_pod_that_is_not_known_yet(tmp_path: Path) -> No
 
         assert await boto.ended() == 0, boto.err[-1]
         assert boto.out == [SERVED]
-        assert rig.endpoint.tally.requests.total() == 1
+        assert rig.server.counters.requests.total() == 1

@@ -13,10 +13,10 @@ from dataclasses import replace
 import pytest
 
 from fakes.endpoint_rig import ROLES, Rig, endpoint_rig, known, pod, request
+from rolecall_agent.decision import Outcome, Route
 from rolecall_agent.http import lingering_close, server
-from rolecall_agent.http.connection_limits import Turns
-from rolecall_agent.metadata.decide import Outcome
-from rolecall_agent.metadata.routes import Route
+from rolecall_agent.http.server_state import ServerRules
+from rolecall_agent.http.timeouts import TIME_LIMITS
 
 OWN, NEIGHBOUR = "127.0.0.2", "127.0.0.3"
 PATH = f"{ROLES}/reader"
@@ -45,7 +45,7 @@ async def answered(rig: Rig, sent: bytes) -> None:
     """Wait until the endpoint has no more to do with what was *sent*."""
     count = sent.count(b"\r\n\r\n")
     key = (Route.ROLE_DOCUMENT, 200, Outcome.SERVED)
-    await rig.until(lambda: rig.endpoint.tally.requests[key] == count)
+    await rig.until(lambda: rig.server.counters.requests[key] == count)
     for _ in range(5):  # The turns in which the answers are written, and the connection ends.
         await rig.ask(request("/x"), NEIGHBOUR)
 
@@ -66,8 +66,8 @@ async def taken_of_dropped(rig: Rig, sent: bytes) -> tuple[int, bool]:
     """Read nothing until the connection is dropped; return what was `taken` then."""
     rig.snapshot(*known(pod(OWN), pod(NEIGHBOUR)))
     with slow_client(rig, sent) as sock:
-        await rig.until(lambda: rig.endpoint.open_connections == 1)
-        await rig.until(lambda: rig.endpoint.open_connections == 0)
+        await rig.until(lambda: rig.server.open_connections == 1)
+        await rig.until(lambda: rig.server.open_connections == 0)
         return await taken(sock)
 
 
@@ -85,8 +85,8 @@ async def test_nothing_is_sent_after_a_cut(sent: bytes, *, ends: bool) -> None:
         rig.snapshot(*known(pod(OWN), pod(NEIGHBOUR)))
         with slow_client(rig, sent, ends=ends) as sock:
             await answered(rig, sent)
-            rig.endpoint.cut([pod(OWN).addresses[0]])
-            await rig.until(lambda: rig.endpoint.open_connections == 0)
+            rig.server.cut([pod(OWN).addresses[0]])
+            await rig.until(lambda: rig.server.open_connections == 0)
             count, in_peace = await taken(sock)
 
     assert count < COUNT
@@ -104,9 +104,9 @@ async def test_who_reads_late_has_everything(sent: bytes, *, ends: bool) -> None
         rig.snapshot(*known(pod(OWN), pod(NEIGHBOUR)))
         with slow_client(rig, sent, ends=ends) as sock:
             await answered(rig, sent)
-            kept = rig.endpoint.open_connections
+            kept = rig.server.open_connections
             count, in_peace = await taken(sock)
-            await rig.until(lambda: rig.endpoint.open_connections == 0)
+            await rig.until(lambda: rig.server.open_connections == 0)
 
     assert kept == 1
     assert (count, in_peace) == (sent.count(b"\r\n\r\n"), True)
@@ -133,25 +133,23 @@ async def test_an_answer_that_is_taken_keeps_nothing(
         async with rig.client() as client:
             client.send(last)
             [answer] = await client.until_closed()
-            await rig.until(lambda: rig.endpoint.open_connections == 0)
+            await rig.until(lambda: rig.server.open_connections == 0)
 
     assert answer.status == 200
 
 
-async def test_who_is_dropped_late_is_sent_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_is_dropped_late_is_sent_nothing_more() -> None:
     """A deadline ends what the kernel has, too."""
-    monkeypatch.setattr(server, "PATIENCE", replace(server.PATIENCE, idle=0.05))
-    async with endpoint_rig() as rig:
+    async with endpoint_rig(rules=ServerRules(time_limits=replace(TIME_LIMITS, idle=0.05))) as rig:
         count, in_peace = await taken_of_dropped(rig, KEPT)
 
     assert count < COUNT
     assert not in_peace
 
 
-async def test_an_idle_connection_ends_in_peace(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_idle_connection_ends_in_peace() -> None:
     """Nothing was on its way: the client sees an end, and no error."""
-    monkeypatch.setattr(server, "PATIENCE", replace(server.PATIENCE, idle=0.05))
-    async with endpoint_rig() as rig:
+    async with endpoint_rig(rules=ServerRules(time_limits=replace(TIME_LIMITS, idle=0.05))) as rig:
         rig.snapshot(*known(pod(OWN)))
         async with rig.client() as client:
             client.send(request(PATH))
@@ -161,12 +159,9 @@ async def test_an_idle_connection_ends_in_peace(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("sent", [KEPT, CLOSE], ids=["keep-alive", "close"])
-async def test_who_makes_room_is_sent_nothing_more(
-    monkeypatch: pytest.MonkeyPatch, sent: bytes
-) -> None:
+async def test_who_makes_room_is_sent_nothing_more(sent: bytes) -> None:
     """Its place is another's, and a change of its address could not reach it any more."""
-    monkeypatch.setattr(server, "Turns", lambda in_all: Turns(in_all=3))  # noqa: ARG005 - no setting is so small
-    async with endpoint_rig() as rig:
+    async with endpoint_rig(rules=ServerRules(connections=3)) as rig:
         rig.snapshot(*known(pod(OWN), pod(NEIGHBOUR)))
         async with rig.client(), rig.client():
             with slow_client(rig, sent) as sock:
@@ -202,7 +197,7 @@ async def test_what_a_crash_leaves_behind_is_soon_given_up() -> None:
         async with rig.client() as client:
             client.send(request(PATH))
             await client.answer()
-            [connection] = rig.endpoint._turns  # noqa: SLF001 - no other way to the server's socket
-            sock = connection._transport.get_extra_info("socket")  # noqa: SLF001 - as above
+            [connection] = rig.server.state.limits
+            sock = connection._transport.get_extra_info("socket")  # noqa: SLF001 - no other way to the server's socket
 
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 3000

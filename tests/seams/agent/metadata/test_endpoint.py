@@ -25,11 +25,11 @@ from fakes.endpoint_rig import (
     session,
 )
 from fakes.replica import Certificates
-from rolecall_agent.http import server
-from rolecall_agent.http.connection_limits import MOST_AT_ONCE, MOST_IN_LINE, Turns
+from rolecall_agent.decision import Missing, Outcome, Route
+from rolecall_agent.http.connection_limits import MOST_AT_ONCE, MOST_QUEUED
 from rolecall_agent.http.fair_queue import SHARE
-from rolecall_agent.metadata.decide import Missing, Outcome
-from rolecall_agent.metadata.routes import Route
+from rolecall_agent.http.server_state import HOLD, ServerRules
+from rolecall_agent.http.timeouts import TIME_LIMITS
 from rolecall_agent.metrics import METRICS, AgentCollector
 from rolecall_agent.sync.ca_bundle import CaBundleFile
 from rolecall_agent.sync.stream import Statistics as StreamStatistics
@@ -51,7 +51,6 @@ DOCUMENT = request(f"{ROLES}/reader")
 LARGE = request(f"{ROLES}/", f"X: {'x' * 4000}")
 TTL = "X-aws-ec2-metadata-token-ttl-seconds: 60"
 PUT = request("/latest/api/token", TTL, method="PUT")
-PATIENCE = server.PATIENCE
 LONG = timedelta(seconds=60)  # A hold that a test ends by an event, or loses.
 
 
@@ -213,8 +212,8 @@ async def test_a_pod_that_comes_late_is_answered_by_the_event() -> None:
 
         assert answer.body == b"reader"
         assert [str(address) for address in rig.asked] == [OWN]
-        assert +rig.endpoint.tally.requests == {(Route.ROLE_LIST, 200, Outcome.HELD_SERVED): 1}
-        assert sum(rig.endpoint.tally.holds[Missing.POD].counts) == 1
+        assert +rig.server.counters.requests == {(Route.ROLE_LIST, 200, Outcome.HELD_SERVED): 1}
+        assert sum(rig.server.counters.holds[Missing.POD].counts) == 1
 
 
 async def test_a_waiting_pod_is_refused_as_soon_as_it_is_known_to_be_denied() -> None:
@@ -248,20 +247,20 @@ async def test_a_held_request_is_answered_503_with_retry_after(rig: Rig) -> None
 
     assert answer.status == 503
     assert answer.headers["retry-after"] == "1"
-    assert +rig.endpoint.tally.requests == {(Route.ROLE_LIST, 503, Outcome.TIMEOUT): 1}
+    assert +rig.server.counters.requests == {(Route.ROLE_LIST, 503, Outcome.TIMEOUT): 1}
     assert rig.endpoint.held_requests == 0
 
 
 async def test_the_hold_is_nine_tenths_of_a_second() -> None:
     """SDKs give up after one."""
-    async with endpoint_rig(hold=server.HOLD) as rig:
+    async with endpoint_rig(hold=HOLD) as rig:
         rig.snapshot()
         begun = asyncio.get_running_loop().time()
         [answer] = await rig.ask(LIST)
         took = asyncio.get_running_loop().time() - begun
 
     assert answer.status == 503
-    assert timedelta(milliseconds=900) == server.HOLD
+    assert timedelta(milliseconds=900) == HOLD
     assert took > 0.88
 
 
@@ -279,7 +278,7 @@ async def test_a_client_that_leaves_is_not_waited_for() -> None:
         sock.close()  # With a reset.
         await rig.until(lambda: rig.endpoint.held_requests == 1)
 
-        assert rig.endpoint.open_connections == 1
+        assert rig.server.open_connections == 1
 
 
 async def test_a_request_in_pieces_is_one_request(rig: Rig) -> None:
@@ -292,10 +291,9 @@ async def test_a_request_in_pieces_is_one_request(rig: Rig) -> None:
         assert (await client.answer()).status == 200
 
 
-async def test_a_slow_head_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slow_head_is_cut_off() -> None:
     """Whoever has begun a request ends it in time; a byte now and then buys nothing."""
-    monkeypatch.setattr(server, "PATIENCE", replace(PATIENCE, head=0.5))
-    async with endpoint_rig() as rig:
+    async with endpoint_rig(rules=ServerRules(time_limits=replace(TIME_LIMITS, head=0.5))) as rig:
         rig.snapshot(*known(pod(OWN)))
         async with rig.client() as silent, rig.client() as slow:
             slow.send(LIST + LIST[:10])
@@ -304,12 +302,9 @@ async def test_a_slow_head_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
             assert await silent.until_closed() == []
 
 
-async def test_a_head_that_is_answered_from_memory_came_in_time(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_head_that_is_answered_from_memory_came_in_time() -> None:
     """A connection whose first request is a known one is as good as any, and may go on."""
-    monkeypatch.setattr(server, "PATIENCE", replace(PATIENCE, head=0.5))
-    async with endpoint_rig() as rig:
+    async with endpoint_rig(rules=ServerRules(time_limits=replace(TIME_LIMITS, head=0.5))) as rig:
         rig.snapshot(*known(pod(OWN)))
         async with rig.client() as first, rig.client() as second, rig.client() as silent:
             for client in (first, second):
@@ -322,12 +317,9 @@ async def test_a_head_that_is_answered_from_memory_came_in_time(
                 assert (await client.answer()).status == 200
 
 
-async def test_an_idle_connection_is_closed_and_a_busy_one_is_not(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_an_idle_connection_is_closed_and_a_busy_one_is_not() -> None:
     """The wait begins anew with each answer, one from memory included."""
-    monkeypatch.setattr(server, "PATIENCE", replace(PATIENCE, idle=0.5))
-    async with endpoint_rig() as rig:
+    async with endpoint_rig(rules=ServerRules(time_limits=replace(TIME_LIMITS, idle=0.5))) as rig:
         rig.snapshot(*known(pod(OWN)))
         loop = asyncio.get_running_loop()
         async with rig.client() as idle, rig.client() as busy:
@@ -353,10 +345,9 @@ async def test_a_client_that_does_not_read_is_not_read_from(rig: Rig) -> None:
     assert [answer.status for answer in answers] == [200] * count
 
 
-async def test_one_pod_s_connections_stand_in_line(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_pod_s_connections_stand_in_line() -> None:
     """Beyond so many at once they wait for one another, and nobody else waits for them."""
-    monkeypatch.setattr(server, "Turns", lambda in_all: Turns(1, 1, in_all))
-    async with endpoint_rig() as rig:
+    async with endpoint_rig(rules=ServerRules(at_once=1, queued=1)) as rig:
         rig.snapshot(*known(pod(OWN), pod("127.0.0.3")))
         first_in_line = rig.client()
         first = await first_in_line.__aenter__()
@@ -367,7 +358,7 @@ async def test_one_pod_s_connections_stand_in_line(monkeypatch: pytest.MonkeyPat
             [neighbour] = await rig.ask(LIST, "127.0.0.3")
             first.send(LIST)
             again = await first.answer()
-            open_before = rig.endpoint.open_connections
+            open_before = rig.server.open_connections
             await first_in_line.__aexit__(None, None, None)
             [late] = await second.rest()
 
@@ -375,21 +366,20 @@ async def test_one_pod_s_connections_stand_in_line(monkeypatch: pytest.MonkeyPat
     assert (neighbour.status, again.status, late.status) == (200, 200, 200)
 
 
-async def test_who_stands_in_line_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_stands_in_line_is_not_read() -> None:
     """What it sends stays in the kernel, and at its sender, until its turn has come."""
-    monkeypatch.setattr(server, "Turns", lambda in_all: Turns(1, 1, in_all))
-    async with endpoint_rig() as rig:
+    async with endpoint_rig(rules=ServerRules(at_once=1, queued=1)) as rig:
         rig.snapshot(*known(pod(OWN)))
         first_in_line = rig.client()
         first = await first_in_line.__aenter__()
         async with rig.client() as second, rig.client("127.0.0.3") as neighbour:
-            await rig.until(lambda: rig.endpoint.open_connections == 3)
+            await rig.until(lambda: rig.server.open_connections == 3)
             second.send(LARGE * 1000)
             for _ in range(50):  # Any number of turns in which it could be read.
                 neighbour.send(request("/x"))
                 await neighbour.answer()
-            [_, in_line, _] = rig.endpoint._turns  # noqa: SLF001 - what it keeps is nobody's business
-            kept = len(in_line._framing._text)  # noqa: SLF001 - as above
+            [_, in_line, _] = rig.server.state.limits
+            kept = len(in_line._framing._text)  # noqa: SLF001 - what it keeps is nobody's business
             first.send(LIST)
             await first.answer()
             await first_in_line.__aexit__(None, None, None)
@@ -407,7 +397,7 @@ async def test_what_is_behind_a_waiting_request_is_not_read() -> None:
             client.send(LIST)
             await rig.parked.wait()
             client.send(LARGE * 1000)
-            [connection] = rig.endpoint._turns  # noqa: SLF001 - as above
+            [connection] = rig.server.state.limits
             await rig.until(lambda: not connection._transport.is_reading())  # noqa: SLF001 - as above
             kept = len(connection._framing._text)  # noqa: SLF001 - as above
             rig.tell(*known(pod(OWN)))
@@ -417,12 +407,9 @@ async def test_what_is_behind_a_waiting_request_is_not_read() -> None:
     assert len(answers) == 1001
 
 
-async def test_too_many_connections_of_one_pod_are_dropped(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_too_many_connections_of_one_pod_are_dropped() -> None:
     """Beyond its line there is no place; its neighbour has one."""
-    monkeypatch.setattr(server, "Turns", lambda in_all: Turns(1, 1, in_all))
-    async with endpoint_rig() as rig:
+    async with endpoint_rig(rules=ServerRules(at_once=1, queued=1)) as rig:
         rig.snapshot(*known(pod(OWN), pod("127.0.0.3")))
         async with rig.client() as first, rig.client(), rig.client() as third:
             assert await third.until_closed() == []
@@ -430,16 +417,14 @@ async def test_too_many_connections_of_one_pod_are_dropped(
             first.send(LIST)
             [neighbour] = await rig.ask(LIST, "127.0.0.3")
             assert ((await first.answer()).status, neighbour.status) == (200, 200)
-            assert rig.endpoint.open_connections == 2
+            assert rig.server.open_connections == 2
 
 
-async def test_who_stands_in_line_for_too_long_is_dropped(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_who_stands_in_line_for_too_long_is_dropped() -> None:
     """No SDK waits that long, and one that has gone cannot be seen from here."""
-    monkeypatch.setattr(server, "PATIENCE", replace(PATIENCE, line=0.05))
-    monkeypatch.setattr(server, "Turns", lambda in_all: Turns(1, 1, in_all))
-    async with endpoint_rig() as rig:
+    async with endpoint_rig(
+        rules=ServerRules(time_limits=replace(TIME_LIMITS, queue=0.05), at_once=1, queued=1)
+    ) as rig:
         rig.snapshot(*known(pod(OWN)))
         async with rig.client() as first, rig.client() as second:
             second.send(LIST)
@@ -449,11 +434,11 @@ async def test_who_stands_in_line_for_too_long_is_dropped(
             assert (await first.answer()).status == 200
 
 
-async def test_a_turn_begins_the_time_for_a_head(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_turn_begins_the_time_for_a_head() -> None:
     """Who was in line for longer than a head may take has its whole time then."""
-    monkeypatch.setattr(server, "PATIENCE", replace(PATIENCE, head=1.0))
-    monkeypatch.setattr(server, "Turns", lambda in_all: Turns(1, 1, in_all))
-    async with endpoint_rig() as rig:
+    async with endpoint_rig(
+        rules=ServerRules(time_limits=replace(TIME_LIMITS, head=1.0), at_once=1, queued=1)
+    ) as rig:
         rig.snapshot(*known(pod(OWN)))
         async with rig.client() as silent, rig.client() as second:
             second.send(LIST[:-1])
@@ -463,10 +448,11 @@ async def test_a_turn_begins_the_time_for_a_head(monkeypatch: pytest.MonkeyPatch
             assert (await second.answer()).status == 200
 
 
-async def test_a_client_that_never_reads_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_never_reads_is_dropped() -> None:
     """It is not waited for beyond a deadline of its own."""
-    monkeypatch.setattr(server, "PATIENCE", replace(PATIENCE, reader=0.05))
-    async with endpoint_rig() as rig:
+    async with endpoint_rig(
+        rules=ServerRules(time_limits=replace(TIME_LIMITS, reader=0.05))
+    ) as rig:
         rig.snapshot(*known(pod(OWN)))
         sock = socket.socket()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -474,32 +460,30 @@ async def test_a_client_that_never_reads_is_dropped(monkeypatch: pytest.MonkeyPa
         sock.connect(("127.0.0.1", rig.port))
         sock.setblocking(False)  # noqa: FBT003 - the socket's own signature
         await asyncio.get_running_loop().sock_sendall(sock, DOCUMENT * 300)
-        await rig.until(lambda: rig.endpoint.open_connections == 1)
-        await rig.until(lambda: rig.endpoint.open_connections == 0)
+        await rig.until(lambda: rig.server.open_connections == 1)
+        await rig.until(lambda: rig.server.open_connections == 0)
         sock.close()
 
 
-async def test_a_client_that_closes_and_never_reads_is_dropped(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_client_that_closes_and_never_reads_is_dropped() -> None:
     """An answer that ends the connection is not kept for it for ever either."""
-    monkeypatch.setattr(server, "PATIENCE", replace(PATIENCE, reader=0.05))
-    async with endpoint_rig() as rig:
+    async with endpoint_rig(
+        rules=ServerRules(time_limits=replace(TIME_LIMITS, reader=0.05))
+    ) as rig:
         rig.snapshot(*known(pod(OWN)))
         sock = socket.socket()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sock.bind((OWN, 0))
         sock.connect(("127.0.0.1", rig.port))
         sock.sendall(DOCUMENT * 60 + request(f"{ROLES}/reader", "Connection: close"))
-        await rig.until(lambda: rig.endpoint.open_connections == 1)
-        await rig.until(lambda: rig.endpoint.open_connections == 0)
+        await rig.until(lambda: rig.server.open_connections == 1)
+        await rig.until(lambda: rig.server.open_connections == 0)
         sock.close()
 
 
-async def test_a_punctual_pipeliner_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_punctual_pipeliner_goes_on() -> None:
     """Part of the next head is always here, and never the same one for long."""
-    monkeypatch.setattr(server, "PATIENCE", replace(PATIENCE, head=0.5))
-    async with endpoint_rig() as rig:
+    async with endpoint_rig(rules=ServerRules(time_limits=replace(TIME_LIMITS, head=0.5))) as rig:
         rig.snapshot(*known(pod(OWN)))
         loop = asyncio.get_running_loop()
         async with rig.client() as client:
@@ -512,13 +496,12 @@ async def test_a_punctual_pipeliner_goes_on(monkeypatch: pytest.MonkeyPatch) -> 
             assert await client.until_closed() == []  # The last one was never ended.
 
 
-async def test_an_idle_connection_is_closed_on_time(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_idle_connection_is_closed_on_time() -> None:
     """One that was active for a while is idle from its last request on, and not a period longer.
 
     So it is closed before another one whose last request came later.
     """
-    monkeypatch.setattr(server, "PATIENCE", replace(PATIENCE, idle=2.0))
-    async with endpoint_rig() as rig:
+    async with endpoint_rig(rules=ServerRules(time_limits=replace(TIME_LIMITS, idle=2.0))) as rig:
         rig.snapshot(*known(pod(OWN)))
         async with rig.client() as client, rig.client() as later:
             await _ask_on(client, 0.2)
@@ -547,13 +530,13 @@ async def test_a_pod_that_asks_too_much_waits_for_itself() -> None:
         async with contextlib.AsyncExitStack() as stack:
             noisy = [await stack.enter_async_context(rig.client()) for _ in range(20)]
             quiet = await stack.enter_async_context(rig.client("127.0.0.3"))
-            await rig.until(lambda: rig.endpoint.open_connections == 21)
+            await rig.until(lambda: rig.server.open_connections == 21)
             for number, client in enumerate(noisy):
                 asked = [request(f"{ROLES}/{number}-{each}") for each in range(100)]
                 client.send(b"".join(asked))
             quiet.send(LIST)
             answer = await quiet.answer()
-            answered = rig.endpoint.tally.requests[Route.ROLE_DOCUMENT, 404, Outcome.NOT_FOUND]
+            answered = rig.server.counters.requests[Route.ROLE_DOCUMENT, 404, Outcome.NOT_FOUND]
             statuses = {each.status for client in noisy for each in await client.rest()}
 
     assert answer.status == 200
@@ -561,20 +544,19 @@ async def test_a_pod_that_asks_too_much_waits_for_itself() -> None:
     assert statuses == {404}
 
 
-async def test_slow_senders_hold_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_slow_senders_hold_up_nobody() -> None:
     """A hundred that send a byte at a time are dropped on time; others are answered meanwhile."""
-    monkeypatch.setattr(server, "PATIENCE", replace(PATIENCE, head=1.5))
-    async with endpoint_rig() as rig:
+    async with endpoint_rig(rules=ServerRules(time_limits=replace(TIME_LIMITS, head=1.5))) as rig:
         rig.snapshot(*known(pod(OWN), pod("127.0.0.3")))
         async with contextlib.AsyncExitStack() as stack:
             slow = [await stack.enter_async_context(rig.client()) for _ in range(100)]
             answered = 0
-            while rig.endpoint.open_connections:
+            while rig.server.open_connections:
                 for client in slow:
                     client.send(b"G")
                 [answer] = await rig.ask(LIST, "127.0.0.3")
                 answered += answer.status == 200
-                await rig.until(lambda: rig.endpoint.open_connections in (0, 100))
+                await rig.until(lambda: rig.server.open_connections in (0, 100))
 
     assert answered > 3
 
@@ -592,13 +574,13 @@ async def test_thousands_of_idle_connections_of_one_pod_hold_up_nobody() -> None
                 sock.connect(("127.0.0.1", rig.port))
             socks.append(sock)
         answers = [await rig.ask(LIST, "127.0.0.3") for _ in range(10)]
-        kept = rig.endpoint.open_connections
+        kept = rig.server.open_connections
         for sock in socks:
             sock.close()
-        await rig.until(lambda: rig.endpoint.open_connections == 0)
+        await rig.until(lambda: rig.server.open_connections == 0)
 
     assert [answer.status for [answer] in answers] == [200] * 10
-    assert MOST_AT_ONCE <= kept <= MOST_AT_ONCE + MOST_IN_LINE + 1
+    assert MOST_AT_ONCE <= kept <= MOST_AT_ONCE + MOST_QUEUED + 1
 
 
 async def test_the_end_answers_who_waits() -> None:
@@ -637,12 +619,12 @@ async def test_answers_from_memory_are_counted_as_all_others(rig: Rig) -> None:
         for _ in range(5):
             client.send(DOCUMENT)
             await client.answer()
-    tally = rig.endpoint.tally
+    counters = rig.server.counters
 
-    assert +tally.requests == {(Route.ROLE_DOCUMENT, 200, Outcome.SERVED): 5}
-    assert sum(tally.durations[Route.ROLE_DOCUMENT].counts) == 5
-    assert sum(tally.remaining.counts) == 5
-    assert tally.remaining.total == pytest.approx(5 * 55 * 60, abs=5)
+    assert +counters.requests == {(Route.ROLE_DOCUMENT, 200, Outcome.SERVED): 5}
+    assert sum(counters.durations[Route.ROLE_DOCUMENT].counts) == 5
+    assert sum(counters.remaining.counts) == 5
+    assert counters.remaining.total == pytest.approx(5 * 55 * 60, abs=5)
 
 
 async def test_nothing_is_answered_from_a_memory_that_was_dropped(rig: Rig) -> None:
@@ -654,7 +636,7 @@ async def test_nothing_is_answered_from_a_memory_that_was_dropped(rig: Rig) -> N
             if number == 2:  # The connection has an answer at hand by now.
                 rig.tell(Heartbeat(START))
 
-    assert +rig.endpoint.tally.requests == {(Route.ROLE_DOCUMENT, 200, Outcome.SERVED): 5}
+    assert +rig.server.counters.requests == {(Route.ROLE_DOCUMENT, 200, Outcome.SERVED): 5}
 
 
 async def test_small_answers_leave_at_once(rig: Rig) -> None:
@@ -662,8 +644,8 @@ async def test_small_answers_leave_at_once(rig: Rig) -> None:
     async with rig.client() as client:
         client.send(LIST)
         await client.answer()
-        [connection] = rig.endpoint._turns  # noqa: SLF001 - no other way to the server's socket
-        sock = connection._transport.get_extra_info("socket")  # noqa: SLF001 - as above
+        [connection] = rig.server.state.limits
+        sock = connection._transport.get_extra_info("socket")  # noqa: SLF001 - no other way to the server's socket
 
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
@@ -693,7 +675,14 @@ async def test_a_scrape_shows_every_declared_metric(rig: Rig, tmp_path: Path) ->
     )
     ca_bundle_file = CaBundleFile(Certificates(tmp_path).bundle, rig.clock.now)
     registry.register(
-        AgentCollector(rig.endpoint, rig.cache, lambda: stream, ca_bundle_file, rig.clock.now)
+        AgentCollector(
+            [rig.server],
+            rig.item_fetcher.cache,
+            rig.cache,
+            lambda: stream,
+            ca_bundle_file,
+            rig.clock.now,
+        )
     )
     families = {
         family.name: family

@@ -37,7 +37,7 @@ async def rig() -> AsyncGenerator[Rig]:
     async with (
         fake_imds() as imds,
         endpoint_rig(metadata=imds.port) as rig,
-        rig.endpoint.serving([sock]),
+        rig.server.serving([sock]),
     ):
         rig.port = sock.getsockname()[1]
         await rig.warm()

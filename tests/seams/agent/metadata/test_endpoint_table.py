@@ -9,7 +9,7 @@ import uvloop
 
 from fakes.endpoint_rig import BASE, ROLES, Answer, Rig, endpoint_rig, known, pod, request
 from fakes.imds import FakeImds, fake_imds
-from rolecall_agent.metadata.items import COMMON_ITEMS
+from rolecall_agent.decision import COMMON_ITEMS
 from rolecall_agent.metadata.tokens import LONGEST_LIFE
 from rolecall_proto.values import Reason, State
 from seams.agent.metadata.table.listing import LISTING, ROWS, TABLE, listing

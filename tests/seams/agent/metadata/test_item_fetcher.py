@@ -10,10 +10,8 @@ import pytest
 
 from fakes.endpoint_rig import ROLES, Client, Rig, endpoint_rig, known, pod, request
 from fakes.imds import REGION, TOKEN, VALUES, FakeImds, fake_imds
-from rolecall_agent.metadata.decide import Outcome
+from rolecall_agent.decision import COMMON_ITEMS, Item, Outcome, Route
 from rolecall_agent.metadata.item_cache import Result
-from rolecall_agent.metadata.items import COMMON_ITEMS, Item
-from rolecall_agent.metadata.routes import Route
 from rolecall_proto.values import Assignment, Reason, State
 
 OWN = "127.0.0.2"
@@ -100,7 +98,7 @@ async def test_a_no_of_the_real_service_is_404_and_is_kept(rig: Rig, imds: FakeI
 
 async def test_a_no_takes_no_value_away(rig: Rig, imds: FakeImds) -> None:
     """Pods are told what was so before; a minute later it is asked for again."""
-    results = rig.endpoint.stores.shelf.results
+    results = rig.endpoint.stores.items.results
     seen = await statuses(rig, REGION)
     imds.status[REGION] = 404
     rig.clock.advance(timedelta(minutes=5))
@@ -129,8 +127,8 @@ async def test_what_is_no_answer_is_503(rig: Rig, imds: FakeImds, status: int) -
     assert [first.status, second.status, third.status] == [503, 503, 200]
     assert first.headers["retry-after"] == "1"
     assert imds.requests == [PUT, GET, *([PUT, GET] if status == 401 else []), GET]
-    tally = rig.endpoint.tally.requests
-    assert tally[Route.ITEM, 503, Outcome.UNAVAILABLE] == 2
+    counters = rig.server.counters.requests
+    assert counters[Route.ITEM, 503, Outcome.UNAVAILABLE] == 2
 
 
 @pytest.mark.parametrize(
@@ -168,7 +166,7 @@ async def test_an_answer_in_chunks_is_one(rig: Rig, imds: FakeImds) -> None:
 
 async def test_silence_is_503(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever waits is told as soon as the agent's patience ends."""
-    monkeypatch.setattr("rolecall_agent.metadata.imds_client.PATIENCE", 0.01)
+    monkeypatch.setattr("rolecall_agent.metadata.imds_client.TIMEOUT", 0.01)
     async with fake_imds(is_open=False) as imds, endpoint_rig(LONG, metadata=imds.port) as rig:
         rig.snapshot(*known(pod(OWN)))
 
@@ -181,7 +179,7 @@ async def test_nobody_waits_longer_than_for_credentials() -> None:
         rig.snapshot(*known(pod(OWN)))
         seen = await statuses(rig, REGION)
         imds.gate.set()
-        await rig.until(lambda: rig.endpoint.stores.shelf.results[Result.OK] == 1)
+        await rig.until(lambda: rig.endpoint.stores.items.results[Result.OK] == 1)
 
         assert seen + await statuses(rig, REGION) == [503, 200]
 
@@ -197,7 +195,7 @@ async def test_a_service_that_is_not_there_is_503(caplog: pytest.LogCaptureFixtu
 
         assert seen == [503, 503]
         assert [record.why for record in caplog.records] == ["ConnectionRefusedError"]  # type: ignore[attr-defined]  # a field
-        assert rig.endpoint.stores.shelf.results[Result.UNAVAILABLE] == 2
+        assert rig.endpoint.stores.items.results[Result.UNAVAILABLE] == 2
 
 
 async def test_a_token_that_has_ended_early_is_got_anew(rig: Rig, imds: FakeImds) -> None:

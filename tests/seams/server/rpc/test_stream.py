@@ -12,7 +12,7 @@ import pytest
 
 from fakes.clock import FakeClock
 from fakes.replica import NODE, Certificates, Node, Replica, ended, following, pod, until_connected
-from rolecall_agent.store.cache import Refused, Unknown, Waiting
+from rolecall_agent.store.standing import Refused, Unknown, Waiting
 from rolecall_agent.sync.stream_end import EndReason
 from rolecall_common.clock import SystemClock
 from rolecall_proto.values import (

@@ -2,7 +2,7 @@
 
 from fakes.endpoint_rig import BASE, ROLES, request
 from fakes.imds import REGION
-from rolecall_agent.metadata.items import COMMON_ITEMS
+from rolecall_agent.decision import COMMON_ITEMS
 from seams.agent.metadata.table.pods import (
     DENIED,
     DOCUMENT,

@@ -1,0 +1,52 @@
+"""What a pod gets, or whoever asks from an address: what the cache says of it at a time."""
+
+from dataclasses import dataclass
+
+from rolecall_proto.values import Assignment, Reason, Session
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """No living pod is known at this address (yet), or two claim it: a request waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The pod gets nothing, and waiting would not help."""
+
+    assignment: Assignment
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The pod is known and its credentials are not here (any more): a request waits."""
+
+    assignment: Assignment
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The pod may have these credentials, and they are still valid."""
+
+    assignment: Assignment
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
+class Unconfirmed:
+    """A pod is known at this address, and the kernel does not vouch for it now: a request waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unwitnessed:
+    """A pod is known at this address, and nothing could vouch for it: it gets nothing by it."""
+
+    assignment: Assignment
+
+
+# Of a pod; and of whoever asks from an address.
+Standing = Unknown | Refused | Waiting | Granted
+AddressStanding = Standing | Unconfirmed | Unwitnessed
+UNKNOWN = Unknown()
+UNCONFIRMED = Unconfirmed()
