@@ -9,7 +9,18 @@ from datetime import timedelta
 from typing import Any
 
 from fakes.clock import FakeClock
-from fakes.endpoint_rig import BASE, KEYS, LIMIT, START, Answer, Client, request, session
+from fakes.endpoint_rig import (
+    BASE,
+    KEYS,
+    LIMIT,
+    START,
+    Answer,
+    Client,
+    known,
+    pod,
+    request,
+    session,
+)
 from fakes.vouching import ISSUER, claims, public, signed
 from rolecall_agent.container.endpoint import ContainerEndpoint
 from rolecall_agent.http.server import Server
@@ -18,16 +29,20 @@ from rolecall_agent.process.sockets import bind_all
 from rolecall_agent.store.cache import Cache
 from rolecall_proto.values import (
     Address,
+    Assignment,
     EndpointKeys,
     NodeName,
     PodTokenRules,
+    Reason,
     SnapshotEnd,
+    State,
     Update,
 )
 
 AUDIENCE = "rolecall-credentials"
 NODE = NodeName("node-1")
 PATH = "/v1/credentials"
+ADDRESS = "10.0.0.1"
 SDK_SESSION = session(ends=timedelta(days=10_000))  # SDKs look at a clock of their own.
 
 
@@ -141,3 +156,34 @@ async def container_rig(
         rig.port = bound[0][1]
         yield rig
         loading.cancel()
+
+
+def web(state: State = State.GRANTED, reason: Reason | None = None, **other: bool) -> Assignment:
+    return pod(ADDRESS, state, reason, uid="uid-a", **other)
+
+
+def moment(after: timedelta) -> int:
+    return int((START + after).timestamp())
+
+
+async def waiting(rig: ContainerRig, authorization: str) -> "asyncio.Task[int]":
+    """Ask, and return once the request is held."""
+
+    async def status() -> int:
+        return (await rig.ask(authorization)).status
+
+    task = asyncio.create_task(status(), name="a pod that waits")
+    await rig.until_held()
+    return task
+
+
+async def loaded(rig: ContainerRig) -> None:
+    """Have the library loaded, for which the first token waits."""
+    rig.snapshot(*known(web()))
+    assert (await rig.ask(token())).status == 200
+
+
+def impatient(rig: ContainerRig) -> ContainerRig:
+    """Hold for 50 ms from now on, so that a 503 is quick."""
+    rig.server.state.hold = 0.05
+    return rig

@@ -40,6 +40,7 @@ BASE = "arn:aws:iam::111122223333:role/"
 KEYS = EndpointKeys(bytes(range(32)), BASE)
 ROLES = "/latest/meta-data/iam/security-credentials"
 LIMIT = 30.0  # seconds; a test that waits longer has lost
+LONG = timedelta(seconds=60)  # A hold that a test ends by an event, or loses.
 _RULES = ServerRules(hosts=("metadata.example:8080",))
 
 
@@ -274,3 +275,8 @@ def request(
     """Return a well-formed HTTP/1.1 head."""
     lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", *headers]
     return "".join(f"{line}\r\n" for line in lines).encode("latin-1") + b"\r\n"
+
+
+OWN = "127.0.0.2"  # The pod that asks where nothing else is said.
+LIST = request()
+DOCUMENT = request(f"{ROLES}/reader")

@@ -129,7 +129,7 @@ class Connection(RequestCycle):
 
     def go_on(self) -> None:
         """Answer what is whole, in order, until something must wait or nothing is left."""
-        if self._state is State.PACED:
+        if self._state is State.THROTTLED:
             self._state = State.READING
         framing, admit = self._framing, self._server.fair_queue.admit
         # A connection that was dropped may have its turn once more before it hears of its end.
@@ -138,7 +138,7 @@ class Connection(RequestCycle):
             if head is None:
                 break
             if not admit(self, self._peer):
-                self._state = State.PACED
+                self._state = State.THROTTLED
                 break
             framing.take()
             self._owes_head = False
@@ -189,7 +189,7 @@ class Connection(RequestCycle):
                 self._close_once_sent()
             case State.IDLE | State.READING:
                 self._read_on()
-            case State.PARKED | State.PACED:
+            case State.PARKED | State.THROTTLED:
                 self.due = math.inf  # It is for us to go on.
                 self._wait()
             case State.QUEUED | State.BLOCKED:

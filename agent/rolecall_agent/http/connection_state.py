@@ -9,7 +9,7 @@ class State(enum.Enum):
     QUEUED = enum.auto()  # Its pod has too many connections at once: nothing is read.
     IDLE = enum.auto()  # Nothing of a request is here.
     READING = enum.auto()  # A part of a head is here.
-    PACED = enum.auto()  # Its pod has had its share of this turn of the loop.
+    THROTTLED = enum.auto()  # Its pod has had its share of this turn of the loop.
     PARKED = enum.auto()  # Its oldest request waits for what is missing.
     BLOCKED = enum.auto()  # The client does not read what is written; a request may be parked, too.
     DRAINING = enum.auto()  # It was told 400: what it still sends is thrown away.

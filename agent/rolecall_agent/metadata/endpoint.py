@@ -119,7 +119,7 @@ class MetadataEndpoint:
     def render(self, received: ReceivedRequest, answer: Answer, now: datetime) -> bytes:
         request, renderer = received.request, self._renderer
         close, with_body = not request.keep_alive, request.method != b"HEAD"
-        renderer.turn(now, self._cache.generation)
+        renderer.advance(now, self._cache.generation)
         if isinstance(answer, Serve):
             route = received.target.route
             return renderer.render_role(answer, route, close=close, with_body=with_body)

@@ -21,7 +21,7 @@ class Renderer:
         self._documents: dict[str, Response] = {}  # By session.
         self._rendered: dict[tuple[Route, str, bool, bool], bytes] = {}
 
-    def turn(self, now: datetime, generation: int) -> None:
+    def advance(self, now: datetime, generation: int) -> None:
         """Move on to *now* and the cache's *generation*; call it before each response."""
         date_line = self._date.line(now)
         if date_line is not self._date_line or generation != self._generation:
