@@ -7,7 +7,21 @@ import asyncio
 import math
 from typing import cast
 
-from rolecall_agent.http.connection_state import ANSWERING, ENDING, State
+from rolecall_agent.http.connection_state import (
+    ABORTED,
+    ANSWERING,
+    BLOCKED,
+    CLOSING,
+    DRAINING,
+    ENDING,
+    IDLE,
+    PARKED,
+    QUEUED,
+    READING,
+    THROTTLED,
+    WAITING,
+    State,
+)
 from rolecall_agent.http.framing import Framing
 from rolecall_agent.http.lingering_close import LingeringClose, linger
 from rolecall_agent.http.request_cycle import RequestCycle
@@ -15,8 +29,6 @@ from rolecall_agent.http.response_cache import CachedResponse
 from rolecall_agent.http.server_state import ServerState
 
 MOST_UNSENT = 8 * 1024  # bytes of answers that wait for one client to read, and one answer more
-
-_IDLE = State.IDLE  # An attribute of an enumeration costs a look-up, which every request would pay.
 
 
 class Connection(RequestCycle):
@@ -66,8 +78,8 @@ class Connection(RequestCycle):
         self._peer_name, self._peer = peername[0], peer
 
     def connection_lost(self, exc: Exception | None) -> None:
-        at_once = self._state is State.ABORTED or exc is not None
-        self._enter(State.CLOSING)
+        at_once = self._state is ABORTED or exc is not None
+        self._enter(CLOSING)
         self.due = math.inf
         if self._parked is not None:
             self._unpark(self._parked)
@@ -81,14 +93,14 @@ class Connection(RequestCycle):
     def data_received(self, data: bytes) -> None:
         known = self._last
         if known is None or known.head != data:
-            known = self._find((self._peer_name, data)) if self._state is _IDLE else None
+            known = self._find((self._peer_name, data)) if self._state is IDLE else None
         if known is not None and known.generation == self._cache.generation:
             now = self._time()
             if now < known.until:
                 self._repeat(known, now)
                 return
         self._last = None
-        if self._state is not State.DRAINING:
+        if self._state is not DRAINING:
             self._read_at = self._time()
             self._framing.feed(data)
             self.go_on()
@@ -101,25 +113,25 @@ class Connection(RequestCycle):
 
     def pause_writing(self) -> None:
         if self._state not in ENDING:
-            self._enter(State.BLOCKED)
+            self._enter(BLOCKED)
         self._transport.pause_reading()
         self._expire_in(self._time_limits.reader)
 
     def resume_writing(self) -> None:
-        if self._state is State.BLOCKED:
-            self._enter(State.READING if self._parked is None else State.PARKED)
+        if self._state is BLOCKED:
+            self._enter(READING if self._parked is None else PARKED)
             self.go_on()
 
     def queue(self) -> None:
         """Read and answer nothing until `start`: this pod has too many connections at once."""
-        self._enter(State.QUEUED)
+        self._enter(QUEUED)
         self._expire_in(self._time_limits.queue)
         # uvloop begins to read after `connection_made`, whatever was said in it.
         self._server.loop.call_soon(self._stop_reading)
 
     def start(self) -> None:
         """Read, and go on with what has come meanwhile."""
-        self._enter(State.IDLE)
+        self._enter(IDLE)
         self._owes_head = True
         self._expire_in(self._time_limits.head)
         if self._framing.is_empty:
@@ -129,8 +141,8 @@ class Connection(RequestCycle):
 
     def go_on(self) -> None:
         """Answer what is whole, in order, until something must wait or nothing is left."""
-        if self._state is State.THROTTLED:
-            self._state = State.READING
+        if self._state is THROTTLED:
+            self._state = READING
         framing, admit = self._framing, self._server.fair_queue.admit
         # A connection that was dropped may have its turn once more before it hears of its end.
         while self._state in ANSWERING and not self._transport.is_closing():
@@ -138,7 +150,7 @@ class Connection(RequestCycle):
             if head is None:
                 break
             if not admit(self, self._peer):
-                self._state = State.THROTTLED
+                self._state = THROTTLED
                 break
             framing.take()
             self._owes_head = False
@@ -159,7 +171,7 @@ class Connection(RequestCycle):
         """
         self.due = math.inf  # Once is enough.
         if self._lingering is None:
-            self._enter(State.ABORTED)
+            self._enter(ABORTED)
             self._transport.abort()
         else:
             self._lingering.reset()
@@ -167,7 +179,7 @@ class Connection(RequestCycle):
     def _enter(self, state: State) -> None:
         """Be in *state*, unless it is all over, and have no answer at hand."""
         self._last = None
-        if self._state is not State.ABORTED:
+        if self._state is not ABORTED:
             self._state = state
 
     def _release(self) -> None:
@@ -184,39 +196,34 @@ class Connection(RequestCycle):
 
     def _settle(self) -> None:
         """Read on, or not, and say until when something must have come."""
-        match self._state:
-            case State.IDLE | State.READING if self._half_closed:
+        state = self._state
+        if state in ANSWERING:
+            if self._half_closed:
                 self._close_once_sent()
-            case State.IDLE | State.READING:
+            else:
                 self._read_on()
-            case State.PARKED | State.THROTTLED:
+        elif state in WAITING:
+            self._owes_head = False
+            if state is PARKED or state is THROTTLED:
                 self.due = math.inf  # It is for us to go on.
-                self._wait()
-            case State.QUEUED | State.BLOCKED:
-                self._wait()
-            case _:
-                pass
+            if not self._framing.is_empty:
+                self._transport.pause_reading()
 
     def _read_on(self) -> None:
         if not self._transport.is_reading():
             self._transport.resume_reading()
         if self._framing.is_empty:
-            self._state = State.IDLE
+            self._state = IDLE
             self._owes_head = False
             self._expire_in(self._time_limits.idle)
         else:
-            self._state = State.READING
+            self._state = READING
             if not self._owes_head:
                 self._owes_head = True
                 self._expire_in(self._time_limits.head)
 
-    def _wait(self) -> None:
-        self._owes_head = False
-        if not self._framing.is_empty:
-            self._transport.pause_reading()
-
     def _stop_reading(self) -> None:
-        if self._state is State.QUEUED or not self._framing.is_empty:
+        if self._state is QUEUED or not self._framing.is_empty:
             self._transport.pause_reading()
 
     def _expire_in(self, seconds: float) -> None:
@@ -224,7 +231,7 @@ class Connection(RequestCycle):
         self._server.timeouts.watch(self.due)
 
     def _close_once_sent(self) -> None:
-        self._enter(State.CLOSING)
+        self._enter(CLOSING)
         self._framing.clear()
         self._expire_in(self._time_limits.reader)
         self._transport.close()
@@ -233,7 +240,7 @@ class Connection(RequestCycle):
         if self._half_closed:
             self._close_once_sent()
             return
-        self._enter(State.DRAINING)
+        self._enter(DRAINING)
         self._framing.clear()
         self._transport.write_eof()
         self._transport.resume_reading()

@@ -14,7 +14,7 @@ from rolecall_agent.decision import (
     Target,
 )
 from rolecall_agent.http.client import Client
-from rolecall_agent.http.connection_state import State
+from rolecall_agent.http.connection_state import IDLE, PARKED, READING, State
 from rolecall_agent.http.parked_requests import ParkedRequest
 from rolecall_agent.http.request import ReceivedRequest, Request, parse
 from rolecall_agent.http.server_state import ServerState
@@ -36,7 +36,7 @@ class RequestCycle(asyncio.Protocol, Client):
         self._endpoint = server.endpoint
         self._peer_name = ""  # The peer, as the kernel writes it; empty until it is known.
         self._parked: ParkedRequest | None = None
-        self._state = State.IDLE
+        self._state: State = IDLE
 
     def retry(self) -> None:
         """Decide again about the parked request: something about its pod has changed."""
@@ -95,14 +95,14 @@ class RequestCycle(asyncio.Protocol, Client):
             return
         timer = self._server.loop.call_at(until, self.expire)
         self._parked = ParkedRequest(received, timer, missing)
-        self._state = State.PARKED
+        self._state = PARKED
         self._endpoint.park(self, self._parked)
 
     def _unpark(self, parked: ParkedRequest) -> None:
         parked.timer.cancel()
         self._parked = None
-        if self._state is State.PARKED:
-            self._state = State.READING
+        if self._state is PARKED:
+            self._state = READING
         self._endpoint.unpark(self, parked)
 
     def _complete(self, parked: ParkedRequest, answer: Answer, now: datetime) -> None:
