@@ -3,12 +3,12 @@
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Collection, Coroutine
+from collections.abc import Awaitable, Collection, Coroutine, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -54,11 +54,19 @@ from rolecall_proto.values import Address, SnapshotEnd, Update
 log = logging.getLogger(__name__)
 
 
-class _Servers(NamedTuple):
-    """One for each endpoint."""
+@dataclass(frozen=True, slots=True)
+class _Endpoints:
+    """Where pods ask, and what is asked for them."""
 
-    metadata: Server
-    container: Server
+    metadata: MetadataEndpoint
+    container: ContainerEndpoint
+    item_fetcher: ItemFetcher
+    metadata_server: Server
+    container_server: Server
+
+    @property
+    def servers(self) -> tuple[Server, Server]:
+        return self.metadata_server, self.container_server
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +80,7 @@ class _Parts:
     witness: Witness | None
     cache: Cache
     warm_up: WarmUp
-    item_fetcher: ItemFetcher
-    container: ContainerEndpoint
-    servers: _Servers
+    endpoints: _Endpoints
     stream: StreamClient
 
     def readiness(self) -> Readiness:
@@ -84,7 +90,7 @@ class _Parts:
 
     def finished(self) -> Awaitable[object]:
         """Wait until no client is connected."""
-        return asyncio.gather(*(server.finished() for server in self.servers))
+        return asyncio.gather(*(server.finished() for server in self.endpoints.servers))
 
 
 async def run(settings: Settings, inherited: Inherited) -> None:
@@ -94,11 +100,13 @@ async def run(settings: Settings, inherited: Inherited) -> None:
         probes = partial(
             serving_admin, settings.output.admin_listen, parts.readiness, _registry(parts)
         )
-        await stack.enter_async_context(parts.servers.metadata.serving(inherited.sockets[METADATA]))
+        await stack.enter_async_context(
+            parts.endpoints.metadata_server.serving(inherited.sockets[METADATA])
+        )
         if inherited.sockets[CONTAINER]:
             with refusing("containerListen", ImportError):
                 need_library()
-        opening = parts.servers.container.serving(inherited.sockets[CONTAINER])
+        opening = parts.endpoints.container_server.serving(inherited.sockets[CONTAINER])
         takeover = _takeover(settings, parts.clock)
         if takeover is None:
             await stack.enter_async_context(opening)
@@ -122,24 +130,21 @@ def _parts(settings: Settings, inherited: Inherited, clock: Clock, stack: AsyncE
         ca_bundle = CaBundleFile(settings.server.ca_file, clock.now)
     access = _access(settings.server)
     resolver = Resolver(access, clock, witness if witness is not None else NoLiveReads())
-    item_fetcher = _item_fetcher(settings.endpoint, clock)
-    metadata = MetadataEndpoint(cache, resolver.enqueue)
-    metadata.offers(item_fetcher.cache, item_fetcher.want)
-    item_fetcher.wakes(metadata.items_changed)
-    container = ContainerEndpoint(cache, clock, resolver.enqueue, beside=metadata.counters)
     recorder = Recorder(audit, cache, clock)
-    servers = _servers(settings.endpoint, (metadata, container), cache, clock, recorder)
+    endpoints = _endpoints(settings.endpoint, cache, clock, resolver, recorder)
     warm_up = WarmUp(cache, clock, witness.wait_settled if witness is not None else None)
 
     def taken_in(update: Update) -> None:
-        container.wake(update)
+        endpoints.container.wake(update)
         if isinstance(update, SnapshotEnd):
             inherited.report_synced()
         warm_up.update()
 
-    updates = UpdateHandler(cache, clock, metadata, resolver.invalidate, taken_in, witness)
+    updates = UpdateHandler(
+        cache, clock, endpoints.metadata, resolver.invalidate, taken_in, witness
+    )
     if witness is not None:
-        _have_watched(witness, updates, servers)
+        _have_watched(witness, updates, endpoints.servers)
     dice = random.Random()  # noqa: S311 - only jitter
     stream = StreamClient(access, ca_bundle, updates, clock, dice, resolver)
     process = ProcessMetrics(audit)
@@ -151,29 +156,32 @@ def _parts(settings: Settings, inherited: Inherited, clock: Clock, stack: AsyncE
         witness,
         cache,
         warm_up,
-        item_fetcher,
-        container,
-        servers,
+        endpoints,
         stream,
     )
 
 
-def _servers(
-    settings: EndpointSettings,
-    endpoints: tuple[MetadataEndpoint, ContainerEndpoint],
-    cache: Cache,
-    clock: Clock,
-    recorder: Recorder,
-) -> _Servers:
+def _endpoints(
+    settings: EndpointSettings, cache: Cache, clock: Clock, resolver: Resolver, recorder: Recorder
+) -> _Endpoints:
+    metadata = MetadataEndpoint(cache, resolver.enqueue)
+    container = ContainerEndpoint(cache, clock, resolver.enqueue, beside=metadata.counters)
+    items = ItemCache(settings.offered)
+    item_fetcher = ItemFetcher(ImdsClient(settings.metadata_service, clock), items, clock)
+    metadata.offers(items, item_fetcher.want)
+    item_fetcher.wakes(metadata.items_changed)
     each = room_for(2 * MOST_IN_ALL) // 2  # There are two endpoints.
     rules = ServerRules(settings.allowed_hosts, settings.hold, each)
-    first_serve = recorder.first_serve
-    return _Servers(
-        *(Server(endpoint, cache, clock, rules, first_serve=first_serve) for endpoint in endpoints)
+    return _Endpoints(
+        metadata,
+        container,
+        item_fetcher,
+        Server(metadata, cache, clock, rules, first_serve=recorder.first_serve),
+        Server(container, cache, clock, rules, first_serve=recorder.first_serve),
     )
 
 
-def _have_watched(witness: Witness, updates: UpdateHandler, servers: _Servers) -> None:
+def _have_watched(witness: Witness, updates: UpdateHandler, servers: Iterable[Server]) -> None:
     def moved(addresses: Collection[Address]) -> None:
         for server in servers:
             server.cut(addresses)
@@ -188,8 +196,8 @@ def _registry(parts: _Parts) -> CollectorRegistry:
     parts.process.register(registry)
     registry.register(
         AgentCollector(
-            parts.servers,
-            parts.item_fetcher.cache,
+            parts.endpoints.servers,
+            parts.endpoints.item_fetcher.cache,
             parts.cache,
             parts.stream.statistics,
             parts.ca_bundle,
@@ -203,8 +211,8 @@ def _registry(parts: _Parts) -> CollectorRegistry:
 def _loops(parts: _Parts) -> dict[str, Coroutine[Any, Any, None]]:
     loops: dict[str, Coroutine[Any, Any, None]] = {
         "follow a server": parts.stream.run(),
-        "read the node's own metadata": parts.item_fetcher.run(),
-        "load what verifies tokens": parts.container.run(),
+        "read the node's own metadata": parts.endpoints.item_fetcher.run(),
+        "load what verifies tokens": parts.endpoints.container.run(),
         "measure the loop": parts.process.measure_loop(),
     }
     if parts.witness is not None:
@@ -249,11 +257,6 @@ def _takeover(settings: Settings, clock: Clock) -> Takeover | None:
         return None
     with refusing("endpointFile", OSError):
         return Takeover(path, clock)
-
-
-def _item_fetcher(settings: EndpointSettings, clock: Clock) -> ItemFetcher:
-    client = ImdsClient(settings.metadata_service, clock)
-    return ItemFetcher(client, ItemCache(settings.offered), clock)
 
 
 def _access(settings: ServerSettings) -> Access:

@@ -253,6 +253,6 @@ class WatchedConnection(Connection):
     __slots__ = ()
 
     def data_received(self, data: bytes) -> None:
-        self._server.glance()
+        self._server.poll()
         if not self._transport.is_closing():  # It may be this one that was cut.
             super().data_received(data)

@@ -91,13 +91,13 @@ class Server:
             self.state.hosts |= {name for address in bound for name in names_of(*address)}
             yield bound
 
-    def watches(self, glance: Callable[[], None], changes_hands: Callable[[], bool]) -> None:
-        """Have *glance* look at the kernel before anybody is let in, from now on.
+    def watches(self, poll: Callable[[], None], changes_hands: Callable[[], bool]) -> None:
+        """Have *poll* look at the kernel before anybody is let in, from now on.
 
         Where *changes_hands* says that a connection may become another pod's while it is open, it
         is called before each request as well.
         """
-        self.state.glance = glance
+        self.state.poll = poll
         self._changes_hands = changes_hands
 
     def cut(self, addresses: Iterable[Address]) -> None:

@@ -68,14 +68,14 @@ class ServerState:
         self.fair_queue = FairQueue(self.loop)
         self.timeouts = Timeouts(self.loop, self.limits)
         self.hosts = endpoint.hosts | {host.lower().encode() for host in rules.hosts}
-        self.glance: Callable[[], None] = _see_nothing  # Takes in what the kernel has to say.
+        self.poll: Callable[[], None] = _see_nothing  # Takes in what the kernel has to say.
         self.empty = asyncio.Event()  # Set when the last connection is gone.
         self._peers: dict[str, Address] = {}
         self._first_serves = FirstServes(endpoint.name, first_serve)
 
     def admit(self, client: Client, peer_name: str) -> Address | None:
         """Return who *client* is; None where there is no place for it."""
-        self.glance()
+        self.poll()
         address = self._peers.get(peer_name)
         if address is None:
             if len(self._peers) >= _MOST_PEERS:

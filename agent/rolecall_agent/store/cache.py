@@ -133,7 +133,7 @@ class Cache:
             return ()
         return claimants.keys()
 
-    def vouched_anew(self) -> None:
+    def holders_changed(self) -> None:
         """Note that the kernel vouches for others than before: answers may be others."""
         self.generation += 1
 

@@ -55,7 +55,7 @@ class UpdateHandler:
 
     def holders_changed(self, addresses: Collection[Address]) -> None:
         """Note that the kernel vouches for other pods than before, or for none, at *addresses*."""
-        self._cache.vouched_anew()
+        self._cache.holders_changed()
         self._invalidate(addresses)
         self._endpoint.wake(addresses)
 

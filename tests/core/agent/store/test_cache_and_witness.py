@@ -75,6 +75,6 @@ def test_another_witness_is_another_generation() -> None:
     """What was answered before is not answered again from memory."""
     made = cache({HERE: PodUid("first")}, FIRST)
     before = made.generation
-    made.vouched_anew()
+    made.holders_changed()
 
     assert made.generation != before

@@ -1,6 +1,7 @@
 """One connection: its pieces, its deadlines, and what is read of it when."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncGenerator
 from dataclasses import replace
@@ -20,6 +21,8 @@ from fakes.endpoint_rig import (
     pod,
     request,
 )
+from rolecall_agent.decision import Outcome, Route
+from rolecall_agent.http.connection_state import State
 from rolecall_agent.http.server_state import ServerRules
 from rolecall_agent.http.timeouts import TIME_LIMITS
 
@@ -146,6 +149,30 @@ async def test_a_client_that_closes_and_never_reads_is_dropped() -> None:
         await rig.until(lambda: rig.server.open_connections == 1)
         await rig.until(lambda: rig.server.open_connections == 0)
         sock.close()
+
+
+async def test_who_does_not_read_answers_at_hand_has_no_longer_than_others() -> None:
+    """An answer from the cache of responses may be the one that is too much, as any may."""
+    async with endpoint_rig() as rig:
+        rig.snapshot(*known(pod(OWN)))
+        loop, count = asyncio.get_running_loop(), 0
+        with contextlib.closing(socket.socket()) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.bind((OWN, 0))
+            sock.connect(("127.0.0.1", rig.port))
+            sock.setblocking(False)  # noqa: FBT003 - the socket's own signature
+            await rig.until(lambda: rig.server.open_connections == 1)
+            [connection] = rig.server.state.limits
+            while connection._state is not State.BLOCKED:  # noqa: SLF001 - it tells nobody else
+                count += 1
+                await loop.sock_sendall(sock, DOCUMENT)
+                await rig.until(lambda: _answered(rig) == count)  # noqa: B023 - it is over by then
+
+            assert connection.due <= loop.time() + TIME_LIMITS.reader
+
+
+def _answered(rig: Rig) -> int:
+    return rig.server.counters.requests[Route.ROLE_DOCUMENT, 200, Outcome.SERVED]
 
 
 async def test_a_punctual_pipeliner_goes_on() -> None:
