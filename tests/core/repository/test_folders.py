@@ -12,5 +12,8 @@ def test_every_folder_of_tests_says_what_belongs_there() -> None:
     files = (path.relative_to(TESTS) for path in TESTS.rglob("*") if path.is_file())
     kept = (path for path in files if "__pycache__" not in path.parts)
     folders = {str(folder) for path in kept for folder in path.parents} - {"."}
+    lines = _LINE.findall((TESTS / "README.md").read_text())
 
-    assert sorted(_LINE.findall((TESTS / "README.md").read_text())) == sorted(folders)
+    assert sorted(folders - set(lines)) == []
+    assert sorted(set(lines) - folders) == []
+    assert len(lines) == len(set(lines))
