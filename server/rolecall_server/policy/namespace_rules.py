@@ -1,22 +1,43 @@
 """Namespace rules: what the two annotations of a namespace, read together, permit.
 
-Nothing here raises, whatever an annotation says: what cannot be read permits nothing.
+`permitted` is one regular expression on the ARN of a role, and is compiled here; the list is
+`allowed_roles`'. Nothing here raises, whatever an annotation says: what cannot be read permits
+nothing.
 """
 
+import enum
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import assert_never
 
 from rolecall_server.model.pods import Namespace
 from rolecall_server.policy.allowed_roles import AllowedDialect, AllowedRoles, parse_allowed
-from rolecall_server.policy.permitted import Permitted, PermittedDialect, parse_permitted
-from rolecall_server.policy.regex import Invalid
+from rolecall_server.policy.regex import Invalid, Test, anywhere, whole
 from rolecall_server.policy.role_arns import BaseArn, RoleArn
 
 # Each text is compiled once; with more rules than this in a cluster, some are compiled again.
 _REMEMBERED = 512
 # A role that nobody can have meant: what permits it permits everything.
 _NOBODYS = RoleArn("arn:aws-iso-f:iam::000000000000:role/nobody/meant/this", "000000000000", "this")
+
+
+class PermittedDialect(enum.StrEnum):
+    """How the expression is read."""
+
+    STRICT = "strict"  # The whole ARN matches.
+    KIAM = "kiam"  # As kiam reads it: `^` and `$` put around the text as it stands.
+    KIAM_UNANCHORED = "kiam-unanchored"  # As kiam reads it with its strict mode off.
+
+
+@dataclass(frozen=True, slots=True)
+class Permitted:
+    """A compiled expression."""
+
+    matches: Test
+
+    def permits(self, role: RoleArn) -> bool:
+        return self.matches(role.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +93,25 @@ def _objections(
             yield f"its annotation {name} permits nothing: {rule.why}"
         elif not rule.permits(role):
             yield f"its annotation {name} does not permit it"
+
+
+def parse_permitted(text: str, dialect: PermittedDialect) -> Permitted | Invalid:
+    """Compile *text*; an empty one is invalid in every dialect: it permits nothing."""
+    if not text.strip():
+        return Invalid("the expression is empty, which permits nothing")
+    matches = _compiled(text, dialect)
+    return matches if isinstance(matches, Invalid) else Permitted(matches)
+
+
+def _compiled(text: str, dialect: PermittedDialect) -> Test | Invalid:
+    match dialect:
+        case PermittedDialect.STRICT:
+            return whole(text)
+        case PermittedDialect.KIAM:
+            # Without a group, on purpose: `a|b` is "begins with a, or ends with b" there, and `*`
+            # is a repeated `^`, which permits everything.
+            return anywhere(f"^{text}$")
+        case PermittedDialect.KIAM_UNANCHORED:
+            return anywhere(text)
+        case _:
+            assert_never(dialect)

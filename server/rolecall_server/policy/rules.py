@@ -8,7 +8,7 @@ from datetime import timedelta
 from rolecall_common.quoting import quoted
 from rolecall_server.model.annotations import AnnotationKeys
 from rolecall_server.policy.allowed_roles import AllowedDialect
-from rolecall_server.policy.permitted import PermittedDialect
+from rolecall_server.policy.namespace_rules import PermittedDialect
 from rolecall_server.policy.role_arns import BaseArn, Malformed, resolve
 from rolecall_server.policy.session_names import OF_EACH_POD, Field, Template
 from rolecall_server.policy.session_tags import TagTemplate, faults_of_keys

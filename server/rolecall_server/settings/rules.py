@@ -6,7 +6,7 @@ from enum import StrEnum
 from rolecall_common.settings import types
 from rolecall_common.settings.declare import setting
 from rolecall_server.policy.allowed_roles import AllowedDialect
-from rolecall_server.policy.permitted import PermittedDialect
+from rolecall_server.policy.namespace_rules import PermittedDialect
 from rolecall_server.policy.rules import NamespaceMode
 
 

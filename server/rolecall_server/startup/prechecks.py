@@ -21,8 +21,8 @@ from rolecall_server.rpc.certificate import CertificateError
 from rolecall_server.rpc.server import ListenError
 from rolecall_server.settings import CHAINED_LIMIT, Settings
 from rolecall_server.startup import from_settings
-from rolecall_server.sts.answers import Caller
 from rolecall_server.sts.client import Sts
+from rolecall_server.sts.replies import Caller
 
 log = logging.getLogger(__name__)
 

@@ -10,11 +10,10 @@ from rolecall_common.clock import Clock
 from rolecall_server.model.identity import Identity
 from rolecall_server.model.issuer import Issued, IssueError, RefusedError, UnavailableError
 from rolecall_server.sts import requests
-from rolecall_server.sts.answers import Caller, read_caller, read_session
 from rolecall_server.sts.endpoint import Endpoint
 from rolecall_server.sts.error_codes import REFUSALS, CallError, Outcome
 from rolecall_server.sts.own_credentials import Keyring, OwnKeys
-from rolecall_server.sts.replies import as_issue_error, check
+from rolecall_server.sts.replies import Caller, as_issue_error, check, read_caller, read_session
 from rolecall_server.sts.sigv4 import Signer
 from rolecall_server.sts.transport import Transport
 

@@ -1,18 +1,70 @@
-"""From a reply to a value or a named failure, and from the failure to the issuer's errors."""
+"""What STS replies, read totally: a value, or a named failure, whatever the bytes are.
 
+The documents are flat enough to be read as what they are: a root, and leaves whose names are
+unique. An XML parser would take a fifth of the processor time of the whole call, and brings
+entities, which are only ever used for attacks.
+"""
+
+import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from html import unescape
 from typing import TypeVar
 
-from rolecall_server.model.issuer import IssueError, RefusedError, ThrottledError, UnavailableError
-from rolecall_server.sts.answers import Complaint, MalformedAnswerError, read_complaint
+from rolecall_common.secret import Secret
+from rolecall_proto.values import Credentials
+from rolecall_server.model.issuer import (
+    Issued,
+    IssueError,
+    RefusedError,
+    ThrottledError,
+    UnavailableError,
+)
 from rolecall_server.sts.error_codes import REFUSALS, CallError, Outcome, judge
 from rolecall_server.sts.own_credentials import OwnKeys
 from rolecall_server.sts.transport import Reply
 
 _T = TypeVar("_T")
 _OK = 200
+
+# AssumeRole's own bound of twelve hours, and room for clocks that differ.
+_LONGEST = timedelta(hours=13)
+
+_ACCESS_KEY_ID = re.compile(r"\w{16,128}", re.ASCII)
+# They end in JSON documents and in headers: printable ASCII, no quotes, and no entity of XML.
+_SECRET = re.compile(r"[!#-%'-\[\]-~]{1,32768}")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", re.ASCII)
+_LEAF = re.compile(r"<([A-Za-z]\w{0,63})>([^<>]*)</\1>", re.ASCII)
+_CODE = re.compile(r"[A-Za-z][A-Za-z0-9.]{0,99}", re.ASCII)
+_PERCENT = re.compile(r"\d{1,6}", re.ASCII)
+_REQUEST_ID = re.compile(r"[\w-]{1,128}", re.ASCII)
+_CALLER = re.compile(r"arn:aws[a-z-]{0,20}:(iam|sts)::\d{12}:[\x21-\x7e]{1,2048}", re.ASCII)
+
+
+class MalformedAnswerError(Exception):
+    """The answer is not what STS writes: cut short, a proxy's, or something else's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who the server itself is, by GetCallerIdentity."""
+
+    arn: str
+
+    @property
+    def is_role(self) -> bool:
+        """Whether it is a role's session, so that what it issues is chained: one hour at most."""
+        return ":assumed-role/" in self.arn
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """An error document of STS. *message* may quote the request: it is not to be shown as is."""
+
+    code: str
+    message: str
 
 
 def check(reply: Reply, keys: OwnKeys, asked_at: datetime, read: Callable[[bytes], _T]) -> _T:
@@ -35,6 +87,87 @@ def as_issue_error(error: CallError) -> IssueError:
     if error.outcome is Outcome.THROTTLED:
         return ThrottledError(error.explanation)
     return UnavailableError(error.explanation)
+
+
+def read_session(body: bytes, asked_at: datetime) -> Issued:
+    """Return what AssumeRole issued. Raises MalformedAnswerError."""
+    leaves = _leaves(body, "AssumeRoleResponse")
+    return Issued(
+        Credentials(
+            access_key_id=_matching(_ACCESS_KEY_ID, leaves, "AccessKeyId"),
+            secret_access_key=Secret(_matching(_SECRET, leaves, "SecretAccessKey")),
+            session_token=Secret(_matching(_SECRET, leaves, "SessionToken")),
+            issued_at=asked_at,
+            expires_at=_end(_matching(_MOMENT, leaves, "Expiration"), asked_at),
+        ),
+        request_id=_request_id(leaves),
+        packed_policy_percent=_packed(leaves),
+    )
+
+
+def read_caller(body: bytes) -> Caller:
+    """Return who GetCallerIdentity says we are. Raises MalformedAnswerError."""
+    leaves = _leaves(body, "GetCallerIdentityResponse")
+    found = _CALLER.fullmatch(leaves.get("Arn", ""))
+    if found is None:
+        raise MalformedAnswerError("no ARN of a caller")
+    return Caller(found[0])
+
+
+def read_complaint(body: bytes) -> Complaint:
+    """Return what STS complains about. Raises MalformedAnswerError."""
+    leaves = _leaves(body, "ErrorResponse")
+    code = _matching(_CODE, leaves, "Code")
+    return Complaint(code, unescape(leaves.get("Message", "")))
+
+
+def _leaves(body: bytes, root: str) -> dict[str, str]:
+    """Return the text of every element without children, by name."""
+    try:
+        text = body.decode().strip()
+    except UnicodeDecodeError:
+        raise MalformedAnswerError("not UTF-8") from None
+    if text.startswith("<?xml"):
+        text = text.partition("?>")[2].lstrip()
+    if not text.startswith((f"<{root} ", f"<{root}>")) or not text.endswith(f"</{root}>"):
+        raise MalformedAnswerError(f"not a whole {root}")
+    found: list[tuple[str, str]] = _LEAF.findall(text)
+    leaves = dict(found)
+    if len(leaves) != len(found):
+        raise MalformedAnswerError("an element occurs twice")
+    return leaves
+
+
+def _matching(pattern: re.Pattern[str], leaves: dict[str, str], name: str) -> str:
+    text = leaves.get(name, "")
+    if not pattern.fullmatch(text):
+        raise MalformedAnswerError(f"{name} is missing or odd")
+    return text
+
+
+def _end(text: str, asked_at: datetime) -> datetime:
+    try:
+        ends = datetime.fromisoformat(text)
+    except ValueError:
+        raise MalformedAnswerError("Expiration is not a moment") from None
+    if not asked_at < ends <= asked_at + _LONGEST:
+        raise MalformedAnswerError(
+            f"credentials that end at {text}, asked for at {asked_at:%Y-%m-%dT%H:%M:%SZ} "
+            "by this machine's clock"
+        )
+    return ends
+
+
+def _packed(leaves: dict[str, str]) -> int | None:
+    # The first is deprecated in favour of the second (service model of 2026-06).
+    text = leaves.get("PackedPolicySize") or leaves.get("SessionTokenUtilization") or ""
+    return int(text) if _PERCENT.fullmatch(text) else None
+
+
+def _request_id(leaves: dict[str, str]) -> str:
+    """Return the request id, or "" where there is none: only the audit record misses it."""
+    text = leaves.get("RequestId", "")
+    return text if _REQUEST_ID.fullmatch(text) else ""
 
 
 def _unreadable(status: int) -> Outcome:

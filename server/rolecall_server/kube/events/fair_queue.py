@@ -1,12 +1,23 @@
-"""What waits to be written: one lane for each namespace, and the lanes take turns."""
+"""What waits to be written, and what of it: no pod and no namespace crowds out the others.
 
+Each pod has a rate of its own. What it lets through waits in a lane of its namespace, and the lanes
+take turns.
+"""
+
+from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from rolecall_common.token_bucket import TokenBucket
 from rolecall_proto.values import PodUid
 from rolecall_server.kube.events.event_object import Series
 from rolecall_server.telemetry.event_reasons import Dropped, EventReason
 
+# What client-go's recorder lets through of each object: 25 at once, and one every five minutes.
+BURST = 25
+REFILL = timedelta(minutes=5)
+# Whoever is forgotten begins anew; the rate limit of all bounds what that may cost.
+_MOST_REMEMBERED = 4096
 # The whole is seven minutes' worth of writing. One namespace has no more than its part, so that
 # whoever has 10,000 pods denied at once does not take the Event away from whoever has one.
 MOST = 4000
@@ -18,8 +29,23 @@ HOLD = timedelta(minutes=5)
 _Lane = dict[tuple[PodUid, EventReason], Series]
 
 
-class Lanes:
-    """A bounded queue that is just to namespaces."""
+class PodRateLimiter:
+    """How many Events one pod may have: a token bucket for each of those that had one last."""
+
+    def __init__(self) -> None:
+        self._buckets: OrderedDict[PodUid, TokenBucket] = OrderedDict()
+
+    def take(self, uid: PodUid, now: datetime) -> bool:
+        """Take one of the pod's Events; tell whether there was one left."""
+        bucket = self._buckets.setdefault(uid, TokenBucket(BURST, 1 / REFILL.total_seconds()))
+        self._buckets.move_to_end(uid)
+        if len(self._buckets) > _MOST_REMEMBERED:
+            self._buckets.popitem(last=False)
+        return bucket.take(1, now)
+
+
+class FairQueue:
+    """A bounded queue in which namespaces take turns."""
 
     def __init__(self, drop: Callable[[Dropped], None]) -> None:
         self._drop = drop

@@ -13,8 +13,7 @@ from datetime import datetime, timedelta
 
 from rolecall_server.credentials.rate_limiter import RateLimiter, RateLimits
 from rolecall_server.kube.events.event_object import Cause, Series
-from rolecall_server.kube.events.fair_queue import Lanes
-from rolecall_server.kube.events.shares import Shares
+from rolecall_server.kube.events.fair_queue import FairQueue, PodRateLimiter
 from rolecall_server.telemetry.event_reasons import Dropped
 
 # A fifth of what one kubelet may write.
@@ -42,8 +41,8 @@ class EventSeries:
         """Have *drop* called for whatever is left out."""
         self._drop = drop
         self._limiter = RateLimiter(_RATE)
-        self._shares = Shares()
-        self._lanes = Lanes(drop)
+        self._pods = PodRateLimiter()
+        self._queue = FairQueue(drop)
         self._series: OrderedDict[Cause, Series] = OrderedDict()  # The one seen last is the last.
         self._resting: list[tuple[datetime, int, Series]] = []
         self._order = itertools.count()
@@ -54,13 +53,13 @@ class EventSeries:
 
     @property
     def waiting(self) -> int:
-        return len(self._lanes)
+        return len(self._queue)
 
     def see(self, cause: Cause, now: datetime) -> None:
         """Hear that *cause* is there, for the first time or again."""
         series = self._series.get(cause)
         if series is None:
-            if not self._shares.take(cause.uid, now):
+            if not self._pods.take(cause.uid, now):
                 self._drop(Dropped.POD_BUDGET)
                 return
             series = self._series[cause] = Series(cause, now, now)
@@ -77,8 +76,8 @@ class EventSeries:
         while self._resting and self._resting[0][0] <= now:
             _, _, rested = heapq.heappop(self._resting)
             rested.resting = False
-            self._lanes.put(rested)
-        if not self._limiter.is_open(now) or (series := self._lanes.take(now)) is None:
+            self._queue.put(rested)
+        if not self._limiter.is_open(now) or (series := self._queue.take(now)) is None:
             return None
         self._limiter.start()
         return Write(series, series.count)
@@ -86,7 +85,7 @@ class EventSeries:
     def next_moment(self, now: datetime) -> datetime | None:
         """Return when `take` is to be called next; None: once something was seen."""
         moments = [self._resting[0][0]] if self._resting else []
-        free, opens = self._lanes.next_moment(now), self._limiter.opens_at(now)
+        free, opens = self._queue.next_moment(now), self._limiter.opens_at(now)
         if free is not None and opens is not None:
             moments.append(max(free, opens))
         return min(moments, default=None)
@@ -114,8 +113,8 @@ class EventSeries:
 
     def postponed(self, write: Write) -> None:
         """Have *write* taken again, for nobody knows whether it was written."""
-        self._limiter.complete()
-        self._lanes.put_back(write.series)
+        self._limiter.land()
+        self._queue.put_back(write.series)
 
     def refused(self, why: Dropped) -> None:
         """Let go of the write that is on its way."""
@@ -124,7 +123,7 @@ class EventSeries:
 
     def hold(self, namespace: str, now: datetime) -> None:
         """Write nothing in *namespace* for some minutes; what is to be written there waits."""
-        self._lanes.hold(namespace, now)
+        self._queue.hold(namespace, now)
 
     def _forward(self, series: Series, now: datetime) -> None:
         if series.resting:
@@ -136,7 +135,7 @@ class EventSeries:
                 series.resting = True
                 heapq.heappush(self._resting, (moment, next(self._order), series))
                 return
-        self._lanes.put(series)
+        self._queue.put(series)
 
     def _detour(self, write: Write) -> None:
         write.series.detours += 1

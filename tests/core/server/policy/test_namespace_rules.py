@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from core import hostile
 from rolecall_server.model.pods import Namespace
 from rolecall_server.policy.allowed_roles import AllowedDialect
-from rolecall_server.policy.namespace_rules import NamespaceRules
-from rolecall_server.policy.permitted import PermittedDialect
+from rolecall_server.policy.namespace_rules import NamespaceRules, PermittedDialect
 from rolecall_server.policy.role_arns import BaseArn, RoleArn
 
 P = "arn:aws:iam::111122223333:role/"

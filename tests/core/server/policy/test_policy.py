@@ -16,7 +16,7 @@ from rolecall_server.model.decisions import GONE, Decision, Denied, Entitled, Pe
 from rolecall_server.model.identity import Identity
 from rolecall_server.model.pods import Namespace, Pod
 from rolecall_server.policy.allowed_roles import AllowedDialect
-from rolecall_server.policy.permitted import PermittedDialect
+from rolecall_server.policy.namespace_rules import PermittedDialect
 from rolecall_server.policy.policy import Policy
 from rolecall_server.policy.role_arns import BaseArn
 from rolecall_server.policy.rules import NamespaceMode, PolicySettings

@@ -11,7 +11,7 @@ from rolecall_common.settings.loader import load_settings
 from rolecall_common.settings.types import Raw
 from rolecall_server.credentials.rate_limiter import RateLimits
 from rolecall_server.policy.allowed_roles import AllowedDialect
-from rolecall_server.policy.permitted import PermittedDialect
+from rolecall_server.policy.namespace_rules import PermittedDialect
 from rolecall_server.policy.role_arns import BaseArn
 from rolecall_server.policy.rules import NamespaceMode
 from rolecall_server.settings import Settings

@@ -17,7 +17,7 @@ from rolecall_server.model.issuer import ThrottledError, UnavailableError
 from rolecall_server.policy.role_arns import BaseArn
 from rolecall_server.settings import Settings
 from rolecall_server.startup import prechecks
-from rolecall_server.sts.answers import Caller
+from rolecall_server.sts.replies import Caller
 
 HOUR = timedelta(hours=1)
 USER = "arn:aws:iam::111122223333:user/rolecall"

@@ -21,9 +21,8 @@ from rolecall_server.kube.events.event_object import (
     new_event,
     note_of,
 )
-from rolecall_server.kube.events.fair_queue import HOLD, MOST, MOST_IN_LANE
+from rolecall_server.kube.events.fair_queue import BURST, HOLD, MOST, MOST_IN_LANE, REFILL
 from rolecall_server.kube.events.series import MOST_REMEMBERED, REFRESH, EventSeries, Write
-from rolecall_server.kube.events.shares import BURST, REFILL
 from rolecall_server.telemetry.event_reasons import EVENT_REASONS, KIAM_WORDS, Dropped, EventReason
 
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from rolecall_server.kube.api import ApiError, ExpiredError, RejectedError, UnavailableError
 from rolecall_server.kube.informer.decoder import Bookmark, Gone, Told
 from rolecall_server.kube.informer.resources import namespaces, pods
-from rolecall_server.kube.lines import Lines, LineTooLongError
 from rolecall_server.model import kube_objects
 from rolecall_server.model.annotations import AnnotationKeys
 from rolecall_server.model.pods import Namespace, ObjectUnusable, Pod
@@ -205,23 +204,3 @@ def test_what_is_not_read_is_not_kept() -> None:
 
     assert "hush" not in repr(PODS.reader.event(event("ADDED", secretive)))
     assert not hasattr(kube_objects.PodSpec(), "containers")
-
-
-@given(st.lists(st.binary(max_size=9).map(lambda line: line.replace(b"\n", b"")), max_size=9))
-def test_lines_come_out_as_they_went_in_however_they_are_cut(lines: list[bytes]) -> None:
-    """Chunks end anywhere; empty lines are nothing."""
-    text = b"".join(line + b"\n" for line in lines)
-    for size in (1, 2, 3, 7, len(text) + 1):
-        cutter = Lines()
-        chunks = [text[start : start + size] for start in range(0, len(text), size)]
-
-        assert [line for chunk in chunks for line in cutter.feed(chunk)] == [x for x in lines if x]
-
-
-def test_a_line_without_end_is_given_up() -> None:
-    """Memory is bounded, whatever answers."""
-    cutter = Lines(longest=10)
-
-    assert cutter.feed(b"0123456789\n") == [b"0123456789"]
-    with pytest.raises(LineTooLongError):
-        cutter.feed(b"0123456789a")

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rolecall_proto.values import Reason
-from rolecall_server.sts.answers import (
+from rolecall_server.sts.error_codes import REFUSALS, Outcome, judge
+from rolecall_server.sts.replies import (
     MalformedAnswerError,
     read_caller,
     read_complaint,
     read_session,
 )
-from rolecall_server.sts.error_codes import REFUSALS, Outcome, judge
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 CREDENTIALS = (
