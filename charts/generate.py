@@ -26,7 +26,7 @@ BEGIN, END = "<!-- values: written by charts/generate.py -->\n", "<!-- end of va
 SERVER_OWN = frozenset(
     {
         *("listen", "tlsCertificate", "tlsKey", "tokenSecretFile", "adminListen"),
-        *("authority", "agentNamespace", "agentServiceAccount", "agentAudience", "nodeGuard"),
+        *("authentication", "agentNamespace", "agentServiceAccount", "agentAudience", "nodeGuard"),
         *("kubeconfig", "kubeContext", "manifests", "manifestNodes"),
     }
 )

@@ -22,10 +22,11 @@ from rolecall_server.engine.issue_loop import IssueLoop
 from rolecall_server.model.source import Source
 from rolecall_server.rpc.certificate import ServerCertificate
 from rolecall_server.rpc.server import listening
-from rolecall_server.rpc.service import GATHER, Service
+from rolecall_server.rpc.service import Service
+from rolecall_server.rpc.watch_stream import GATHER
 from rolecall_server.settings import Settings
 from rolecall_server.startup import from_settings, prechecks
-from rolecall_server.startup.backends import Cluster, Manifests, Surroundings
+from rolecall_server.startup.backends import Backend, ClusterBackend, ManifestBackend
 from rolecall_server.sts.error_codes import Outcome
 from rolecall_server.sts.factory import connect
 from rolecall_server.telemetry.audit_and_log import AuditAndLog
@@ -55,7 +56,7 @@ async def run(settings: Settings) -> None:
                 certificate = ServerCertificate(listen.tls_certificate, listen.tls_key, clock)
             with prechecks.refusing("tokenSecretFile"):
                 secret = prechecks.token_secret(listen.token_secret_file)
-            surroundings = await _surroundings(settings, stack, clock, dice, metrics)
+            backend = await _backend(settings, stack, clock, dice, metrics)
             issuer = connect(from_settings.sts_options(settings), clock, observe)
             sts = await stack.enter_async_context(issuer)
             registry, readiness = CollectorRegistry(), ServerReadiness(certificate)
@@ -68,47 +69,53 @@ async def run(settings: Settings) -> None:
         base, duration = await prechecks.base_and_duration(settings, sts, clock, dice)
         with prechecks.refusing():
             policy = prechecks.policy(settings, base, duration, sts.endpoint.region)
-            journal = Journals((AuditAndLog(metrics, audit, clock.now), *surroundings.journals))
+            journal = Journals((AuditAndLog(metrics, audit, clock.now), *backend.journals))
             broker = Broker(
                 policy, from_settings.broker_rules(settings, base, secret), dice, journal
             )
-            attached = surroundings.attach(broker)
-            service = Service(broker, attached.authority, clock, gather=GATHER, look=attached.look)
+            attached = backend.attach(broker)
+            service = Service(
+                broker,
+                attached.authenticator,
+                clock,
+                gather=GATHER,
+                pod_reader=attached.pod_reader,
+            )
             registry.register(
-                ServerCollector(broker, service, certificate, surroundings.levels, clock.now)
+                ServerCollector(broker, service, certificate, backend.levels, clock.now)
             )
             agents = listening(service, str(listen.listen), certificate.credentials())
             with prechecks.refusing("listen"):
                 await stack.enter_async_context(agents)
-        readiness.watch(broker, surroundings.levels)
+        readiness.watch(broker, backend.levels)
         log.info("serving agents", extra={"listen": str(listen.listen), "version": VERSION})
         issue_loop = IssueLoop(broker, sts, clock, metrics)
         work = {
             "be part of the cluster": attached.run(),
-            "judge agents again": service.run(),
+            "authenticate agents again": service.run(),
             "issue sessions": issue_loop.run(),
             "find own credentials": sts.warm_up(),
             "reload the certificate": certificate.run(),
             "watch the loop": process.measure_loop(),
         }
         async with asyncio.TaskGroup() as tasks:
-            for source in surroundings.sources:
+            for source in backend.sources:
                 tasks.create_task(_feed(source, broker, clock), name="feed the broker")
             for name, each in work.items():
                 tasks.create_task(each, name=name)
 
 
-async def _surroundings(
+async def _backend(
     settings: Settings,
     stack: AsyncExitStack,
     clock: Clock,
     dice: random.Random,
     metrics: Metrics,
-) -> Surroundings:
+) -> Backend:
     if settings.sources.manifests is not None:
-        return Manifests(settings, clock)
+        return ManifestBackend(settings, clock)
     api, namespace = await prechecks.api_and_namespace(settings, stack)
-    return Cluster(settings, namespace, api, clock, dice, metrics)
+    return ClusterBackend(settings, namespace, api, clock, dice, metrics)
 
 
 async def _feed(source: Source, broker: Broker, clock: Clock) -> NoReturn:

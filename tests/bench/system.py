@@ -115,7 +115,7 @@ def _server_flags(directory: Path, sts: Sts, port: int, probes: int) -> list[str
         "--admin-listen", f"127.0.0.1:{probes}",
         "--tls-certificate", str(directory / "server.pem"),
         "--tls-key", str(directory / "server.key"),
-        "--authority", "loopback",
+        "--authentication", "loopback",
         "--manifests", str(directory / "manifests"),
         "--manifest-nodes", f"{NODE}=127.64.0.0/16",
         "--base-arn", BASE_ARN,

@@ -12,7 +12,7 @@ from rolecall_cli.options import add_settings, settings_of
 from rolecall_cli.usage import UsageError
 from rolecall_common.settings.declare import declared
 from rolecall_common.settings.types import HostPort
-from rolecall_server.settings import AuthorityKind
+from rolecall_server.settings import AuthenticationMode
 from rolecall_server.settings import Settings as ServerSettings
 from rolecall_server.settings.annotations import AnnotationSettings
 from rolecall_warden.settings import Settings as WardenSettings
@@ -70,7 +70,7 @@ def test_the_server_accepts_what_the_chart_says(
 
     assert settings.listening.listen == HostPort("::", 8443)
     assert settings.output.admin_listen == HostPort(address, 9801)
-    assert settings.authority is AuthorityKind.TOKEN_REVIEW
+    assert settings.authentication is AuthenticationMode.TOKEN_REVIEW
     assert settings.kubernetes.agent_namespace == "rolecall"
     assert settings.kubernetes.agent_service_account == "rolecall-agent"
     assert settings.kubernetes.node_guard == "rolecall-node-guard"

@@ -36,7 +36,7 @@ from rolecall_proto.values import (
 from rolecall_server.engine.broker import Broker
 from rolecall_server.engine.rules import BrokerRules
 from rolecall_server.model.annotations import Wish
-from rolecall_server.model.authenticator import Authority, LoopbackAuthority
+from rolecall_server.model.authenticator import Authenticator, LoopbackAuthenticator
 from rolecall_server.model.issuer import Issued
 from rolecall_server.model.pods import Namespace, Pod
 from rolecall_server.model.source import NamespacesListed, PodChanged, PodGone, PodsListed
@@ -100,17 +100,17 @@ class Replica:
     """One server: a real broker behind a real port. What STS would say is said by `issue`."""
 
     def __init__(
-        self, clock: Clock, certificates: Certificates, authority: Authority | None = None
+        self, clock: Clock, certificates: Certificates, authenticator: Authenticator | None = None
     ) -> None:
         self.clock = clock
         self.issued: list[str] = []
         self.certificate = ServerCertificate(certificates.certificate, certificates.key, clock)
-        self.authority = authority or LoopbackAuthority("127.0.0.1")
+        authenticator = authenticator or LoopbackAuthenticator("127.0.0.1")
         base = BaseArn.parse(BASE)
         policy = Policy(PolicySettings(base=base, namespace_mode=NamespaceMode.OFF))
         rules = BrokerRules(token_secret=bytes(32), base_arn=BASE)
         self.broker = NotedBroker(policy, rules)
-        self.service = Service(self.broker, self.authority, clock)
+        self.service = Service(self.broker, authenticator, clock)
         self.port = 0
 
     @contextlib.asynccontextmanager

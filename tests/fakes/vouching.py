@@ -1,4 +1,4 @@
-"""An API server that signs and reviews tokens, in memory; and the authority that asks it."""
+"""An API server that signs and reviews tokens, in memory; and the authenticator that asks it."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ from fakes.clock import FakeClock
 from rolecall_common.secret import Secret
 from rolecall_proto.values import NodeName, PodUid
 from rolecall_server.kube.api import NO_QUERY, ApiError, Query
-from rolecall_server.kube.auth.authenticator import TokenReviewAuthority
+from rolecall_server.kube.auth.authenticator import TokenReviewAuthenticator
 from rolecall_server.kube.auth.jwks import SigningKeys
 from rolecall_server.kube.auth.token_claims import AgentRules
 from rolecall_server.model.pods import Pod
@@ -172,7 +172,7 @@ def public(name: str) -> dict[str, Any]:
 
 
 class Vouching:
-    """An authority beside such an API server, and the pods that its watch shows."""
+    """An authenticator beside such an API server, and the pods that its watch shows."""
 
     def __init__(self, clock: FakeClock | None = None) -> None:
         self.clock = clock or FakeClock()
@@ -182,7 +182,7 @@ class Vouching:
         self.find_pod: Callable[[PodUid], Pod | None] = self.watched.get
         dice = random.Random(1)  # noqa: S311 - jitter
         keys = SigningKeys(self.api, RULES.audience, self.clock, self.metrics, dice)
-        self.authority = TokenReviewAuthority(
+        self.authenticator = TokenReviewAuthenticator(
             self.api,
             self.clock,
             RULES,
@@ -205,7 +205,7 @@ class Vouching:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncGenerator["Vouching"]:
-        task = asyncio.create_task(self.authority.run(), name="authority")
+        task = asyncio.create_task(self.authenticator.run(), name="authenticator")
         try:
             await self.keys_known()
             yield self

@@ -4,7 +4,7 @@
   "agentAudience" .Values.agent.tokenAudience
   "agentNamespace" .Release.Namespace
   "agentServiceAccount" (include "rolecall.agentAccount" .)
-  "authority" "token-review"
+  "authentication" "token-review"
   "listen" (printf "[::]:%d" (int .Values.server.port))
   "nodeGuard" (include "rolecall.nodeGuard" .)
   "tlsCertificate" "/etc/rolecall/tls/tls.crt"

@@ -102,7 +102,7 @@ def _server(layout: Layout) -> dict[str, object]:
         "listen": f"127.0.0.1:{layout.server_port}",
         "tlsCertificate": str(layout.root / "server.pem"),
         "tlsKey": str(layout.root / "server.key"),
-        "authority": "loopback",
+        "authentication": "loopback",
         "tokenSecretFile": str(layout.root / "token-secret"),
         "region": REGION,
         "baseArn": BASE_ARN,

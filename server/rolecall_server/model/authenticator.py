@@ -21,28 +21,28 @@ class Agent:
 
     node: NodeName
     pod_uid: PodUid | None = None
-    # When the authority is to be asked again while the agent stays; None where that changes
-    # nothing. It says how sure the answer is, and nothing about who the agent is.
-    again_at: datetime | None = field(default=None, compare=False)
+    # When it is to be authenticated again while it stays; None where that changes nothing. It says
+    # how sure the answer is, and nothing about who the agent is.
+    recheck_at: datetime | None = field(default=None, compare=False)
 
 
-class AuthorityError(Exception):
+class AuthenticationError(Exception):
     """An agent was not let in. Never raised itself."""
 
 
-class UnauthenticatedError(AuthorityError):
+class UnauthenticatedError(AuthenticationError):
     """The token proves nothing."""
 
 
-class ForbiddenError(AuthorityError):
+class ForbiddenError(AuthenticationError):
     """The token is good, and its owner is no agent."""
 
 
-class UndecidedError(AuthorityError):
+class UndecidedError(AuthenticationError):
     """Nobody can tell at the moment: try again, or another replica."""
 
 
-class Authority(Protocol):
+class Authenticator(Protocol):
     """Turns a bearer token into an agent."""
 
     async def authenticate(self, token: Secret) -> Agent:
@@ -53,7 +53,7 @@ class Authority(Protocol):
         ...
 
 
-class LoopbackAuthority:
+class LoopbackAuthenticator:
     """For one machine without a cluster: the token is the node's name, and nothing more.
 
     Whoever can connect may claim any node, so it refuses to serve an address beyond loopback.

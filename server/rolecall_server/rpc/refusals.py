@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
+from typing import Any, NoReturn
 
 import grpc
 
 from rolecall_server.model.authenticator import (
-    AuthorityError,
+    AuthenticationError,
     ForbiddenError,
     UnauthenticatedError,
     UndecidedError,
@@ -31,14 +32,14 @@ UNDECIDED: Refusal = (grpc.StatusCode.UNAVAILABLE, "nobody can tell yet whose to
 NO_STREAM: Refusal = (grpc.StatusCode.FAILED_PRECONDITION, "this node has no stream here")
 TOO_OFTEN: Refusal = (grpc.StatusCode.RESOURCE_EXHAUSTED, "this node asks too often")
 TOO_MANY: Refusal = (grpc.StatusCode.RESOURCE_EXHAUSTED, "this node has too many calls open")
-# What each word of the authority is to the caller.
-BY_AUTHORITY: Mapping[type[AuthorityError], Refusal] = MappingProxyType(
+# What each of the authenticator's errors is to the caller.
+BY_ERROR: Mapping[type[AuthenticationError], Refusal] = MappingProxyType(
     {UnauthenticatedError: BAD_TOKEN, ForbiddenError: NO_AGENT, UndecidedError: UNDECIDED}
 )
 # How open streams end.
 SUPERSEDED: Refusal = (grpc.StatusCode.ABORTED, "newer streams of this node took over")
-GONE: Refusal = (grpc.StatusCode.UNAVAILABLE, "the agent's pod is not on this node any more")
-LOST: Refusal = (grpc.StatusCode.UNAVAILABLE, "the agent does not hear us any more")
+POD_GONE: Refusal = (grpc.StatusCode.UNAVAILABLE, "the agent's pod is not on this node any more")
+UNREACHABLE: Refusal = (grpc.StatusCode.UNAVAILABLE, "the agent does not hear us any more")
 
 # Whoever has no token can still make us write: one line of a kind a minute is what that comes to.
 QUIET = timedelta(minutes=1)
@@ -51,6 +52,18 @@ class Refusals:
         self.by_code: Counter[grpc.StatusCode] = Counter()
         self._said_at: dict[Refusal, datetime] = {}
         self._unsaid: Counter[Refusal] = Counter()
+
+    async def refuse(
+        self,
+        context: grpc.aio.ServicerContext[Any, Any],
+        refusal: Refusal,
+        now: datetime,
+        why: Exception | None = None,
+    ) -> NoReturn:
+        """Abort the call of *context* with *refusal*; *why* is for the operator alone."""
+        code, told = refusal
+        self.note(refusal, context.peer(), str(why or told), now)
+        await context.abort(code, told)
 
     def note(self, refusal: Refusal, peer: str, why: str, now: datetime) -> None:
         """Take in that a call of *peer* was refused; *why* is for the operator."""

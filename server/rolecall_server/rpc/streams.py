@@ -30,26 +30,26 @@ class Stream(NotPickled):
     agent: Agent
     token: Secret
     changed: asyncio.Event = field(default_factory=asyncio.Event)
-    over: asyncio.Event = field(default_factory=asyncio.Event)
-    ending: Refusal = STOPPING  # Why it is over, once it is.
-    again_at: datetime | None = None  # When the token is to be judged again.
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    end_reason: Refusal = STOPPING  # Of use once it has ended.
+    recheck_at: datetime | None = None
 
     @property
     def is_open(self) -> bool:
-        return not self.over.is_set()
+        return not self.ended.is_set()
 
     def end(self, why: Refusal) -> None:
         """End the stream, also where a write is stuck; nothing more is written to it."""
         if self.is_open:
-            self.ending = why
-        self.over.set()
+            self.end_reason = why
+        self.ended.set()
         self.changed.set()
 
     def take_due(self, now: datetime) -> bool:
-        """Tell whether the token is to be judged now; true once, until `again_at` is set anew."""
-        if self.again_at is None or now < self.again_at or not self.is_open:
+        """Tell whether its turn has come; true once, until `recheck_at` is set anew."""
+        if self.recheck_at is None or now < self.recheck_at or not self.is_open:
             return False
-        self.again_at = None
+        self.recheck_at = None
         return True
 
 
@@ -92,7 +92,7 @@ class Streams:
     @contextlib.contextmanager
     def opened(self, agent: Agent, token: Secret) -> Generator[Stream]:
         """Keep a new stream of *agent* while the block runs. Of too many, the oldest ends."""
-        stream = Stream(agent, token, again_at=agent.again_at)
+        stream = Stream(agent, token, recheck_at=agent.recheck_at)
         node = self._nodes.setdefault(agent.node, Node())
         node.streams.append(stream)
         for oldest in node.streams[:-STREAMS_PER_NODE]:

@@ -12,7 +12,7 @@ from rolecall_common.settings.declare import Conflict, group
 from rolecall_server.settings.annotations import AnnotationSettings
 from rolecall_server.settings.aws import AwsSettings
 from rolecall_server.settings.cluster import KubernetesSettings
-from rolecall_server.settings.listening import AuthorityKind, ListenSettings
+from rolecall_server.settings.listening import AuthenticationMode, ListenSettings
 from rolecall_server.settings.rules import RuleSettings
 from rolecall_server.settings.sessions import SessionSettings
 from rolecall_server.settings.sources import SourceSettings
@@ -41,22 +41,26 @@ class Settings:
         return min(asked, CHAINED_LIMIT) if self.aws.assume_role_arn else asked
 
     @property
-    def authority(self) -> AuthorityKind:
+    def authentication(self) -> AuthenticationMode:
         """Who says which node an agent speaks for, where nothing is set as well."""
-        usual = AuthorityKind.LOOPBACK if self.sources.manifests else AuthorityKind.TOKEN_REVIEW
-        return self.listening.authority or usual
+        usual = (
+            AuthenticationMode.LOOPBACK
+            if self.sources.manifests
+            else AuthenticationMode.TOKEN_REVIEW
+        )
+        return self.listening.authentication or usual
 
     def conflicts(self) -> Iterator[Conflict]:
-        if self.sources.manifests and self.authority is AuthorityKind.TOKEN_REVIEW:
+        if self.sources.manifests and self.authentication is AuthenticationMode.TOKEN_REVIEW:
             yield Conflict(
-                "authority",
+                "authentication",
                 "the Kubernetes API vouches for pods of its own cluster, and manifests describe "
                 "others: accepted is loopback",
             )
-        if self.authority is AuthorityKind.LOOPBACK and not self.listening.is_on_loopback:
+        if self.authentication is AuthenticationMode.LOOPBACK and not self.listening.is_on_loopback:
             yield Conflict(
                 "listen",
-                "authority loopback takes agents at their word, so only a literal loopback "
+                "authentication loopback takes agents at their word, so only a literal loopback "
                 "address is accepted, such as 127.0.0.1:8443",
             )
         # Sessions that are too short as they were asked for are refused by their own group.

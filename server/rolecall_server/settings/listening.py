@@ -10,8 +10,8 @@ from rolecall_common.settings.declare import setting
 from rolecall_common.settings.types import HostPort
 
 
-class AuthorityKind(StrEnum):
-    """How an agent's token is judged."""
+class AuthenticationMode(StrEnum):
+    """How it is known which node an agent speaks for."""
 
     LOOPBACK = "loopback"
     TOKEN_REVIEW = "token-review"  # noqa: S105 - the name of a Kubernetes API
@@ -30,8 +30,8 @@ class ListenSettings:
         types.PATH, "The server's certificate and its chain, in PEM. Read again when it changes."
     )
     tls_key: Path = setting(types.PATH, "The certificate's private key, in PEM.")
-    authority: AuthorityKind | None = setting(
-        types.optional(types.choice(AuthorityKind)),
+    authentication: AuthenticationMode | None = setting(
+        types.optional(types.choice(AuthenticationMode)),
         "Who says which node an agent speaks for. token-review: the Kubernetes API, by the "
         "agent's token. loopback: it is taken at its word, on this machine only. Else it is "
         "loopback with manifests, and token-review without.",

@@ -1,4 +1,4 @@
-"""What a server stands in: a Kubernetes cluster, or a directory of manifests that plays one."""
+"""What is behind a server: a Kubernetes cluster, or a directory of manifests in place of one."""
 
 import asyncio
 import math
@@ -12,22 +12,22 @@ from rolecall_common.clock import Clock
 from rolecall_proto.values import PodTokenRules
 from rolecall_server.engine.broker import Broker
 from rolecall_server.kube.api import Api
-from rolecall_server.kube.auth.authenticator import TokenReviewAuthority
+from rolecall_server.kube.auth.authenticator import TokenReviewAuthenticator
 from rolecall_server.kube.auth.jwks import KeySet, SigningKeys
 from rolecall_server.kube.auth.token_claims import AgentRules
 from rolecall_server.kube.events.recorder import Events, Reporter
 from rolecall_server.kube.guard import GuardState, NodeGuard
 from rolecall_server.kube.informer import resources
-from rolecall_server.kube.informer.live_reads import LiveLook
+from rolecall_server.kube.informer.live_reads import LiveReads
 from rolecall_server.kube.informer.reflector import Reflector
 from rolecall_server.manifests.placement import Pools
 from rolecall_server.manifests.source import ManifestSource
-from rolecall_server.model.authenticator import Authority, LoopbackAuthority
+from rolecall_server.model.authenticator import Authenticator, LoopbackAuthenticator
 from rolecall_server.model.pods import Pod
 from rolecall_server.model.source import PodChanged, Source
-from rolecall_server.rpc.service import Look
+from rolecall_server.rpc.resolving import PodReader
 from rolecall_server.settings import Settings
-from rolecall_server.settings.listening import AuthorityKind
+from rolecall_server.settings.listening import AuthenticationMode
 from rolecall_server.startup import from_settings
 from rolecall_server.telemetry.journal import Journal
 from rolecall_server.telemetry.metrics import Metrics
@@ -49,13 +49,13 @@ class SourceLevels:
 class Attached:
     """What can be made only once there is a broker."""
 
-    authority: Authority
-    look: Look | None
+    authenticator: Authenticator
+    pod_reader: PodReader | None
     run: Callable[[], Coroutine[Any, Any, None]]
 
 
-class Surroundings(Protocol):
-    """Where pods come from, who vouches for agents, and who hears of pods without a role."""
+class Backend(Protocol):
+    """Where pods come from, who authenticates agents, and who hears of pods without a role."""
 
     sources: tuple[Source, ...]
     journals: tuple[Journal, ...]
@@ -67,7 +67,7 @@ class Surroundings(Protocol):
     def levels(self) -> SourceLevels: ...
 
 
-class Manifests:
+class ManifestBackend:
     """A directory of manifests. Agents are taken at their word, and so on loopback only."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
@@ -77,18 +77,18 @@ class Manifests:
             raise ValueError("manifests: no directory is named")
         pools, keys = Pools(sources.manifest_nodes), from_settings.annotation_keys(settings)
         self._source = ManifestSource(sources.manifests, pools, keys, clock)
-        self._authority = LoopbackAuthority(settings.listening.listen.host)
+        self._authenticator = LoopbackAuthenticator(settings.listening.listen.host)
         self.sources: tuple[Source, ...] = (self._source,)
         self.journals: tuple[Journal, ...] = ()
 
     def attach(self, broker: Broker) -> Attached:  # noqa: ARG002 - nothing here asks it
-        return Attached(self._authority, None, _nothing)
+        return Attached(self._authenticator, None, _nothing)
 
     def levels(self) -> SourceLevels:
         return SourceLevels(manifest_problems=len(self._source.statistics.problems))
 
 
-class Cluster:
+class ClusterBackend:
     """A Kubernetes cluster."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - what it is made of
@@ -121,12 +121,12 @@ class Cluster:
         def found(pod: Pod) -> None:
             broker.apply(PodChanged(pod), self._clock.now())
 
-        look = LiveLook(self._api, self._pods, broker, found, self._clock)
+        live_reads = LiveReads(self._api, self._pods, broker, found, self._clock)
         keys = self._signing_keys(broker)
-        if self._settings.authority is AuthorityKind.LOOPBACK:
-            taken = LoopbackAuthority(self._settings.listening.listen.host)
-            return Attached(taken, look, lambda: self._run(keys.run()))
-        review = TokenReviewAuthority(
+        if self._settings.authentication is AuthenticationMode.LOOPBACK:
+            loopback = LoopbackAuthenticator(self._settings.listening.listen.host)
+            return Attached(loopback, live_reads, lambda: self._run(keys.run()))
+        authenticator = TokenReviewAuthenticator(
             self._api,
             self._clock,
             self._rules,
@@ -135,7 +135,7 @@ class Cluster:
             keys=keys,
             dice=self._dice,
         )
-        return Attached(review, look, lambda: self._run(review.run()))
+        return Attached(authenticator, live_reads, lambda: self._run(authenticator.run()))
 
     def levels(self) -> SourceLevels:
         all_of = [(each.name, each.statistics) for each in self._reflectors]
@@ -158,12 +158,12 @@ class Cluster:
         )
 
     async def _run(self, keys: Coroutine[Any, Any, NoReturn]) -> NoReturn:
-        """Run what a cluster needs; *keys* keeps its keys, and vouches for agents where it can."""
+        """Run what a cluster needs; *keys* keeps its keys, and reviews tokens where need be."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._guard.run(), name="look for the node guard")
+            tasks.create_task(self._guard.run(), name="check the node guard")
             if self.journals:
                 tasks.create_task(self._events.run(), name="write Events")
-            tasks.create_task(keys, name="know tokens and their keys")
+            tasks.create_task(keys, name="review tokens and keep their keys")
         raise AssertionError("what runs above has no end")
 
 

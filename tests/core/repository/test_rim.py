@@ -195,7 +195,7 @@ TABLE: dict[str, tuple[str, ...] | str] = {
     ),
     "rolecall_server.manifests.placement": SETTINGS,
     # The API server, and who calls.
-    "rolecall_server.rpc.bearer": (
+    "rolecall_server.rpc.authentication": (
         "core/repository/test_rim_server.py::test_any_metadata_of_a_call_has_a_token_or_none",
     ),
     "rolecall_server.model.authenticator": (

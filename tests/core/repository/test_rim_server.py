@@ -21,9 +21,9 @@ from rolecall_server.kube.auth.token_review import Reviews, Unanswered
 from rolecall_server.kube.guard import Finding, judge
 from rolecall_server.manifests.files import read_files
 from rolecall_server.model.annotations import AnnotationKeys
-from rolecall_server.model.authenticator import Agent, LoopbackAuthority, UnauthenticatedError
+from rolecall_server.model.authenticator import Agent, LoopbackAuthenticator, UnauthenticatedError
 from rolecall_server.policy.session_tags import TagTemplate, fault_of_values
-from rolecall_server.rpc.bearer import bearer_token
+from rolecall_server.rpc.authentication import bearer_token
 from rolecall_server.rpc.certificate import CertificateError, KeyPair, read_pair
 from rolecall_server.sts.error_codes import CallError
 from rolecall_server.sts.own_credentials import OwnKeys
@@ -64,9 +64,9 @@ def test_any_metadata_of_a_call_has_a_token_or_none(pairs: list[tuple[str, str |
 @given(texts)
 def test_any_token_is_a_node_or_nobody_on_loopback(text: str) -> None:
     """A name that no node can have is no token."""
-    authority = LoopbackAuthority("127.0.0.1")
+    authenticator = LoopbackAuthenticator("127.0.0.1")
     try:
-        agent = asyncio.run(authority.authenticate(Secret(text)))
+        agent = asyncio.run(authenticator.authenticate(Secret(text)))
     except UnauthenticatedError:
         return
 

@@ -62,7 +62,7 @@ class Vouched:
     until: datetime
 
 
-class TokenReviewAuthority:
+class TokenReviewAuthenticator:
     """Believes TokenReview and the watch together, and neither alone.
 
     While the API server cannot be asked, and only then, the cluster's public keys vouch instead.
@@ -197,7 +197,7 @@ class TokenReviewAuthority:
             raise self._disagreement(pod, "the token's pod has another name or service account")
         if holder.node is not None and holder.node != pod.node:
             raise self._disagreement(pod, "the token is of another node than its pod")
-        return Agent(pod.node, pod.uid, again_at=vouched.until)
+        return Agent(pod.node, pod.uid, recheck_at=vouched.until)
 
     def _disagreement(self, pod: Pod, reason: str) -> ForbiddenError:
         fields = {"reason": reason, "namespace": pod.namespace, "pod": pod.name, "node": pod.node}

@@ -113,7 +113,7 @@ class EventSeries:
 
     def postponed(self, write: Write) -> None:
         """Have *write* taken again, for nobody knows whether it was written."""
-        self._limiter.land()
+        self._limiter.complete()
         self._queue.put_back(write.series)
 
     def refused(self, why: Dropped) -> None:

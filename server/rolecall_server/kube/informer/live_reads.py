@@ -31,7 +31,7 @@ _MOST_CONFIRMED = 64
 # Of all nodes together: the rest of the API server's time is for others.
 _MOST_AT_ONCE = 16
 # Whoever asks has a request in its hand that waits for 0.9 s in all.
-_PATIENCE = 0.6  # seconds
+_TIMEOUT = 0.6  # seconds
 _MOST_REMEMBERED = 10_000
 
 
@@ -42,7 +42,7 @@ class _Pods(Protocol):
     def pod(self, uid: PodUid) -> Pod | None: ...
 
 
-class LiveLook:
+class LiveReads:
     """Asks the API server for pods of a node that are bound to it and have no address yet.
 
     By name, one at a time, never for a list. Those who ask for the same pod wait for one answer.
@@ -67,11 +67,11 @@ class LiveLook:
         self._confirmed_at: dict[PodUid, datetime] = {}
         self._asking: dict[NodeName, asyncio.Event] = {}
 
-    async def look(self, node: NodeName) -> None:
+    async def refresh(self, node: NodeName) -> None:
         """Return once the pods of *node* that have no address were read anew, or too late."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_PATIENCE):
-                await self._look(node)
+            async with asyncio.timeout(_TIMEOUT):
+                await self._refresh(node)
 
     async def confirm(
         self, node: NodeName, uids: Iterable[PodUid]
@@ -84,24 +84,24 @@ class LiveLook:
         known = [pod for uid in dict.fromkeys(uids) if (pod := self._pods.pod(uid)) is not None]
         own = [pod for pod in known if pod.node == node]
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_PATIENCE), asyncio.TaskGroup() as tasks:
+            async with asyncio.timeout(_TIMEOUT), asyncio.TaskGroup() as tasks:
                 for pod in self._take_due(self._confirmed_at, own, _MOST_CONFIRMED):
                     name = f"confirm {pod.namespace}/{pod.name}"
                     tasks.create_task(self._confirm(pod, held), name=name)
         return held
 
     async def _confirm(self, pod: Pod, held: dict[PodUid, tuple[Address, ...]]) -> None:
-        read = await self._got(pod)
+        read = await self._get(pod)
         if read is None:
             return
         ends = read.uid != pod.uid or read.node != pod.node or read.terminating or read.finished
         held[pod.uid] = () if ends else read.addresses
 
-    async def _look(self, node: NodeName) -> None:
+    async def _refresh(self, node: NodeName) -> None:
         if (asking := self._asking.get(node)) is not None:
             await asking.wait()
             return
-        wanted = self._wanted(node)
+        wanted = self._without_address(node)
         if not wanted:
             return
         done = self._asking[node] = asyncio.Event()
@@ -113,7 +113,7 @@ class LiveLook:
             del self._asking[node]
             done.set()
 
-    def _wanted(self, node: NodeName) -> list[Pod]:
+    def _without_address(self, node: NodeName) -> list[Pod]:
         return self._take_due(self._asked_at, self._pods.without_address(node), _MOST_PODS)
 
     def _take_due(
@@ -127,7 +127,7 @@ class LiveLook:
         asked_at.update((pod.uid, now) for pod in due)
         return due
 
-    async def _got(self, pod: Pod) -> Pod | None:
+    async def _get(self, pod: Pod) -> Pod | None:
         """Return *pod* as it is, or whoever has its name; None where that cannot be read."""
         path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}"
         try:
@@ -141,7 +141,7 @@ class LiveLook:
         return read if isinstance(read, Pod) else None
 
     async def _read(self, pod: Pod) -> None:
-        read = await self._got(pod)
+        read = await self._get(pod)
         if read is None or read.uid != pod.uid or not read.addresses:
             return
         # The watch may have been quicker, and may have told of the pod's end meanwhile: only a pod

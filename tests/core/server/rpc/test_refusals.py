@@ -63,9 +63,9 @@ def test_a_node_holds_so_many_calls_and_no_more() -> None:
     assert streams.begin_call(NODE)
 
 
-async def test_a_token_is_due_once_and_not_while_it_is_judged() -> None:
+async def test_a_token_is_due_once_and_not_while_it_is_looked_into() -> None:
     """Until somebody says when it is due again."""
-    stream = Stream(Agent(NODE), Secret("token"), again_at=START)
+    stream = Stream(Agent(NODE), Secret("token"), recheck_at=START)
 
     assert not stream.take_due(START - timedelta(seconds=1))
     assert [stream.take_due(START) for _ in range(2)] == [True, False]

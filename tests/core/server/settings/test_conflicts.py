@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from core.common.settings.rig import problems, read
 from rolecall_common.settings.durations import duration_text
 from rolecall_common.settings.types import Raw
-from rolecall_server.settings.listening import AuthorityKind
+from rolecall_server.settings.listening import AuthenticationMode
 
 
 def test_sessions_too_short_to_keep_the_promise_are_refused_with_the_sum() -> None:
@@ -88,9 +88,9 @@ def test_a_server_that_assumes_a_role_first_gets_sessions_of_an_hour() -> None:
     [
         ({"manifests": "", "manifest_nodes": "a=10.0.0.0/16"}, "manifestNodes"),
         ({"listen": "0.0.0.0:8443"}, "listen"),
-        ({"authority": "token-review"}, "authority"),
+        ({"authentication": "token-review"}, "authentication"),
         ({"listen": "localhost:8443"}, "listen"),
-        ({"manifests": "", "authority": "loopback", "listen": "0.0.0.0:8443"}, "listen"),
+        ({"manifests": "", "authentication": "loopback", "listen": "0.0.0.0:8443"}, "listen"),
         ({"fips": "true", "sts_endpoint": "https://sts.example"}, "fips"),
         ({"container_audience": "pods,rolecall"}, "containerAudience"),
         ({"session_name": "{cluster}.{pod}"}, "sessionName"),
@@ -134,7 +134,7 @@ def test_what_iam_takes_in_a_policys_arn_is_taken() -> None:
 
 
 def test_without_manifests_the_api_server_says_who_an_agent_is() -> None:
-    """Whoever runs on a cluster need not name the authority; what is named holds."""
-    assert read().authority is AuthorityKind.LOOPBACK
-    assert read({"manifests": ""}).authority is AuthorityKind.TOKEN_REVIEW
-    assert read({"manifests": "", "authority": "loopback"}).authority is AuthorityKind.LOOPBACK
+    """Whoever runs on a cluster need not name the authentication; what is named holds."""
+    assert read().authentication is AuthenticationMode.LOOPBACK
+    assert read({"manifests": ""}).authentication is AuthenticationMode.TOKEN_REVIEW
+    assert read({"manifests": "", "authentication": "loopback"}).authentication is AuthenticationMode.LOOPBACK

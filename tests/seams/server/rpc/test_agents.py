@@ -22,7 +22,7 @@ from rolecall_proto.values import Hello, NodeName, PodUid
 from rolecall_server.kube.api import UnavailableError
 from rolecall_server.kube.auth.authenticator import GOOD_FOR
 from rolecall_server.model.pods import Pod
-from rolecall_server.rpc.reauthentication import LOOK
+from rolecall_server.rpc.reauthentication import PERIOD
 from rolecall_server.rpc.streams import CALLS_PER_NODE, STREAMS_PER_NODE
 
 if TYPE_CHECKING:  # Only the stubs of the generated code know these classes.
@@ -56,7 +56,7 @@ async def vouching() -> AsyncGenerator[Vouching]:
 
 @pytest.fixture
 async def replica(certificates: Certificates, vouching: Vouching) -> AsyncGenerator[Replica]:
-    server = Replica(vouching.clock, certificates, vouching.authority)
+    server = Replica(vouching.clock, certificates, vouching.authenticator)
     vouching.find_pod = server.broker.pod
     server.sync(AGENT, pod("web", "10.0.0.1"))
     async with server.listening(), judging(server):
@@ -65,7 +65,7 @@ async def replica(certificates: Certificates, vouching: Vouching) -> AsyncGenera
 
 @contextlib.asynccontextmanager
 async def judging(server: Replica) -> AsyncGenerator[None]:
-    task = asyncio.create_task(server.service.run(), name="judge again")
+    task = asyncio.create_task(server.service.run(), name="reauthenticate")
     yield
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
@@ -198,9 +198,9 @@ async def test_a_stream_ends_with_its_agents_pod(
     assert replica.broker.nodes() == 0
 
 
-async def look_again(vouching: Vouching, after: timedelta = LOOK) -> None:
+async def look_again(vouching: Vouching, after: timedelta = PERIOD) -> None:
     """Let the time come at which open streams are looked at."""
-    await vouching.clock.asleep_until(vouching.clock.now() + LOOK)
+    await vouching.clock.asleep_until(vouching.clock.now() + PERIOD)
     vouching.clock.advance(after)
 
 
@@ -210,7 +210,7 @@ async def judged(vouching: Vouching, replica: Replica, reviews: int) -> None:
     await until(
         lambda: (
             len(vouching.api.reviews) == reviews
-            and all(stream.again_at is not None for stream in streams)
+            and all(stream.recheck_at is not None for stream in streams)
         )
     )
 
@@ -260,7 +260,7 @@ async def test_a_stream_goes_on_while_nobody_can_tell(
     vouching: Vouching, replica: Replica, stub: "BrokerAsyncStub"
 ) -> None:
     """Even without keys: its pod is still there."""
-    vouching.authority._keys._known = None  # noqa: SLF001 - a cluster whose keys cannot be read
+    vouching.authenticator._keys._known = None  # noqa: SLF001 - a cluster whose keys cannot be read
     call = stub.WatchNode(HELLO, metadata=by(vouching.token()))
     await call.read()
     vouching.api.trouble = UnavailableError("no route to host")

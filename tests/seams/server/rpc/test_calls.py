@@ -16,7 +16,7 @@ from rolecall_proto.v1 import broker_pb2 as pb
 from rolecall_proto.values import Held, Hello, SessionId
 from rolecall_server.model.authenticator import (
     Agent,
-    AuthorityError,
+    AuthenticationError,
     ForbiddenError,
     UndecidedError,
 )
@@ -85,9 +85,9 @@ async def test_without_one_good_token_nobody_is_let_in(
 
 
 class Refusing:
-    """An authority that refuses everybody, for a reason that is nobody's business."""
+    """An authenticator that refuses everybody, for a reason that is nobody's business."""
 
-    def __init__(self, error: AuthorityError) -> None:
+    def __init__(self, error: AuthenticationError) -> None:
         self.error = error
 
     async def authenticate(self, token: Secret) -> Agent:
@@ -103,10 +103,10 @@ class Refusing:
     ],
 )
 async def test_a_refusal_has_its_status_and_keeps_its_reason(
-    replica: Replica, stub: "BrokerAsyncStub", error: AuthorityError, expected: grpc.StatusCode
+    replica: Replica, stub: "BrokerAsyncStub", error: AuthenticationError, expected: grpc.StatusCode
 ) -> None:
     """The status tells whether to come back; why is in the server's log."""
-    replica.sync().service._authority = Refusing(error)  # noqa: SLF001 - no other way in
+    replica.sync().service._authentication._authenticator = Refusing(error)  # noqa: SLF001 - no other way in
     code, details = await status_of(stub.WatchNode(HELLO, metadata=IDENTIFIED).read())
 
     assert code is expected

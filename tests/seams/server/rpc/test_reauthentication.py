@@ -1,4 +1,4 @@
-"""Whoever was let in is judged again: some at a time, and whatever the clock does."""
+"""Whoever was let in is authenticated again: some at a time, and whatever the clock does."""
 
 import asyncio
 import contextlib
@@ -9,11 +9,11 @@ from fakes.clock import FakeClock
 from rolecall_common.secret import Secret
 from rolecall_proto.values import NodeName
 from rolecall_server.model.authenticator import Agent
-from rolecall_server.rpc.reauthentication import LOOK, judge_again
+from rolecall_server.rpc.reauthentication import PERIOD, reauthenticate
 from rolecall_server.rpc.streams import Streams
 
 
-class Judges:
+class CountingAuthenticator:
     """Lets everybody in until further notice, and counts whom, turn by turn of the loop."""
 
     def __init__(self, clock: FakeClock) -> None:
@@ -22,10 +22,10 @@ class Judges:
 
     async def authenticate(self, token: Secret) -> Agent:
         self.by_turn[-1] += 1
-        return Agent(NodeName(token.reveal()), again_at=self.clock.now() + timedelta(hours=1))
+        return Agent(NodeName(token.reveal()), recheck_at=self.clock.now() + timedelta(hours=1))
 
-    async def judged(self, number: int) -> None:
-        """Return once so many were judged in all."""
+    async def authenticated(self, number: int) -> None:
+        """Return once so many were authenticated in all."""
         async with asyncio.timeout(10):
             while sum(self.by_turn) < number:  # noqa: ASYNC110 - nothing tells it
                 await asyncio.sleep(0)
@@ -37,42 +37,42 @@ class Judges:
 
 
 @contextlib.asynccontextmanager
-async def judging(clock: FakeClock, streams: int) -> AsyncGenerator[Judges]:
-    """Judge so many open streams, all of which are due at once."""
-    judges, opened = Judges(clock), Streams()
+async def reauthenticating(clock: FakeClock, streams: int) -> AsyncGenerator[CountingAuthenticator]:
+    """Authenticate the owners of so many open streams, all of which are due at once."""
+    authenticator, opened = CountingAuthenticator(clock), Streams()
     with contextlib.ExitStack() as stack:
         for number in range(streams):
-            agent = Agent(NodeName(f"node-{number}"), again_at=clock.now())
+            agent = Agent(NodeName(f"node-{number}"), recheck_at=clock.now())
             stack.enter_context(opened.opened(agent, Secret(agent.node)))
         tasks = [
-            asyncio.create_task(judge_again(opened, judges, clock)),
-            asyncio.create_task(judges.count_turns()),
+            asyncio.create_task(reauthenticate(opened, authenticator, clock)),
+            asyncio.create_task(authenticator.count_turns()),
         ]
-        yield judges
+        yield authenticator
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
 
 
-async def test_a_fleet_is_judged_some_at_a_time() -> None:
+async def test_a_fleet_is_authenticated_some_at_a_time() -> None:
     """Nobody waits for five thousand signatures, each of which is a tenth of a millisecond."""
     clock = FakeClock()
-    async with judging(clock, 120) as judges:
+    async with reauthenticating(clock, 120) as authenticator:
         await clock.asleep()
-        clock.advance(LOOK)
-        await judges.judged(120)
+        clock.advance(PERIOD)
+        await authenticator.authenticated(120)
 
-    assert max(judges.by_turn) == 25
+    assert max(authenticator.by_turn) == 25
 
 
 async def test_a_clock_that_is_set_back_puts_nobody_off() -> None:
-    """All are judged at the next look, and each in its time from then on."""
+    """All are authenticated at the next look, and each in its time from then on."""
     clock = FakeClock()
-    async with judging(clock, 3) as judges:
-        await clock.asleep_until(clock.now() + LOOK)
-        clock.advance(LOOK)
-        await judges.judged(3)
-        await clock.asleep_until(clock.now() + LOOK)
+    async with reauthenticating(clock, 3) as authenticator:
+        await clock.asleep_until(clock.now() + PERIOD)
+        clock.advance(PERIOD)
+        await authenticator.authenticated(3)
+        await clock.asleep_until(clock.now() + PERIOD)
         clock.set_back(timedelta(hours=2))
-        clock.advance(LOOK)
-        await judges.judged(6)
+        clock.advance(PERIOD)
+        await authenticator.authenticated(6)

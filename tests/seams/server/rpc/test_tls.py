@@ -28,7 +28,7 @@ from rolecall_server.rpc.certificate import (
     CertificateError,
     ServerCertificate,
 )
-from rolecall_server.rpc.service import HEARTBEAT
+from rolecall_server.rpc.watch_stream import HEARTBEAT
 from rolecall_server.startup.backends import SourceLevels
 
 
@@ -45,7 +45,7 @@ async def replica(certificates: Certificates) -> AsyncGenerator[Replica]:
 
 
 class Curious:
-    """An authority that notes whether it was shown a token."""
+    """An authenticator that notes whether it was shown a token."""
 
     asked = False
 
@@ -61,7 +61,7 @@ async def test_a_server_that_is_not_ours_is_not_shown_the_token(
 ) -> None:
     """A certificate of another authority, or of another name, ends the attempt before a word."""
     curious = Curious()
-    replica.service._authority = curious  # noqa: SLF001 - no other way in
+    replica.service._authentication._authenticator = curious  # noqa: SLF001 - no other way in
     if wrong == "authority":
         certificates.trust(trustme.CA())
     else:

@@ -17,7 +17,11 @@ from rolecall_server.kube.auth.jwks import KeysUnusableError, read_keys
 from rolecall_server.kube.auth.token_claims import Claims, Holder, read_token
 from rolecall_server.kube.auth.token_review import Refused, Status, Unanswered, judge
 from rolecall_server.kube.auth.ttl_cache import Remembered
-from rolecall_server.model.authenticator import AuthorityError, ForbiddenError, UnauthenticatedError
+from rolecall_server.model.authenticator import (
+    AuthenticationError,
+    ForbiddenError,
+    UnauthenticatedError,
+)
 
 SECOND = timedelta(seconds=1)
 BOUND = claims(START)["kubernetes.io"]
@@ -133,7 +137,7 @@ def test_whatever_a_token_holds_it_is_read_or_refused(text: str) -> None:
     """Nothing else comes of it, whoever wrote it."""
     try:
         read = read_token(text, RULES, START)
-    except AuthorityError:
+    except AuthenticationError:
         return
 
     assert isinstance(read, Claims)
@@ -181,7 +185,7 @@ def test_a_review_says_whose_token_it_is() -> None:
     ],
 )
 def test_a_review_that_does_not_say_an_agent_says_no(
-    fields: dict[str, object], error: type[AuthorityError]
+    fields: dict[str, object], error: type[AuthenticationError]
 ) -> None:
     """Not accepted, not for our audience, not the agents' account, or bound to no one pod."""
     verdict = judge(status(**fields), RULES)

@@ -24,7 +24,7 @@ from rolecall_server.kube.auth.review_queue import (
 )
 from rolecall_server.model.authenticator import (
     Agent,
-    AuthorityError,
+    AuthenticationError,
     ForbiddenError,
     UnauthenticatedError,
     UndecidedError,
@@ -39,27 +39,27 @@ LONGEST_REFRESH = REFRESH.most
 
 @pytest.fixture
 async def vouching() -> AsyncGenerator[Vouching]:
-    """Give an authority whose keys are known, and the pod of one agent."""
+    """Give an authenticator whose keys are known, and the pod of one agent."""
     made = Vouching()
     made.run_pod(agent_pod())
     async with made.running():
         yield made
 
 
-async def error_of(vouching: Vouching, token: Secret) -> type[AuthorityError]:
-    with pytest.raises(AuthorityError) as caught:
-        await vouching.authority.authenticate(token)
+async def error_of(vouching: Vouching, token: Secret) -> type[AuthenticationError]:
+    with pytest.raises(AuthenticationError) as caught:
+        await vouching.authenticator.authenticate(token)
     assert token.reveal() not in str(caught.value)
     return type(caught.value)
 
 
 async def test_an_agent_is_known_by_its_pod(vouching: Vouching) -> None:
     """The node is where the watch shows the pod; it is to be asked again when the review ages."""
-    agent = await vouching.authority.authenticate(vouching.token())
+    agent = await vouching.authenticator.authenticate(vouching.token())
 
     assert agent == AGENT
-    assert agent.again_at is not None
-    assert SHORTEST <= agent.again_at - vouching.clock.now() <= GOOD_FOR
+    assert agent.recheck_at is not None
+    assert SHORTEST <= agent.recheck_at - vouching.clock.now() <= GOOD_FOR
     assert vouching.metrics.token_reviews.value("accepted") == 1
 
 
@@ -68,7 +68,7 @@ async def test_a_review_is_good_for_five_minutes(vouching: Vouching) -> None:
     token = vouching.token()
     for elapsed in (timedelta(), SHORTEST, GOOD_FOR - SHORTEST):
         vouching.clock.advance(elapsed)
-        await vouching.authority.authenticate(token)
+        await vouching.authenticator.authenticate(token)
 
     assert len(vouching.api.reviews) == 2
 
@@ -78,9 +78,9 @@ async def test_agents_that_came_together_part(vouching: Vouching) -> None:
     for number in range(20):
         vouching.run_pod(agent_pod(f"a{number}", f"n{number}"))
     tokens = [vouching.token(f"a{number}", f"n{number}") for number in range(20)]
-    agents = await asyncio.gather(*map(vouching.authority.authenticate, tokens))
+    agents = await asyncio.gather(*map(vouching.authenticator.authenticate, tokens))
 
-    assert len({agent.again_at for agent in agents}) == 20
+    assert len({agent.recheck_at for agent in agents}) == 20
 
 
 async def test_no_review_outlives_its_token(vouching: Vouching) -> None:
@@ -88,17 +88,17 @@ async def test_no_review_outlives_its_token(vouching: Vouching) -> None:
     ends = vouching.clock.now() + timedelta(minutes=1)
     token = vouching.token(exp=int(ends.timestamp()))
 
-    assert (await vouching.authority.authenticate(token)).again_at == ends
+    assert (await vouching.authenticator.authenticate(token)).recheck_at == ends
     vouching.clock.advance_to(ends)
     assert await error_of(vouching, token) is UnauthenticatedError
 
 
 async def test_a_rotated_token_is_reviewed_by_itself(vouching: Vouching) -> None:
     """The kubelet's new token is another token of the same agent."""
-    await vouching.authority.authenticate(vouching.token())
+    await vouching.authenticator.authenticate(vouching.token())
     vouching.clock.advance(timedelta(minutes=1))
 
-    assert await vouching.authority.authenticate(vouching.token()) == AGENT
+    assert await vouching.authenticator.authenticate(vouching.token()) == AGENT
     assert len(vouching.api.reviews) == 2
 
 
@@ -118,7 +118,7 @@ async def test_a_rotated_token_is_reviewed_by_itself(vouching: Vouching) -> None
 async def test_what_cannot_be_an_agents_costs_no_review(vouching: Vouching, token: Secret) -> None:
     """A flood of garbage reaches nobody behind us."""
     with pytest.raises((UnauthenticatedError, ForbiddenError)):
-        await vouching.authority.authenticate(token)
+        await vouching.authenticator.authenticate(token)
 
     assert vouching.api.reviews == []
 
@@ -145,14 +145,14 @@ async def test_a_pod_that_the_watch_does_not_show_yet_is_not_refused(vouching: V
     vouching.watched[late.uid] = agent_pod("late", node=None)
     assert await error_of(vouching, token) is UndecidedError
     vouching.watched[late.uid] = late
-    assert (await vouching.authority.authenticate(token)).pod_uid == "late"
+    assert (await vouching.authenticator.authenticate(token)).pod_uid == "late"
     assert len(vouching.api.reviews) == 1
 
 
 async def test_the_token_of_a_deleted_pod_is_of_no_use(vouching: Vouching) -> None:
     """Out of the watch, nothing that was remembered lets it in, and soon the API server says no."""
     token = vouching.token()
-    await vouching.authority.authenticate(token)
+    await vouching.authenticator.authenticate(token)
     del vouching.watched[PodUid("agent-1")]
     vouching.api.pods.clear()
 
@@ -167,7 +167,7 @@ async def test_a_token_and_a_watch_that_disagree_let_nobody_in(
 ) -> None:
     """The token says another node, or the pod is not what an agent's is: the log says so."""
     token = vouching.token()
-    await vouching.authority.authenticate(token)
+    await vouching.authenticator.authenticate(token)
     if elsewhere is not None:
         vouching.run_pod(agent_pod(node=elsewhere))
     else:
@@ -183,7 +183,8 @@ async def test_an_old_api_server_names_no_node(vouching: Vouching) -> None:
     without = {**claims(vouching.clock.now())["kubernetes.io"], "node": {}}
 
     assert (
-        await vouching.authority.authenticate(vouching.token(**{"kubernetes.io": without})) == AGENT
+        await vouching.authenticator.authenticate(vouching.token(**{"kubernetes.io": without}))
+        == AGENT
     )
 
 
@@ -193,7 +194,7 @@ async def test_a_thousand_agents_at_once_are_reviewed_some_at_a_time(vouching: V
     for number in range(1000):
         vouching.run_pod(agent_pod(f"a{number}", f"n{number}"))
         tokens.append(vouching.token(f"a{number}", f"n{number}"))
-    agents = await asyncio.gather(*map(vouching.authority.authenticate, tokens))
+    agents = await asyncio.gather(*map(vouching.authenticator.authenticate, tokens))
 
     assert [agent.node for agent in agents] == [f"n{number}" for number in range(1000)]
     assert len(vouching.api.reviews) == len(set(vouching.api.reviews)) == 1000
@@ -204,7 +205,7 @@ async def test_a_thousand_calls_with_one_token_are_one_review(vouching: Vouching
     """Whoever leaves takes nothing from the others: the review is nobody's."""
     token = vouching.token()
     vouching.api.open.clear()
-    calls = [asyncio.create_task(vouching.authority.authenticate(token)) for _ in range(1000)]
+    calls = [asyncio.create_task(vouching.authenticator.authenticate(token)) for _ in range(1000)]
     await vouching.clock.asleep(1001)
     for call in calls[:500]:
         call.cancel()
@@ -218,20 +219,20 @@ async def test_a_review_is_remembered_though_everybody_has_left(vouching: Vouchi
     """Agents that give up and come back do not begin anew."""
     token = vouching.token()
     vouching.api.open.clear()
-    call = asyncio.create_task(vouching.authority.authenticate(token))
+    call = asyncio.create_task(vouching.authenticator.authenticate(token))
     await vouching.clock.asleep(2)
     call.cancel()
     vouching.api.open.set()
     await asyncio.wait([call])
 
-    assert await vouching.authority.authenticate(token) == AGENT
+    assert await vouching.authenticator.authenticate(token) == AGENT
     assert len(vouching.api.reviews) == 1
 
 
 def flood(vouching: Vouching, number: int) -> list[asyncio.Task[Agent]]:
     """Return calls with so many tokens that look like an agent's and that no known key signed."""
     said = [claims(vouching.clock.now(), jti=str(each)) for each in range(number)]
-    calls = (vouching.authority.authenticate(signed(each, "odd")) for each in said)
+    calls = (vouching.authenticator.authenticate(signed(each, "odd")) for each in said)
     return [asyncio.create_task(call) for call in calls]
 
 
@@ -260,7 +261,7 @@ async def test_a_flood_of_unknown_keys_keeps_no_agent_out(vouching: Vouching, is
     for number in range(2 * AT_ONCE):
         vouching.run_pod(agent_pod(f"a{number}", f"n{number}"))
         tokens.append(vouching.token(f"a{number}", f"n{number}", iss=issuer))
-    agents = await asyncio.gather(*map(vouching.authority.authenticate, tokens))
+    agents = await asyncio.gather(*map(vouching.authenticator.authenticate, tokens))
 
     assert len({agent.node for agent in agents}) == 2 * AT_ONCE
     vouching.clock.advance(PATIENCE)
@@ -275,17 +276,17 @@ async def test_while_the_api_server_is_away_the_clusters_keys_vouch(
     vouching.api.trouble = AWAY
     vouching.run_pod(agent_pod("agent-2", "node-2"))
     tokens = [vouching.token(), vouching.token("agent-2", "node-2")]
-    agents = [await vouching.authority.authenticate(token) for token in tokens]
+    agents = [await vouching.authenticator.authenticate(token) for token in tokens]
 
     assert [agent.node for agent in agents] == ["node-1", "node-2"]
-    assert all(agent.again_at == vouching.clock.now() for agent in agents)
+    assert all(agent.recheck_at == vouching.clock.now() for agent in agents)
     assert await error_of(vouching, vouching.token("unknown")) is UndecidedError
     assert len(vouching.api.reviews) == 1
     assert caplog.messages.count("agents are let in by their tokens' signatures alone") == 1
     assert vouching.metrics.tokens_unreviewed.value() == 3
     vouching.api.trouble = None
     vouching.clock.advance(PAUSE)
-    assert (await vouching.authority.authenticate(tokens[0])).again_at > vouching.clock.now()
+    assert (await vouching.authenticator.authenticate(tokens[0])).recheck_at > vouching.clock.now()
     assert caplog.messages[-1] == "agents' tokens are reviewed again"
 
 
@@ -334,21 +335,21 @@ async def test_a_server_that_may_not_ask_lets_nobody_in(
 async def test_an_answer_that_is_no_review_is_none(vouching: Vouching, body: bytes) -> None:
     """What comes from a proxy is as good as nothing: the keys vouch."""
     vouching.api.odd_answer = body
-    agent = await vouching.authority.authenticate(vouching.token())
+    agent = await vouching.authenticator.authenticate(vouching.token())
 
-    assert agent.again_at == vouching.clock.now()
+    assert agent.recheck_at == vouching.clock.now()
 
 
 async def test_an_api_server_that_says_nothing_is_away(vouching: Vouching) -> None:
     """An agent gets its answer within some seconds, and the next one need not wait for it."""
     vouching.api.open.clear()
-    waiting = asyncio.create_task(vouching.authority.authenticate(vouching.token()))
+    waiting = asyncio.create_task(vouching.authenticator.authenticate(vouching.token()))
     await vouching.clock.asleep(2)
     vouching.clock.advance(PATIENCE)
 
     assert await waiting == AGENT
     vouching.run_pod(agent_pod("agent-2", "node-2"))
-    assert (await vouching.authority.authenticate(vouching.token("agent-2", "node-2"))).node
+    assert (await vouching.authenticator.authenticate(vouching.token("agent-2", "node-2"))).node
     assert len(vouching.api.reviews) == 1
 
 
@@ -356,14 +357,14 @@ async def test_a_strange_token_that_is_slow_is_no_outage(vouching: Vouching) -> 
     """Only what the cluster has signed can show that reviews are not to be had."""
     vouching.api.open.clear()
     odd = signed(claims(vouching.clock.now()), "odd")
-    strange = asyncio.create_task(vouching.authority.authenticate(odd))
+    strange = asyncio.create_task(vouching.authenticator.authenticate(odd))
     await vouching.clock.asleep(2)
     vouching.clock.advance(PATIENCE)
     with pytest.raises(UndecidedError):
         await strange
     vouching.api.open.set()
 
-    assert (await vouching.authority.authenticate(vouching.token())).again_at is not None
+    assert (await vouching.authenticator.authenticate(vouching.token())).recheck_at is not None
     assert vouching.metrics.tokens_unreviewed.value() == 0
 
 
@@ -379,7 +380,7 @@ async def test_a_new_key_is_found_when_it_is_first_seen(vouching: Vouching) -> N
     vouching.api.trouble = AWAY
 
     token = signed(claims(vouching.clock.now()), "key-2")
-    assert await vouching.authority.authenticate(token) == AGENT
+    assert await vouching.authenticator.authenticate(token) == AGENT
 
 
 async def test_keys_stay_while_the_api_server_is_away(vouching: Vouching) -> None:
@@ -389,7 +390,7 @@ async def test_keys_stay_while_the_api_server_is_away(vouching: Vouching) -> Non
         vouching.clock.advance(timedelta(hours=1))
         await vouching.clock.asleep()
 
-    assert await vouching.authority.authenticate(vouching.token()) == AGENT
+    assert await vouching.authenticator.authenticate(vouching.token()) == AGENT
     assert vouching.metrics.key_fetches.value("unavailable") > 0
 
 
@@ -400,9 +401,9 @@ async def test_without_keys_reviews_do() -> None:
     vouching.run_pod(agent_pod())
     async with vouching.running():
         token = vouching.token()
-        vouching.api.keys = ["key-1"]  # It reviews by them; the authority has not read them.
+        vouching.api.keys = ["key-1"]  # It reviews by them; the authenticator has not read them.
 
-        assert await vouching.authority.authenticate(token) == AGENT
+        assert await vouching.authenticator.authenticate(token) == AGENT
         vouching.clock.advance(GOOD_FOR)
         vouching.api.trouble = AWAY
         assert await error_of(vouching, token) is UndecidedError
@@ -415,7 +416,7 @@ async def test_before_and_after_it_runs_nobody_comes_in() -> None:
     vouching.run_pod(agent_pod())
     async with vouching.running():
         vouching.api.open.clear()
-        call = asyncio.create_task(vouching.authority.authenticate(vouching.token()))
+        call = asyncio.create_task(vouching.authenticator.authenticate(vouching.token()))
         await vouching.clock.asleep(2)
 
     with pytest.raises(UndecidedError):

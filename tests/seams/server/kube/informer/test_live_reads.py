@@ -16,7 +16,7 @@ from fakes.engine import pod as known_pod
 from fakes.kube import FakeKube, Fault, fake_kube
 from rolecall_proto.values import NodeName, PodUid
 from rolecall_server.kube.informer import live_reads
-from rolecall_server.kube.informer.live_reads import LiveLook
+from rolecall_server.kube.informer.live_reads import LiveReads
 from rolecall_server.kube.informer.resources import pods
 from rolecall_server.kube.transport import Transport
 from rolecall_server.model.annotations import AnnotationKeys
@@ -42,14 +42,14 @@ class Known:
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a look take as long as it takes: the machine may be busy."""
-    monkeypatch.setattr(live_reads, "_PATIENCE", 30.0)
+    monkeypatch.setattr(live_reads, "_TIMEOUT", 30.0)
 
 
 @dataclass
 class Rig:
     fake: FakeKube
     known: Known
-    look: LiveLook
+    live: LiveReads
     clock: FakeClock
 
 
@@ -64,7 +64,7 @@ async def rig() -> AsyncGenerator[Rig]:
             known, clock = Known(), FakeClock()
             kind = pods(AnnotationKeys())
             yield Rig(
-                fake, known, LiveLook(transport, kind, known, known.found.append, clock), clock
+                fake, known, LiveReads(transport, kind, known, known.found.append, clock), clock
             )
 
 
@@ -87,7 +87,7 @@ async def test_a_pod_without_an_address_is_read_and_told() -> None:
             known_pod("far", node=OTHER_NODE),
         ]
 
-        await at.look.look(NODE)
+        await at.live.refresh(NODE)
 
     assert [each.addresses for each in at.known.found] == [(ip_address("10.0.0.7"),)]
     assert [path for _, path, _ in at.fake.requests] == [f"{PATH}new"]
@@ -99,10 +99,10 @@ async def test_a_pod_is_not_read_twice_in_a_second() -> None:
         await at.fake.put(there("new", None))
         at.known.pods = [known_pod("new")]
         for _ in range(5):
-            await at.look.look(NODE)
+            await at.live.refresh(NODE)
         once = at.fake.asked(f"{PATH}new")
         at.clock.advance(timedelta(seconds=1))
-        await at.look.look(NODE)
+        await at.live.refresh(NODE)
 
     assert (once, at.fake.asked(f"{PATH}new")) == (1, 2)
     assert at.known.found == []
@@ -113,9 +113,9 @@ async def test_a_clock_that_is_set_back_puts_off_no_look() -> None:
     async with rig() as at:
         await at.fake.put(there("new", None))
         at.known.pods = [known_pod("new")]
-        await at.look.look(NODE)
+        await at.live.refresh(NODE)
         at.clock.set_back(timedelta(hours=1))
-        await at.look.look(NODE)
+        await at.live.refresh(NODE)
 
     assert at.fake.asked(f"{PATH}new") == 2
 
@@ -126,7 +126,7 @@ async def test_those_who_ask_together_wait_for_one_answer() -> None:
         await at.fake.put(there("new", "10.0.0.7"))
         at.known.pods = [known_pod("new")]
 
-        await asyncio.gather(*(at.look.look(NODE) for _ in range(50)))
+        await asyncio.gather(*(at.live.refresh(NODE) for _ in range(50)))
 
     assert at.fake.asked(f"{PATH}new") == 1
     assert len(at.known.found) == 1
@@ -140,7 +140,7 @@ async def test_what_the_watch_knows_better_is_not_told(change: str) -> None:
         await at.fake.put(there("new", "10.0.0.7", uid))
         pod = known_pod("new")
         at.known.pods = [pod]
-        looking = asyncio.ensure_future(at.look.look(NODE))
+        looking = asyncio.ensure_future(at.live.refresh(NODE))
         async with at.fake.grown:
             await at.fake.grown.wait_for(lambda: at.fake.requests)
         if change == "gone":
@@ -159,7 +159,7 @@ async def test_a_look_that_fails_is_no_error(fault: Fault) -> None:
         at.known.pods = [known_pod("new")]
         at.fake.faults.append(fault)
 
-        await at.look.look(NODE)
+        await at.live.refresh(NODE)
 
     assert at.known.found == []
 
@@ -174,7 +174,7 @@ async def test_an_api_server_that_does_not_answer_is_not_waited_for(
         at.fake.faults.append(Fault(silence=True))
 
         async with asyncio.timeout(30):
-            await at.look.look(NODE)
+            await at.live.refresh(NODE)
 
     assert at.known.found == []
 
@@ -184,7 +184,7 @@ async def test_a_node_full_of_new_pods_asks_for_some_of_them() -> None:
     async with rig() as at:
         at.known.pods = [known_pod(f"new-{n}") for n in range(100)]
 
-        await at.look.look(NODE)
+        await at.live.refresh(NODE)
 
     assert len(at.fake.requests) == 16
 
@@ -202,7 +202,7 @@ async def test_a_pod_is_confirmed_by_a_read_of_its_own() -> None:
         await at.fake.put(there("kept", "10.0.0.7"))
         at.known.pods = [known_pod("kept", addresses=(ip_address("10.0.0.6"),))]
 
-        held = await at.look.confirm(NODE, [at.known.pods[0].uid])
+        held = await at.live.confirm(NODE, [at.known.pods[0].uid])
 
     assert held == {"uid-kept": (ip_address("10.0.0.7"),)}
     assert at.known.found == []
@@ -215,7 +215,7 @@ async def test_a_pod_that_ends_has_nothing() -> None:
         await at.fake.put(ending("ending", "10.0.0.7"))
         await at.fake.put(there("another", "10.0.0.8", "uid-of-another"))
 
-        held = await at.look.confirm(NODE, [each.uid for each in at.known.pods])
+        held = await at.live.confirm(NODE, [each.uid for each in at.known.pods])
 
     assert held == {"uid-gone": (), "uid-ending": (), "uid-another": ()}
 
@@ -227,7 +227,7 @@ async def test_who_cannot_be_read_is_not_confirmed() -> None:
         at.fake.faults.append(Fault(status=403))
         uids = [PodUid("uid-far"), PodUid("nobody"), PodUid("uid-here")]
 
-        held = await at.look.confirm(NODE, uids)
+        held = await at.live.confirm(NODE, uids)
 
     assert held == {}
     assert at.fake.asked(f"{PATH}far") == 0
@@ -238,8 +238,8 @@ async def test_a_pod_is_not_confirmed_twice_in_a_second() -> None:
     async with rig() as at:
         await at.fake.put(there("kept", "10.0.0.7"))
         at.known.pods = [known_pod("kept")]
-        first = await at.look.confirm(NODE, [PodUid("uid-kept")])
-        second = await at.look.confirm(NODE, [PodUid("uid-kept")])
+        first = await at.live.confirm(NODE, [PodUid("uid-kept")])
+        second = await at.live.confirm(NODE, [PodUid("uid-kept")])
 
     assert (len(first), len(second)) == (1, 0)
     assert at.fake.asked(f"{PATH}kept") == 1

@@ -3,7 +3,7 @@
 import pytest
 
 from rolecall_common.secret import Secret
-from rolecall_server.rpc.bearer import MAX_AUTHORIZATION, bearer_token
+from rolecall_server.rpc.authentication import MAX_AUTHORIZATION, bearer_token
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
