@@ -6,7 +6,7 @@ from typing import Any
 
 from chart.rendering import Helm, Object, Rendering
 from rolecall_common.settings.loader import load_settings
-from rolecall_server.kube.guard import Finding, GuardState, judge
+from rolecall_server.kube.guard import Finding, GuardState, evaluate
 from rolecall_server.settings import Settings
 from rolecall_server.startup import from_settings
 
@@ -92,7 +92,7 @@ def test_the_servers_find_that_it_guards_what_they_read(helm: Helm, tmp_path: Pa
     )
 
     keys = from_settings.annotation_keys(settings)
-    assert judge(policy, binding, name, keys) == Finding(GuardState.IN_PLACE)
+    assert evaluate(policy, binding, name, keys) == Finding(GuardState.IN_PLACE)
     assert keys.labels == ("team",)
 
 

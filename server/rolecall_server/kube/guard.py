@@ -1,4 +1,4 @@
-"""Looks whether the API server keeps nodes from writing the annotations that we read.
+"""Checks whether the API server keeps nodes from writing the annotations that we read.
 
 A kubelet may write annotations of its pods through their status, and create mirror pods anywhere.
 The chart installs a ValidatingAdmissionPolicy against that. Where it is missing, whoever has one
@@ -106,14 +106,14 @@ class GuardState(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a look at the guard found; *problem* is a sentence, empty where all is well."""
+    """What a check of the guard found; *problem* is a sentence, empty where all is well."""
 
     state: GuardState
     problem: str = ""
 
 
 class NodeGuard:
-    """Looks from time to time; *finding* is what the last look found."""
+    """Checks from time to time; *finding* is what the last check found."""
 
     def __init__(
         self, api: Api, name: str, keys: AnnotationKeys, clock: Clock, dice: random.Random
@@ -126,16 +126,16 @@ class NodeGuard:
         self._dice = dice
 
     async def run(self) -> NoReturn:
-        """Look until cancelled, and say what is news."""
+        """Check until cancelled, and log what is news."""
         while True:
-            finding = await self._look()
+            finding = await self._check()
             if finding != self.finding:
                 self.finding = finding
-                self._say(finding)
+                self._log(finding)
             period = _SOON if finding.state is GuardState.UNKNOWN else _PERIOD
             await self._clock.sleep(period * (1 + _JITTER * self._dice.random()))
 
-    async def _look(self) -> Finding:
+    async def _check(self) -> Finding:
         try:
             policy = await self._api.get(f"{_PATH}validatingadmissionpolicies/{self._name}")
             binding = await self._api.get(f"{_PATH}validatingadmissionpolicybindings/{self._name}")
@@ -145,9 +145,9 @@ class NodeGuard:
             return Finding(GuardState.UNKNOWN, str(error))
         except ApiError as error:
             return Finding(GuardState.UNKNOWN, str(error))
-        return judge(policy, binding, self._name, self._keys)
+        return evaluate(policy, binding, self._name, self._keys)
 
-    def _say(self, finding: Finding) -> None:
+    def _log(self, finding: Finding) -> None:
         fields = {"policy": self._name, "reason": finding.problem}
         match finding.state:
             case GuardState.IN_PLACE:
@@ -160,7 +160,7 @@ class NodeGuard:
                 log.warning("it is not known whether the node guard is in place", extra=fields)
 
 
-def judge(policy: bytes, binding: bytes, name: str, keys: AnnotationKeys) -> Finding:
+def evaluate(policy: bytes, binding: bytes, name: str, keys: AnnotationKeys) -> Finding:
     """Tell whether *policy* and *binding* guard *keys*. Raises nothing, whatever they say."""
     try:
         guard = msgspec.json.decode(policy, type=_Policy)
@@ -207,9 +207,9 @@ def _unguarded(notes: dict[str, str], keys: AnnotationKeys) -> str:
         (_PREFIXES, set(keys.session_tag_prefix)),
         (_LABELS, set(keys.labels)),
     )
-    missing = [key for note, read in wanted for key in _beyond(read, notes.get(note, ""))]
+    missing = [key for note, read in wanted for key in _missing(read, notes.get(note, ""))]
     return f"it does not guard {', '.join(missing)}" if missing else ""
 
 
-def _beyond(read: Iterable[str], guarded: str) -> list[str]:
+def _missing(read: Iterable[str], guarded: str) -> list[str]:
     return sorted(set(read) - set(guarded.split(",")))

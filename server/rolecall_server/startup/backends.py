@@ -40,7 +40,7 @@ class SourceLevels:
     """How the sources are doing; for metrics. What a source does not have stays as it is here."""
 
     manifest_problems: int = 0
-    listings: Mapping[tuple[str, ...], float] = field(default_factory=dict)  # Kind and how.
+    listings: Mapping[tuple[str, ...], float] = field(default_factory=dict)  # Resource and how.
     interruptions: Mapping[tuple[str, ...], float] = field(default_factory=dict)  # By kind.
     node_guard: float = math.nan
 

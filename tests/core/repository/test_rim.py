@@ -219,7 +219,7 @@ TABLE: dict[str, tuple[str, ...] | str] = {
         "core/server/kube/informer/test_depth_limit.py::test_any_bytes_are_less_deep_than_a_decoder_can_go",
     ),
     "rolecall_server.kube.auth.token_review": (
-        "core/repository/test_rim_server.py::test_any_review_of_a_token_is_a_verdict",
+        "core/repository/test_rim_server.py::test_any_review_of_a_token_has_a_result",
     ),
     "rolecall_server.kube.auth.token_claims": (
         "core/server/kube/auth/test_token_claims.py::test_whatever_a_token_holds_it_is_read_or_refused",

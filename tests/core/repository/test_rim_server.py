@@ -17,8 +17,8 @@ from rolecall_common.secret import Secret
 from rolecall_server.kube.access import Access, AccessError
 from rolecall_server.kube.auth.jwks import KeySet, KeysUnusableError, read_keys
 from rolecall_server.kube.auth.token_claims import AgentRules
-from rolecall_server.kube.auth.token_review import Reviews, Unanswered
-from rolecall_server.kube.guard import Finding, judge
+from rolecall_server.kube.auth.token_review import Unanswered, review
+from rolecall_server.kube.guard import Finding, evaluate
 from rolecall_server.manifests.files import read_files
 from rolecall_server.model.annotations import AnnotationKeys
 from rolecall_server.model.authenticator import Agent, LoopbackAuthenticator, UnauthenticatedError
@@ -122,7 +122,7 @@ def test_any_key_of_an_issuer_is_one_or_unusable(keys: bytes) -> None:
         ]
     )
 )
-def test_any_review_of_a_token_is_a_verdict(answer: bytes) -> None:
+def test_any_review_of_a_token_has_a_result(answer: bytes) -> None:
     """Nothing that comes back for a token lets anybody in by an error."""
 
     class Api:
@@ -130,9 +130,9 @@ def test_any_review_of_a_token_is_a_verdict(answer: bytes) -> None:
             assert (method, bool(path), bool(body)) == ("POST", True, True)
             return answer
 
-    verdict = asyncio.run(Reviews(Api(), RULES).review(Secret("t")))  # type: ignore[arg-type]
+    result = asyncio.run(review(Api(), RULES, Secret("t")))  # type: ignore[arg-type]
 
-    assert isinstance(verdict, Unanswered) or verdict
+    assert isinstance(result, Unanswered) or result
 
 
 @given(
@@ -143,7 +143,7 @@ def test_any_review_of_a_token_is_a_verdict(answer: bytes) -> None:
 def test_any_policy_is_a_guard_or_none(policy: bytes, binding: bytes) -> None:
     """Whatever goes by the guard's name."""
     for pair in ((policy, binding), (b"{}", binding), (policy, b"{}")):
-        assert isinstance(judge(*pair, "rolecall-node-guard", AnnotationKeys()), Finding)
+        assert isinstance(evaluate(*pair, "rolecall-node-guard", AnnotationKeys()), Finding)
 
 
 @given(changed(KUBECONFIG) | st.binary())

@@ -39,7 +39,7 @@ from rolecall_proto.values import (
     State,
 )
 from rolecall_server.engine.rules import BrokerRules
-from rolecall_server.kube.auth.review_queue import Flight
+from rolecall_server.kube.auth.review_queue import PendingReview
 from rolecall_server.kube.auth.token_claims import Claims, Holder
 from rolecall_server.model.authenticator import Agent
 from rolecall_server.model.issuer import Issued
@@ -72,7 +72,7 @@ VALUES: tuple[object, ...] = (
     Found(OWN, START),
     STREAM,
     Node([STREAM]),
-    Flight(b"digest", Secret(CANARY), CLAIMS, proven=True),
+    PendingReview(b"digest", Secret(CANARY), CLAIMS, proven=True),
     # These hold it as bytes.
     KEYS,
     GiveToken(KEYS, HOUR),

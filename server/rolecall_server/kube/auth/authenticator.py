@@ -12,18 +12,19 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import NoReturn, assert_never
 
 from rolecall_common.clock import Clock
 from rolecall_common.secret import Secret
 from rolecall_proto.values import PodUid
 from rolecall_server.kube.api import Api
-from rolecall_server.kube.auth.circuit_breaker import Outage
+from rolecall_server.kube.auth.circuit_breaker import CircuitBreaker
 from rolecall_server.kube.auth.jwks import Proof, SigningKeys
-from rolecall_server.kube.auth.review_queue import Flight, ReviewLine
+from rolecall_server.kube.auth.review_queue import PendingReview, ReviewQueue
 from rolecall_server.kube.auth.token_claims import AgentRules, Claims, Holder, read_token
-from rolecall_server.kube.auth.token_review import Refused, Reviews, Unanswered, Verdict
-from rolecall_server.kube.auth.ttl_cache import Remembered
+from rolecall_server.kube.auth.token_review import Refused, ReviewResult, Unanswered, review
+from rolecall_server.kube.auth.ttl_cache import TtlCache
 from rolecall_server.model.authenticator import (
     Agent,
     ForbiddenError,
@@ -40,7 +41,7 @@ JITTER = 0.2  # Less by so much at most: agents that came together part.
 # A token that was refused is refused again for so long without a question.
 REFUSED_FOR = timedelta(seconds=5)
 # An agent gives a server ten seconds for its first message, and it gets half of them to say who.
-PATIENCE = timedelta(seconds=5)
+TIMEOUT = timedelta(seconds=5)
 # A pod that the watch does not show, or not any more: how old a review may be that is still
 # believed, so that the token of a deleted pod is taken to the API server again.
 _GOOD_FOR_THE_UNSEEN = timedelta(seconds=5)
@@ -85,15 +86,15 @@ class TokenReviewAuthenticator:
         self._metrics = metrics
         self._dice = dice
         self._keys = keys
-        self._line = ReviewLine(Reviews(api, rules).review, self._take_in, clock)
-        self._outage = Outage()
-        self._vouched: Remembered[bytes, Vouched] = Remembered(_MOST_VOUCHED)
-        self._refused: Remembered[bytes, Refused] = Remembered(_MOST_REFUSED)
+        self._reviews = ReviewQueue(partial(review, api, rules), self._reviewed, clock)
+        self._breaker = CircuitBreaker()
+        self._vouched: TtlCache[bytes, Vouched] = TtlCache(_MOST_VOUCHED)
+        self._refused: TtlCache[bytes, Refused] = TtlCache(_MOST_REFUSED)
 
     async def run(self) -> NoReturn:
         """Review tokens and keep the keys current until cancelled: else nobody comes in."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._line.run(), name="review tokens")
+            tasks.create_task(self._reviews.run(), name="review tokens")
             tasks.create_task(self._keys.run(), name="keep the cluster's keys")
         raise AssertionError("both tasks above have no end")
 
@@ -104,10 +105,10 @@ class TokenReviewAuthenticator:
         key = hashlib.sha256(token.reveal().encode()).digest()
         if (refused := self._refused.get(key, now)) is not None:
             raise refused.error(refused.reason)
-        vouched = self._recalled(key, now) or await self._vouch(key, token, claims)
-        return self._placed(vouched)
+        vouched = self._cached(key, now) or await self._vouch(key, token, claims)
+        return self._located(vouched)
 
-    def _recalled(self, key: bytes, now: datetime) -> Vouched | None:
+    def _cached(self, key: bytes, now: datetime) -> Vouched | None:
         vouched = self._vouched.get(key, now)
         if vouched is None or self._find_pod(vouched.holder.pod_uid) is not None:
             return vouched
@@ -117,74 +118,76 @@ class TokenReviewAuthenticator:
         proof = self._keys.prove(token, claims, self._clock.now())
         if proof is Proof.FORGED:
             raise UnauthenticatedError("its signature is not the cluster's")
-        verdict = await self._verdict(key, token, claims, proof)
+        result = await self._review(key, token, claims, proof)
         now = self._clock.now()
-        match verdict:
+        match result:
             case Holder():
-                return self._until(verdict, claims, now)
+                return self._until(result, claims, now)
             case Refused(error, reason):
                 raise error(reason)
             case Unanswered(away=True) if proof is Proof.GOOD:
-                self._outage.stand_in()
+                self._breaker.note_fallback()
                 self._metrics.tokens_unreviewed.add()
                 return Vouched(claims.holder, now, now)  # To be reviewed as soon as may be.
             case Unanswered(reason=reason):
                 raise UndecidedError(reason)
             case _:
-                assert_never(verdict)
+                assert_never(result)
 
-    async def _verdict(self, key: bytes, token: Secret, claims: Claims, proof: Proof) -> Verdict:
+    async def _review(
+        self, key: bytes, token: Secret, claims: Claims, proof: Proof
+    ) -> ReviewResult:
         now = self._clock.now()
-        if self._outage.trouble is not None and not self._outage.may_ask(now):
-            return self._outage.trouble
+        if self._breaker.failure is not None and not self._breaker.allows(now):
+            return self._breaker.failure
         # Without keys nobody can tell, and all are alike.
         proven = proof is not Proof.NONE or not self._keys.known
-        flight = self._line.join(key, token, claims, proven=proven)
-        if flight is None:
+        pending = self._reviews.submit(key, token, claims, proven=proven)
+        if pending is None:
             return _FULL
-        await self._clock.wait_until(flight.done, now + PATIENCE)
-        if flight.verdict is not None:
-            return flight.verdict
-        if not flight.asked:
+        await self._clock.wait_until(pending.done, now + TIMEOUT)
+        if pending.result is not None:
+            return pending.result
+        if not pending.asked:
             return _FULL
-        self._suffer(flight, _SLOW)
+        self._note_failure(pending, _SLOW)
         return _SLOW
 
-    def _take_in(self, flight: Flight) -> None:
+    def _reviewed(self, pending: PendingReview) -> None:
         """Remember what came of a review, also where nobody waits for it any more."""
-        now, verdict = self._clock.now(), flight.verdict
-        match verdict:
+        now, result = self._clock.now(), pending.result
+        match result:
             case Holder():
-                vouched = self._until(verdict, flight.claims, now)
-                self._vouched.keep(flight.key, vouched, now, vouched.until)
+                vouched = self._until(result, pending.claims, now)
+                self._vouched.put(pending.key, vouched, now, vouched.until)
                 self._metrics.token_reviews.add("accepted")
             case Refused():
-                self._vouched.drop(flight.key)
-                self._refused.keep(flight.key, verdict, now, now + REFUSED_FOR)
-                known = verdict.error is ForbiddenError
+                self._vouched.remove(pending.key)
+                self._refused.put(pending.key, result, now, now + REFUSED_FOR)
+                known = result.error is ForbiddenError
                 self._metrics.token_reviews.add("no_agent" if known else "refused")
             case Unanswered():
-                self._metrics.token_reviews.add("unavailable" if verdict.away else "not_allowed")
-                self._suffer(flight, verdict)
+                self._metrics.token_reviews.add("unavailable" if result.away else "not_allowed")
+                self._note_failure(pending, result)
                 return
             case None:
                 return
             case _:
-                assert_never(verdict)
-        self._outage.end()
+                assert_never(result)
+        self._breaker.close()
 
     def _until(self, holder: Holder, claims: Claims, now: datetime) -> Vouched:
         good_for = GOOD_FOR * (1 - JITTER * self._dice.random())
         return Vouched(holder, now, min(now + good_for, claims.expires_at))
 
-    def _suffer(self, flight: Flight, trouble: Unanswered) -> None:
+    def _note_failure(self, pending: PendingReview, failure: Unanswered) -> None:
         # A token that may be anybody's can be made to be slow, or to be refused as a request. What
         # comes of it says nothing about the others.
-        if flight.proven:
-            self._outage.begin(trouble, self._clock.now())
-            self._line.disperse(trouble)
+        if pending.proven:
+            self._breaker.open(failure, self._clock.now())
+            self._reviews.complete_waiting(failure)
 
-    def _placed(self, vouched: Vouched) -> Agent:
+    def _located(self, vouched: Vouched) -> Agent:
         """Return the agent, where the watch shows its pod as the token has it."""
         holder = vouched.holder
         pod = self._find_pod(holder.pod_uid)
@@ -194,12 +197,12 @@ class TokenReviewAuthenticator:
             raise ForbiddenError("the agent's pod is a mirror pod, or has finished")
         expected = (self._rules.namespace, self._rules.service_account, holder.pod_name)
         if (pod.namespace, pod.service_account, pod.name) != expected:
-            raise self._disagreement(pod, "the token's pod has another name or service account")
+            raise self._mismatch(pod, "the token's pod has another name or service account")
         if holder.node is not None and holder.node != pod.node:
-            raise self._disagreement(pod, "the token is of another node than its pod")
+            raise self._mismatch(pod, "the token is of another node than its pod")
         return Agent(pod.node, pod.uid, recheck_at=vouched.until)
 
-    def _disagreement(self, pod: Pod, reason: str) -> ForbiddenError:
+    def _mismatch(self, pod: Pod, reason: str) -> ForbiddenError:
         fields = {"reason": reason, "namespace": pod.namespace, "pod": pod.name, "node": pod.node}
         log.warning("an agent's token and the watch disagree", extra=fields)
         return ForbiddenError(reason)

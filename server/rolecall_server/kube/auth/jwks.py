@@ -182,11 +182,11 @@ class SigningKeys:
             fetched = await self._api.get(_DISCOVERY), await self._api.get(_KEYS)
             self._take_in(read_keys(*fetched))
         except UnavailableError as error:
-            return self._stay("unavailable", str(error))
+            return self._keep_known("unavailable", str(error))
         except RejectedError as error:
-            return self._stay("refused", str(error))
+            return self._keep_known("refused", str(error))
         except KeysUnusableError as error:
-            return self._stay("unusable", str(error))
+            return self._keep_known("unusable", str(error))
         self._metrics.key_fetches.add("ok")
         if self._problem is not None:
             log.info("the cluster's public keys are known again")
@@ -198,9 +198,9 @@ class SigningKeys:
             self._known = keys
             self._changed(keys)
 
-    def _stay(self, result: str, reason: str) -> bool:
+    def _keep_known(self, result: str, reason: str) -> bool:
         self._metrics.key_fetches.add(result)
-        if result != self._problem:  # Said once, and again where the kind of trouble changes.
+        if result != self._problem:  # Said once, and again where the kind of problem changes.
             fields = {"reason": reason, "keys_known": self.known}
             log.warning("the cluster's public keys cannot be read", extra=fields)
         self._problem = result

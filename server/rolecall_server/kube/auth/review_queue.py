@@ -1,4 +1,4 @@
-"""The line before TokenReview: each token is asked about once, and so many at a time.
+"""The queue before TokenReview: each token is asked about once, and so many at a time.
 
 A fleet that lost its server comes back at once; the API server must not hear of it all at once. A
 review belongs to nobody who waits for it: whoever leaves takes nothing from the others.
@@ -13,24 +13,24 @@ from typing import NoReturn
 from rolecall_common.clock import Clock
 from rolecall_common.secret import NotPickled, Secret
 from rolecall_server.kube.auth.token_claims import Claims
-from rolecall_server.kube.auth.token_review import Unanswered, Verdict
+from rolecall_server.kube.auth.token_review import ReviewResult, Unanswered
 
 # A review takes some milliseconds: 5,000 agents are through in a second or two.
 AT_ONCE = 32
 # As many agents as the largest clusters have nodes.
-LONGEST_LINE = 5_000
+LONGEST_QUEUE = 5_000
 # Of a token that no known key has signed, anybody may make as many as they like. A new key is read
-# within a minute, so that few agents wait here: ten reviews a second in all, on two lanes.
+# within a minute, so that few agents wait here: ten reviews a second in all, two at a time.
 UNPROVEN_AT_ONCE = 2
 UNPROVEN_PAUSE = timedelta(seconds=0.2)
-LONGEST_UNPROVEN_LINE = 50  # As many as have their turn while somebody waits for it.
+LONGEST_UNPROVEN_QUEUE = 50  # As many as have their turn while somebody waits for it.
 
 _STOPPING = Unanswered(away=False, reason="the server is stopping")
 
 
 @dataclass(slots=True, eq=False)
-class Flight(NotPickled):
-    """One token on its way to its verdict."""
+class PendingReview(NotPickled):
+    """One token on its way to the result of its review."""
 
     key: bytes
     token: Secret
@@ -38,42 +38,44 @@ class Flight(NotPickled):
     proven: bool  # Else it may be anybody's.
     done: asyncio.Event = field(default_factory=asyncio.Event)
     asked: bool = False
-    verdict: Verdict | None = None
+    result: ReviewResult | None = None
 
 
-class ReviewLine:
-    """Asks about every token that joins; those that may be anybody's have a line of their own."""
+class ReviewQueue:
+    """Asks about every token that is submitted; those that may be anybody's have a queue apart."""
 
     def __init__(
         self,
-        ask: Callable[[Secret], Awaitable[Verdict]],
-        settled: Callable[[Flight], None],
+        ask: Callable[[Secret], Awaitable[ReviewResult]],
+        completed: Callable[[PendingReview], None],
         clock: Clock,
     ) -> None:
-        """*settled* hears of each flight that was asked about, whoever still waits for it."""
+        """*completed* hears of each review that was asked for, whoever still waits for it."""
         self._ask = ask
-        self._settled = settled
+        self._completed = completed
         self._clock = clock
-        self._flights: dict[bytes, Flight] = {}
-        self._proven: asyncio.Queue[Flight] = asyncio.Queue(LONGEST_LINE)
-        self._unproven: asyncio.Queue[Flight] = asyncio.Queue(LONGEST_UNPROVEN_LINE)
+        self._pending: dict[bytes, PendingReview] = {}
+        self._proven: asyncio.Queue[PendingReview] = asyncio.Queue(LONGEST_QUEUE)
+        self._unproven: asyncio.Queue[PendingReview] = asyncio.Queue(LONGEST_UNPROVEN_QUEUE)
 
-    def join(self, key: bytes, token: Secret, claims: Claims, *, proven: bool) -> Flight | None:
-        """Return the token's flight, which many may share; None where the line is too long."""
-        if (flight := self._flights.get(key)) is not None:
-            return flight
-        line = self._proven if proven else self._unproven
-        if line.full():
+    def submit(
+        self, key: bytes, token: Secret, claims: Claims, *, proven: bool
+    ) -> PendingReview | None:
+        """Return the token's review, which many may share; None where the queue is full."""
+        if (pending := self._pending.get(key)) is not None:
+            return pending
+        queue = self._proven if proven else self._unproven
+        if queue.full():
             return None
-        flight = self._flights[key] = Flight(key, token, claims, proven)
-        line.put_nowait(flight)
-        return flight
+        pending = self._pending[key] = PendingReview(key, token, claims, proven)
+        queue.put_nowait(pending)
+        return pending
 
-    def disperse(self, verdict: Unanswered) -> None:
-        """Send everybody home who was not asked about yet, with *verdict*."""
-        for line in (self._proven, self._unproven):
-            while not line.empty():
-                self._settle(line.get_nowait(), verdict)
+    def complete_waiting(self, result: Unanswered) -> None:
+        """Give *result* to everybody who was not asked about yet."""
+        for queue in (self._proven, self._unproven):
+            while not queue.empty():
+                self._complete(queue.get_nowait(), result)
 
     async def run(self) -> NoReturn:
         """Ask until cancelled; who waits then is told that nobody knows."""
@@ -85,26 +87,26 @@ class ReviewLine:
                     reviewing = self._review(self._unproven, UNPROVEN_PAUSE)
                     tasks.create_task(reviewing, name="review tokens of unknown keys")
         finally:
-            self.disperse(_STOPPING)
+            self.complete_waiting(_STOPPING)
         raise AssertionError("the tasks above have no end")
 
     async def _review(
-        self, line: asyncio.Queue[Flight], pause: timedelta = timedelta()
+        self, queue: asyncio.Queue[PendingReview], pause: timedelta = timedelta()
     ) -> NoReturn:
         while True:
-            await self._fly(await line.get())
+            await self._ask_about(await queue.get())
             await self._clock.sleep(pause)
 
-    async def _fly(self, flight: Flight) -> None:
-        flight.asked = True
-        verdict: Verdict = _STOPPING
+    async def _ask_about(self, pending: PendingReview) -> None:
+        pending.asked = True
+        result: ReviewResult = _STOPPING
         try:
-            verdict = await self._ask(flight.token)
+            result = await self._ask(pending.token)
         finally:
-            self._settle(flight, verdict)
-        self._settled(flight)
+            self._complete(pending, result)
+        self._completed(pending)
 
-    def _settle(self, flight: Flight, verdict: Verdict) -> None:
-        flight.verdict = verdict
-        del self._flights[flight.key]
-        flight.done.set()
+    def _complete(self, pending: PendingReview, result: ReviewResult) -> None:
+        pending.result = result
+        del self._pending[pending.key]
+        pending.done.set()

@@ -37,7 +37,7 @@ class Unanswered:
     retry_after: timedelta | None = None
 
 
-Verdict = Holder | Refused | Unanswered
+ReviewResult = Holder | Refused | Unanswered
 
 
 class _User(msgspec.Struct, frozen=True):
@@ -59,34 +59,27 @@ class _Answer(msgspec.Struct, frozen=True):
 _ANSWER = msgspec.json.Decoder(_Answer)
 
 
-class Reviews:
-    """TokenReview, for agents' tokens."""
-
-    def __init__(self, api: Api, rules: AgentRules) -> None:
-        self._api = api
-        self._rules = rules
-
-    async def review(self, token: Secret) -> Verdict:
-        """Return whose *token* it is by the API server. Never raises."""
-        body = {
-            "apiVersion": "authentication.k8s.io/v1",
-            "kind": "TokenReview",
-            "spec": {"token": token.reveal(), "audiences": [self._rules.audience]},
-        }
-        try:
-            answer = _ANSWER.decode(await self._api.send("POST", _PATH, body))
-        except UnavailableError as error:
-            return Unanswered(away=True, reason=str(error), retry_after=error.retry_after)
-        except RejectedError as error:
-            return Unanswered(away=False, reason=str(error))
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            return Unanswered(away=True, reason=f"no TokenReview came back: {error}")
-        if answer.status is None:
-            return Unanswered(away=True, reason="a TokenReview without a status came back")
-        return judge(answer.status, self._rules)
+async def review(api: Api, rules: AgentRules, token: Secret) -> ReviewResult:
+    """Return whose *token* it is by the API server. Never raises."""
+    body = {
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenReview",
+        "spec": {"token": token.reveal(), "audiences": [rules.audience]},
+    }
+    try:
+        answer = _ANSWER.decode(await api.send("POST", _PATH, body))
+    except UnavailableError as error:
+        return Unanswered(away=True, reason=str(error), retry_after=error.retry_after)
+    except RejectedError as error:
+        return Unanswered(away=False, reason=str(error))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return Unanswered(away=True, reason=f"no TokenReview came back: {error}")
+    if answer.status is None:
+        return Unanswered(away=True, reason="a TokenReview without a status came back")
+    return holder_of(answer.status, rules)
 
 
-def judge(status: Status, rules: AgentRules) -> Holder | Refused:
+def holder_of(status: Status, rules: AgentRules) -> Holder | Refused:
     """Return whose token was reviewed, where it is an agent's."""
     if not status.authenticated:
         told = quoted(status.error) if status.error else "no reason given"

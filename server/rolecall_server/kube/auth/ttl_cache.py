@@ -1,4 +1,4 @@
-"""A memory with an end: so many things, each for so long."""
+"""A cache of so many values, each for so long."""
 
 from collections import OrderedDict
 from datetime import datetime
@@ -8,7 +8,7 @@ Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 
-class Remembered(Generic[Key, Value]):
+class TtlCache(Generic[Key, Value]):
     """Keeps *most* values, each until its end; of too many, the one unused the longest goes."""
 
     def __init__(self, most: int) -> None:
@@ -18,7 +18,7 @@ class Remembered(Generic[Key, Value]):
     def __len__(self) -> int:
         return len(self._kept)
 
-    def keep(self, key: Key, value: Value, now: datetime, until: datetime) -> None:
+    def put(self, key: Key, value: Value, now: datetime, until: datetime) -> None:
         self._kept[key] = value, now, until
         self._kept.move_to_end(key)
         if len(self._kept) > self._most:
@@ -35,5 +35,5 @@ class Remembered(Generic[Key, Value]):
         self._kept.move_to_end(key)
         return value
 
-    def drop(self, key: Key) -> None:
+    def remove(self, key: Key) -> None:
         self._kept.pop(key, None)

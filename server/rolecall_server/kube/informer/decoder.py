@@ -1,4 +1,4 @@
-"""What list and watch say, read totally: whatever one object says, the others are read."""
+"""What list and watch say, decoded totally: whatever one object says, the others are read."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import msgspec
 
 from rolecall_common.quoting import quoted
 from rolecall_server.kube.api import ApiError, UnavailableError, error_of
-from rolecall_server.kube.informer.depth_limit import shallow
+from rolecall_server.kube.informer.depth_limit import limit_depth
 from rolecall_server.model import kube_objects
 from rolecall_server.model.pods import ObjectUnusable
 
@@ -76,7 +76,7 @@ class Page(Generic[V]):
 
 
 @dataclass(frozen=True, slots=True)
-class Told(Generic[V]):
+class Present(Generic[V]):
     """An object is there, as it is said to be."""
 
     object: V | ObjectUnusable
@@ -84,7 +84,7 @@ class Told(Generic[V]):
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class Deleted:
     """The object is gone, or does not match the watch's selector any more."""
 
     key: str  # A pod's uid, a namespace's name; empty where it does not say.
@@ -99,11 +99,11 @@ class Bookmark:
     initial_end: bool
 
 
-Event = Told[V] | Gone | Bookmark
+Event = Present[V] | Deleted | Bookmark
 
 
-class Reader(Generic[V]):
-    """Reads pages and events of objects of one kind, from bytes to values."""
+class ObjectDecoder(Generic[V]):
+    """Decodes pages and events of objects of one kind, from bytes to values."""
 
     def __init__(
         self, kind: str, struct: type[E], parse: Callable[[E], V | ObjectUnusable]
@@ -140,9 +140,9 @@ class Reader(Generic[V]):
         version = metadata.resource_version or ""
         match event.type:
             case "ADDED" | "MODIFIED":
-                return Told(self._parse(event.object), version)
+                return Present(self._parse(event.object), version)
             case "DELETED":
-                return Gone(self._key(metadata.uid, metadata.name), version)
+                return Deleted(self._key(metadata.uid, metadata.name), version)
             case "BOOKMARK":
                 return Bookmark(version, (metadata.annotations or {}).get(_INITIAL_END) == "true")
             case "ERROR":
@@ -178,10 +178,10 @@ class Reader(Generic[V]):
         about = _about(event.object)
         match event.type:
             case "ADDED" | "MODIFIED":
-                return Told(self.object(event.object), _text(about.resource_version))
+                return Present(self.object(event.object), _text(about.resource_version))
             case "DELETED":
                 key = self._key(_text(about.uid), _text(about.name))
-                return Gone(key, _text(about.resource_version))
+                return Deleted(key, _text(about.resource_version))
             case "ERROR":
                 raise self._error(line)
             case _:
@@ -217,7 +217,7 @@ def _decoded(decoder: msgspec.json.Decoder[T], raw: bytes | msgspec.Raw) -> T:
         try:
             return decoder.decode(raw)
         except RecursionError:
-            return decoder.decode(shallow(bytes(raw)))
+            return decoder.decode(limit_depth(bytes(raw)))
     except UnicodeDecodeError as error:
         raise msgspec.DecodeError(f"{error}") from error
 

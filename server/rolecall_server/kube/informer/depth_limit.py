@@ -14,7 +14,7 @@ _STEP = re.compile(rb'(?:[^][{}"]++|"(?:[^"\\]++|\\.)*+"?)*+([][{}]?)', re.DOTAL
 _OPENING = (b"[", b"{")
 
 
-def shallow(text: bytes) -> bytes:
+def limit_depth(text: bytes) -> bytes:
     """Return the JSON *text* with `null` for all that is more than DEEPEST levels down."""
     kept: list[bytes] = []
     depth = start = 0

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
-from rolecall_server.kube.informer.decoder import Event, Gone, Page, Told
-from rolecall_server.kube.informer.resources import Kind
+from rolecall_server.kube.informer.decoder import Deleted, Event, Page, Present
+from rolecall_server.kube.informer.resources import Resource
 from rolecall_server.model.pods import ObjectUnusable
 from rolecall_server.model.source import Change
 
@@ -14,8 +14,8 @@ V = TypeVar("V")
 class Listing(Generic[V]):
     """Everything that was told so far, by what it is known by. Half a listing is told to nobody."""
 
-    def __init__(self, kind: Kind[V]) -> None:
-        self._kind = kind
+    def __init__(self, resource: Resource[V]) -> None:
+        self._resource = resource
         self._found: dict[str, V | ObjectUnusable] = {}
 
     def add_page(self, page: Page[V]) -> None:
@@ -25,26 +25,26 @@ class Listing(Generic[V]):
     def add_event(self, event: Event[V]) -> None:
         """Take in one event; of a bookmark nothing is kept."""
         match event:
-            case Told(each):
+            case Present(each):
                 self._put(each)
-            case Gone(key):
+            case Deleted(key):
                 self._found.pop(key, None)
 
     def changes(self) -> Iterator[Change]:
         """Yield the listing, and then what had to be left out of it."""
         found = self._found.values()
-        yield self._kind.listed(each for each in found if not isinstance(each, ObjectUnusable))
+        yield self._resource.listed(each for each in found if not isinstance(each, ObjectUnusable))
         yield from (each for each in found if isinstance(each, ObjectUnusable))
 
     def _put(self, each: V | ObjectUnusable) -> None:
-        key = each.key if isinstance(each, ObjectUnusable) else self._kind.key(each)
+        key = each.key if isinstance(each, ObjectUnusable) else self._resource.key(each)
         self._found[key] = each
 
 
-def changes_of(kind: Kind[V], event: Event[V]) -> Iterator[Change]:
+def changes_of(resource: Resource[V], event: Event[V]) -> Iterator[Change]:
     """Yield what *event* changes, where everything before it was told."""
     match event:
-        case Told(each):
-            yield each if isinstance(each, ObjectUnusable) else kind.changed(each)
-        case Gone(key) if key:
-            yield kind.gone(key)
+        case Present(each):
+            yield each if isinstance(each, ObjectUnusable) else resource.changed(each)
+        case Deleted(key) if key:
+            yield resource.gone(key)

@@ -17,7 +17,7 @@ from typing import Protocol
 from rolecall_common.clock import Clock
 from rolecall_proto.values import Address, NodeName, PodUid
 from rolecall_server.kube.api import Api, ApiError, RejectedError
-from rolecall_server.kube.informer.resources import Kind
+from rolecall_server.kube.informer.resources import Resource
 from rolecall_server.model.pods import Pod
 
 log = logging.getLogger(__name__)
@@ -51,14 +51,14 @@ class LiveReads:
     def __init__(
         self,
         api: Api,
-        kind: Kind[Pod],
+        resource: Resource[Pod],
         pods: _Pods,
         found: Callable[[Pod], None],
         clock: Clock,
     ) -> None:
         """*found* is told of each pod that has got an address."""
         self._api = api
-        self._kind = kind
+        self._resource = resource
         self._pods = pods
         self._found = found
         self._clock = clock
@@ -132,7 +132,7 @@ class LiveReads:
         path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}"
         try:
             async with self._slots:
-                read = self._kind.reader.object(await self._api.get(path))
+                read = self._resource.decoder.object(await self._api.get(path))
         except ApiError as error:
             if isinstance(error, RejectedError) and error.status == HTTPStatus.NOT_FOUND:
                 return replace(pod, finished=True)

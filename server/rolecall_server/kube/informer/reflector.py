@@ -26,7 +26,7 @@ from rolecall_server.kube.api import (
 )
 from rolecall_server.kube.informer.decoder import Bookmark
 from rolecall_server.kube.informer.listing import Listing, changes_of
-from rolecall_server.kube.informer.resources import Kind
+from rolecall_server.kube.informer.resources import Resource
 from rolecall_server.model.source import Change, WatchState
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ _RETRY = Backoff(timedelta(seconds=0.2), timedelta(seconds=10), jitter=0.5)
 _SHORTEST_WATCH, _LONGEST_WATCH = 240, 480  # seconds
 # Bookmarks come once a minute. A watch from a version that is yet to come (etcd was restored from a
 # backup) is accepted and says nothing.
-_MUTE = timedelta(minutes=2)
+_LONGEST_SILENCE = timedelta(minutes=2)
 _PAGE = "500"  # pods are 4 MB of JSON, and some four milliseconds of decoding.
 _STREAMED = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
 # What an API server says that cannot list by a watch (it came with 1.27, and may be switched off).
@@ -58,9 +58,9 @@ class ReflectorStatistics:
 class Reflector(Generic[V]):
     """Follows all objects of one kind. A source of changes: see `model/source.py`."""
 
-    def __init__(self, kind: Kind[V], api: Api, clock: Clock, dice: random.Random) -> None:
+    def __init__(self, resource: Resource[V], api: Api, clock: Clock, dice: random.Random) -> None:
         self.statistics = ReflectorStatistics()
-        self._kind = kind
+        self._resource = resource
         self._api = api
         self._clock = clock
         self._dice = dice
@@ -68,19 +68,19 @@ class Reflector(Generic[V]):
         self._streams = True  # Whether the next listing is tried by a watch.
         self._failures = 0  # In a row.
         self._expiries = 0  # Since a watch last told something.
-        self._mute_since: datetime | None = None  # When a watch opened that has said nothing.
+        self._silent_since: datetime | None = None  # When a watch opened that has said nothing.
         self._progressed = False
         self._fresh: bool | None = None  # As it was told last.
 
     @property
     def name(self) -> str:
         """What it follows."""
-        return self._kind.name
+        return self._resource.name
 
     async def changes(self) -> AsyncGenerator[Change]:
         """Yield a listing first, then changes as they happen; it ends only by being closed."""
         while True:
-            self._progressed, self._mute_since = False, None
+            self._progressed, self._silent_since = False, None
             problem: ApiError | None = None
             try:
                 async with aclosing(self._once()) as changes:
@@ -88,10 +88,10 @@ class Reflector(Generic[V]):
                         yield change
             except (UnavailableError, RejectedError) as error:
                 problem = error
-                self._note(error)
-                for told in self._told(fresh=False):
+                self._note_failure(error)
+                for told in self._freshness(fresh=False):
                     yield told
-            self._doubt()
+            self._check_silence()
             # A watch that ends without a word is no success, and is not opened again at once.
             if problem is not None or not self._progressed:
                 await self._pause(problem)
@@ -100,7 +100,7 @@ class Reflector(Generic[V]):
         if self._version:
             changes = self._watch({"resourceVersion": self._version}, None)
         elif self._streams:
-            changes = self._watch(_STREAMED, Listing(self._kind))
+            changes = self._watch(_STREAMED, Listing(self._resource))
         else:
             changes = self._pages()
         async with aclosing(changes):
@@ -108,11 +108,11 @@ class Reflector(Generic[V]):
                 yield change
 
     async def _pages(self) -> AsyncGenerator[Change]:
-        listing, query = Listing(self._kind), {**self._kind.selector, "limit": _PAGE}
+        listing, query = Listing(self._resource), {**self._resource.selector, "limit": _PAGE}
         more: str | None = ""
         while more is not None:
             asked = {**query, "continue": more} if more else query
-            page = self._kind.reader.page(await self._api.get(self._kind.path, asked))
+            page = self._resource.decoder.page(await self._api.get(self._resource.path, asked))
             listing.add_page(page)
             more = page.next
         self._streams = True
@@ -121,22 +121,22 @@ class Reflector(Generic[V]):
 
     async def _watch(self, start: Query, listing: Listing[V] | None) -> AsyncGenerator[Change]:
         seconds = self._dice.randint(_SHORTEST_WATCH, _LONGEST_WATCH)
-        query = {**self._kind.selector, **start, "watch": "true", "allowWatchBookmarks": "true"}
+        query = {**self._resource.selector, **start, "watch": "true", "allowWatchBookmarks": "true"}
         query["timeoutSeconds"] = str(seconds)
-        async with self._api.watch(self._kind.path, query) as lines:
+        async with self._api.watch(self._resource.path, query) as lines:
             if listing is None:
-                self._mute_since = self._clock.now()
-                for told in self._told(fresh=True):
+                self._silent_since = self._clock.now()
+                for told in self._freshness(fresh=True):
                     yield told
             async for line in lines:
-                event = self._kind.reader.event(line)
+                event = self._resource.decoder.event(line)
                 if event is None:
                     continue
                 if listing is None:
                     self._version = event.resource_version or self._version
                     self._failures = self._expiries = 0
-                    self._progressed, self._mute_since = True, None
-                    for change in changes_of(self._kind, event):
+                    self._progressed, self._silent_since = True, None
+                    for change in changes_of(self._resource, event):
                         yield change
                 elif isinstance(event, Bookmark) and event.initial_end:
                     for change in self._listed(listing, event.resource_version, "stream"):
@@ -149,24 +149,24 @@ class Reflector(Generic[V]):
         self._version, self._failures, self._progressed = version, 0, True
         self.statistics.listings[how] += 1
         yield from listing.changes()
-        yield from self._told(fresh=True)
+        yield from self._freshness(fresh=True)
 
-    def _told(self, *, fresh: bool) -> Iterator[Change]:
+    def _freshness(self, *, fresh: bool) -> Iterator[Change]:
         """Yield how fresh the watch is, where that is news."""
         if fresh:
             self.statistics.problem = None
         if fresh is not self._fresh:
             self._fresh = fresh
-            yield WatchState(fresh, self._kind.name)
+            yield WatchState(fresh, self._resource.name)
 
-    def _doubt(self) -> None:
+    def _check_silence(self) -> None:
         """List again where a watch was open for long and said nothing, however it ended."""
-        since = self._mute_since
-        if since is not None and self._clock.now() - since > _MUTE:
-            log.warning("the watch said nothing", extra={"kind": self._kind.name})
+        since = self._silent_since
+        if since is not None and self._clock.now() - since > _LONGEST_SILENCE:
+            log.warning("the watch said nothing", extra={"kind": self._resource.name})
             self._version = ""
 
-    def _note(self, error: ApiError) -> None:
+    def _note_failure(self, error: ApiError) -> None:
         cannot_stream = isinstance(error, RejectedError) and error.status in _CANNOT_STREAM
         if isinstance(error, ExpiredError):
             # An answer: the listing is not delayed, except where this comes of listing, too.
@@ -177,7 +177,7 @@ class Reflector(Generic[V]):
             self._streams = not self._streams
         level = logging.INFO if cannot_stream else logging.WARNING
         if self.statistics.problem != str(error):
-            fields = {"kind": self._kind.name, "reason": str(error)}
+            fields = {"kind": self._resource.name, "reason": str(error)}
             log.log(level, "the watch was interrupted", extra=fields)
         self.statistics.problem = str(error)
         self.statistics.failures += 1

@@ -1,11 +1,11 @@
-"""The two kinds of objects that are watched, and what is made of each."""
+"""The two resources that are watched, and what is made of their objects."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from rolecall_proto.values import PodUid
-from rolecall_server.kube.informer.decoder import Reader
+from rolecall_server.kube.informer.decoder import ObjectDecoder
 from rolecall_server.model import kube_objects
 from rolecall_server.model.annotations import AnnotationKeys
 from rolecall_server.model.pods import Namespace, Pod
@@ -25,26 +25,26 @@ PODS, NAMESPACES = "pods", "namespaces"
 
 
 @dataclass(frozen=True, slots=True)
-class Kind(Generic[V]):
-    """How objects of one kind are asked for, read and told."""
+class Resource(Generic[V]):
+    """How the objects of one resource are asked for, read, and made into changes."""
 
     name: str
     path: str
     selector: Mapping[str, str]
-    reader: Reader[V]
+    decoder: ObjectDecoder[V]
     key: Callable[[V], str]
     listed: Callable[[Iterable[V]], Change]
     changed: Callable[[V], Change]
     gone: Callable[[str], Change]
 
 
-def pods(keys: AnnotationKeys) -> Kind[Pod]:
-    """Return the kind of pods that may have credentials: those that have finished are spared."""
-    return Kind(
+def pods(keys: AnnotationKeys) -> Resource[Pod]:
+    """Return the pods that may have credentials: those that have finished are spared."""
+    return Resource(
         PODS,
         "/api/v1/pods",
         {"fieldSelector": "status.phase!=Succeeded,status.phase!=Failed"},
-        Reader("Pod", kube_objects.Pod, lambda read: Pod.parse(read, keys)),
+        ObjectDecoder("Pod", kube_objects.Pod, lambda read: Pod.parse(read, keys)),
         lambda pod: pod.uid,
         lambda listed: PodsListed(tuple(listed)),
         PodChanged,
@@ -52,13 +52,15 @@ def pods(keys: AnnotationKeys) -> Kind[Pod]:
     )
 
 
-def namespaces(keys: AnnotationKeys) -> Kind[Namespace]:
-    """Return the kind of namespaces."""
-    return Kind(
+def namespaces(keys: AnnotationKeys) -> Resource[Namespace]:
+    """Return all namespaces."""
+    return Resource(
         NAMESPACES,
         "/api/v1/namespaces",
         {},
-        Reader("Namespace", kube_objects.Namespace, lambda read: Namespace.parse(read, keys)),
+        ObjectDecoder(
+            "Namespace", kube_objects.Namespace, lambda read: Namespace.parse(read, keys)
+        ),
         lambda namespace: namespace.name,
         lambda listed: NamespacesListed(tuple(listed)),
         NamespaceChanged,

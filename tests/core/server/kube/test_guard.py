@@ -1,11 +1,11 @@
-"""Whether a policy keeps nodes from our annotations is judged by what it says it guards."""
+"""Whether a policy keeps nodes from our annotations is evaluated by what it says it guards."""
 
 import json
 from typing import Any
 
 import pytest
 
-from rolecall_server.kube.guard import GuardState, judge
+from rolecall_server.kube.guard import GuardState, evaluate
 from rolecall_server.model.annotations import AnnotationKeys
 
 NAME = "rolecall-node-guard"
@@ -35,7 +35,7 @@ SPEC = {
 }
 
 
-def judged(
+def evaluated(
     notes: dict[str, str] | None = None,
     bound: object = None,
     keys: AnnotationKeys | None = None,
@@ -45,14 +45,14 @@ def judged(
     policy = {"metadata": metadata, "spec": {**SPEC, **spec}}
     binding = {"spec": BOUND if bound is None else bound}
     keys = keys or AnnotationKeys()
-    finding = judge(json.dumps(policy).encode(), json.dumps(binding).encode(), NAME, keys)
+    finding = evaluate(json.dumps(policy).encode(), json.dumps(binding).encode(), NAME, keys)
     return finding.state, finding.problem
 
 
 def test_the_charts_own_policy_is_in_place() -> None:
     """It names what it guards, fails closed, and its binding denies."""
-    assert judged() == (GuardState.IN_PLACE, "")
-    assert judged(failurePolicy=None) == (GuardState.IN_PLACE, "")
+    assert evaluated() == (GuardState.IN_PLACE, "")
+    assert evaluated(failurePolicy=None) == (GuardState.IN_PLACE, "")
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_the_charts_own_policy_is_in_place() -> None:
 )
 def test_a_binding_that_does_not_deny_everywhere_is_no_guard(bound: object, problem: str) -> None:
     """Somebody may have put it to warn, or to one namespace, and forgotten it."""
-    state, said = judged(bound=bound)
+    state, said = evaluated(bound=bound)
 
     assert state is GuardState.MISSING
     assert problem in said
@@ -79,12 +79,12 @@ def test_a_binding_with_empty_selectors_limits_nothing() -> None:
     """The API server fills them in."""
     limits = {"namespaceSelector": {}, "objectSelector": {}, "matchPolicy": "Equivalent"}
 
-    assert judged(bound={**BOUND, "matchResources": limits})[0] is GuardState.IN_PLACE
+    assert evaluated(bound={**BOUND, "matchResources": limits})[0] is GuardState.IN_PLACE
 
 
 def test_a_policy_that_lets_pass_what_it_cannot_judge_is_no_guard() -> None:
     """`Ignore` is what an attacker waits for."""
-    assert judged(failurePolicy="Ignore")[0] is GuardState.MISSING
+    assert evaluated(failurePolicy="Ignore")[0] is GuardState.MISSING
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_policy_that_does_not_look_at_every_write_is_no_guard(
     rules: list[object], problem: str
 ) -> None:
     """A node has two ways to write an annotation, and creates pods besides."""
-    assert judged(matchConstraints={"resourceRules": rules}) == (GuardState.MISSING, problem)
+    assert evaluated(matchConstraints={"resourceRules": rules}) == (GuardState.MISSING, problem)
 
 
 def test_two_rules_may_share_what_there_is_to_look_at() -> None:
@@ -111,8 +111,8 @@ def test_two_rules_may_share_what_there_is_to_look_at() -> None:
     each = [{**RULE, "operations": [operation]} for operation in ("CREATE", "UPDATE")]
     every = [{**RULE, "apiGroups": ["*"], "apiVersions": ["*"], "operations": ["*"]}]
 
-    assert judged(matchConstraints={"resourceRules": each})[0] is GuardState.IN_PLACE
-    assert judged(matchConstraints={"resourceRules": every})[0] is GuardState.IN_PLACE
+    assert evaluated(matchConstraints={"resourceRules": each})[0] is GuardState.IN_PLACE
+    assert evaluated(matchConstraints={"resourceRules": every})[0] is GuardState.IN_PLACE
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_two_rules_may_share_what_there_is_to_look_at() -> None:
 )
 def test_a_policy_that_leaves_out_some_pods_is_no_guard(limit: dict[str, object]) -> None:
     """Whoever may choose which pods those are may choose their roles."""
-    said = judged(matchConstraints={"resourceRules": [RULE], **limit})
+    said = evaluated(matchConstraints={"resourceRules": [RULE], **limit})
 
     assert said == (GuardState.MISSING, "its matchConstraints leave out some pods")
 
@@ -134,18 +134,18 @@ def test_a_condition_of_somebody_else_is_no_guard() -> None:
     """A policy that never comes to its validations denies nothing; more conditions, less guard."""
     never = {"name": "never", "expression": "false"}
 
-    state, problem = judged(matchConditions=[BY_A_NODE, never])
+    state, problem = evaluated(matchConditions=[BY_A_NODE, never])
 
     assert (state, problem) == (
         GuardState.MISSING,
         "it has conditions that are not the chart's: never",
     )
-    assert judged(matchConditions=[])[0] is GuardState.IN_PLACE  # It judges everybody then.
+    assert evaluated(matchConditions=[])[0] is GuardState.IN_PLACE  # It judges everybody then.
 
 
 def test_a_policy_without_validations_is_no_guard() -> None:
     """It has nothing to deny by."""
-    assert judged(validations=[]) == (GuardState.MISSING, "it has no validations")
+    assert evaluated(validations=[]) == (GuardState.MISSING, "it has no validations")
 
 
 def test_every_key_that_is_read_must_be_guarded() -> None:
@@ -156,7 +156,7 @@ def test_every_key_that_is_read_must_be_guarded() -> None:
         labels=("team",),
     )
 
-    state, problem = judged(keys=keys)
+    state, problem = evaluated(keys=keys)
 
     assert state is GuardState.MISSING
     assert problem == "it does not guard example.com/role, example.com/tag., team"
@@ -164,11 +164,11 @@ def test_every_key_that_is_read_must_be_guarded() -> None:
 
 def test_a_policy_of_somebody_else_guards_nothing_of_ours() -> None:
     """Without a word on what it guards it is not taken for the guard."""
-    assert judged(notes={})[0] is GuardState.MISSING
+    assert evaluated(notes={})[0] is GuardState.MISSING
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b'{"spec": 5}', b'{"spec":{"validationActions":5}}'])
 def test_an_unreadable_answer_is_no_answer(text: bytes) -> None:
     """Nobody is alarmed, nobody is reassured."""
-    assert judge(b"{}", text, NAME, AnnotationKeys()).state is GuardState.UNKNOWN
-    assert judge(text, b"{}", NAME, AnnotationKeys()).state is not GuardState.IN_PLACE
+    assert evaluate(b"{}", text, NAME, AnnotationKeys()).state is GuardState.UNKNOWN
+    assert evaluate(text, b"{}", NAME, AnnotationKeys()).state is not GuardState.IN_PLACE

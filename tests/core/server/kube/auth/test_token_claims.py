@@ -1,29 +1,23 @@
-"""What may be an agent's token, and what a review of it comes to."""
+"""What may be an agent's token, by what it says about itself."""
 
 import base64
 import json
 from datetime import timedelta
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.clock import START
-from fakes.vouching import ISSUER, RULES, claims, public, signed
+from fakes.vouching import ISSUER, RULES, claims, signed
 from rolecall_proto.values import NodeName, PodUid
-from rolecall_server.kube.auth.circuit_breaker import LONGEST_PAUSE, PAUSE, Outage
-from rolecall_server.kube.auth.jwks import KeysUnusableError, read_keys
 from rolecall_server.kube.auth.token_claims import Claims, Holder, read_token
-from rolecall_server.kube.auth.token_review import Refused, Status, Unanswered, judge
-from rolecall_server.kube.auth.ttl_cache import Remembered
 from rolecall_server.model.authenticator import (
     AuthenticationError,
     ForbiddenError,
     UnauthenticatedError,
 )
 
-SECOND = timedelta(seconds=1)
 BOUND = claims(START)["kubernetes.io"]
 AGENT = Holder(PodUid("agent-1"), "pod-agent-1", NodeName("node-1"))
 
@@ -142,137 +136,3 @@ def test_whatever_a_token_holds_it_is_read_or_refused(text: str) -> None:
 
     assert isinstance(read, Claims)
     assert read.holder.pod_uid
-
-
-def status(**fields: object) -> Status:
-    extra = {"pod-uid": ["agent-1"], "pod-name": ["pod-agent-1"], "node-name": ["node-1"]}
-    said = {
-        "authenticated": True,
-        "audiences": ["rolecall"],
-        "user": {
-            "username": RULES.username,
-            "extra": {f"authentication.kubernetes.io/{key}": each for key, each in extra.items()},
-        },
-    }
-    return msgspec.convert({**said, **fields}, Status)
-
-
-def test_a_review_says_whose_token_it_is() -> None:
-    """Everything is taken from the review, nothing from the token."""
-    assert judge(status(), RULES) == AGENT
-
-
-@pytest.mark.parametrize(
-    ("fields", "error"),
-    [
-        ({"authenticated": False, "error": "expired"}, UnauthenticatedError),
-        ({"authenticated": None}, UnauthenticatedError),
-        ({"audiences": None}, UnauthenticatedError),
-        ({"audiences": []}, UnauthenticatedError),
-        ({"audiences": ["https://kubernetes.default.svc"]}, UnauthenticatedError),
-        ({"user": None}, ForbiddenError),
-        ({"user": {"username": "system:serviceaccount:rolecall:default"}}, ForbiddenError),
-        ({"user": {"username": RULES.username}}, ForbiddenError),
-        (
-            {
-                "user": {
-                    "username": RULES.username,
-                    "extra": {"authentication.kubernetes.io/pod-uid": ["agent-1", "agent-2"]},
-                }
-            },
-            ForbiddenError,
-        ),
-    ],
-)
-def test_a_review_that_does_not_say_an_agent_says_no(
-    fields: dict[str, object], error: type[AuthenticationError]
-) -> None:
-    """Not accepted, not for our audience, not the agents' account, or bound to no one pod."""
-    verdict = judge(status(**fields), RULES)
-
-    assert isinstance(verdict, Refused)
-    assert verdict.error is error
-
-
-def test_of_too_many_the_one_that_was_not_used_is_forgotten() -> None:
-    """The memory is bounded, and what is asked for stays."""
-    memory: Remembered[int, str] = Remembered(2)
-    memory.keep(1, "a", START, START + SECOND)
-    memory.keep(2, "b", START, START + SECOND)
-    memory.get(1, START)
-    memory.keep(3, "c", START, START + SECOND)
-
-    assert [memory.get(each, START) for each in (1, 2, 3)] == ["a", None, "c"]
-    assert memory.get(1, START + SECOND) is None
-    assert len(memory) == 1
-
-
-def test_a_clock_that_is_set_back_prolongs_no_memory() -> None:
-    """What was good for a second is not good for an hour and a second."""
-    memory: Remembered[int, str] = Remembered(2)
-    memory.keep(1, "a", START, START + SECOND)
-
-    assert memory.get(1, START - timedelta(hours=1)) is None
-
-
-def test_in_an_outage_one_question_is_asked_in_a_pause() -> None:
-    """The API server says how long to leave it alone, and is believed up to half a minute."""
-    outage = Outage()
-    outage.begin(Unanswered(away=True, reason="503", retry_after=timedelta(seconds=7)), START)
-
-    assert not outage.may_ask(START + 6 * SECOND)
-    assert outage.may_ask(START + 7 * SECOND)
-    assert not outage.may_ask(START + 7 * SECOND)
-    assert outage.may_ask(START + 7 * SECOND + PAUSE)
-    outage.begin(Unanswered(away=True, reason="503", retry_after=timedelta(days=1)), START)
-    assert outage.may_ask(START + LONGEST_PAUSE)
-    outage.end()
-    assert outage.may_ask(START)
-
-
-def documents(*keys: dict[str, object]) -> tuple[bytes, bytes]:
-    return json.dumps({"issuer": ISSUER}).encode(), json.dumps({"keys": keys}).encode()
-
-
-def test_keys_that_cannot_be_used_are_left_out() -> None:
-    """The others stay; of two keys with one id neither, for a token does not say which it means."""
-    good = public("key-1")
-    twice = [{**public("key-2"), "kid": "twice"}] * 2
-    odd = [
-        {**good, "kid": "hmac", "kty": "oct", "k": "c2VjcmV0"},
-        {**good, "kid": "encrypts", "use": "enc"},
-        {**good, "kid": "algorithm", "alg": "HS256"},
-        {**good, "kid": "broken", "n": "!"},
-        {"kid": "point", "kty": "EC", "crv": "P-256", "x": "AQ", "y": "AQ"},
-        {**good, "kid": ""},
-    ]
-    found = read_keys(*documents(good, *twice, *odd))
-
-    assert (found.issuer, list(found.keys)) == (ISSUER, ["key-1"])
-    assert [json.loads(text) for text in found.texts] == [good]
-
-
-def test_the_same_keys_in_another_order_are_the_same() -> None:
-    """Nobody is told of a change that is none."""
-    one, two = public("key-1"), public("key-2")
-
-    assert read_keys(*documents(one, two)) == read_keys(*documents(two, one))
-    assert read_keys(*documents(one, two)) != read_keys(*documents(one))
-
-
-@pytest.mark.parametrize(
-    ("discovery", "keys"),
-    [
-        (b"", b""),
-        (b"{}", b"{}"),
-        (b'{"issuer":""}', b'{"keys":[]}'),
-        (b'{"issuer":"x"}', b'{"keys":[]}'),
-        (b'{"issuer":"x"}', b'{"keys":{}}'),
-        (b'{"issuer":"x"}', b"[" * 100_000),
-        (b"\xff", b"\xff"),
-    ],
-)
-def test_documents_without_keys_are_unusable(discovery: bytes, keys: bytes) -> None:
-    """Whatever they hold instead."""
-    with pytest.raises(KeysUnusableError):
-        read_keys(discovery, keys)

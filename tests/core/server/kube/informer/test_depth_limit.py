@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from core.junk import documents
 from core.server.kube.informer.test_decoder import PODS, event, page, pod
 from rolecall_server.kube.api import ExpiredError
-from rolecall_server.kube.informer.decoder import Gone, Told
-from rolecall_server.kube.informer.depth_limit import DEEPEST, shallow
+from rolecall_server.kube.informer.decoder import Deleted, Present
+from rolecall_server.kube.informer.depth_limit import DEEPEST, limit_depth
 from rolecall_server.model import kube_objects
 from rolecall_server.model.annotations import AnnotationKeys
 from rolecall_server.model.pods import ObjectUnusable, Pod
@@ -39,22 +39,22 @@ def test_an_object_is_served_however_deep_it_is_where_it_is_not_read(levels: int
     plain["metadata"] |= {"annotations": {"iam.amazonaws.com/role": 'reader]}"'}}
     served = Pod.parse(msgspec.convert(plain, kube_objects.Pod), AnnotationKeys())
 
-    changed = PODS.reader.event(deepened(event("MODIFIED", nested), levels))
-    gone = PODS.reader.event(deepened(event("DELETED", odd), levels))
-    broken = PODS.reader.event(deepened(event("ADDED", odd), levels))
-    read = PODS.reader.page(deepened(page(pod("a"), nested, pod("b")), levels))
-    mixed = PODS.reader.page(deepened(page(odd, nested), levels))
+    changed = PODS.decoder.event(deepened(event("MODIFIED", nested), levels))
+    gone = PODS.decoder.event(deepened(event("DELETED", odd), levels))
+    broken = PODS.decoder.event(deepened(event("ADDED", odd), levels))
+    read = PODS.decoder.page(deepened(page(pod("a"), nested, pod("b")), levels))
+    mixed = PODS.decoder.page(deepened(page(odd, nested), levels))
 
-    assert changed == Told(served, "7")
-    assert gone == Gone("u-nested", "7")
-    assert isinstance(broken, Told)
+    assert changed == Present(served, "7")
+    assert gone == Deleted("u-nested", "7")
+    assert isinstance(broken, Present)
     assert isinstance(broken.object, ObjectUnusable)
     assert (broken.object.key, broken.resource_version) == ("u-nested", "7")
     assert [each.name for each in read.objects if isinstance(each, Pod)] == ["a", "nested", "b"]
     assert mixed.objects == (broken.object, served)
-    assert PODS.reader.object(deepened(json.dumps(nested).encode(), levels)) == served
+    assert PODS.decoder.object(deepened(json.dumps(nested).encode(), levels)) == served
     with pytest.raises(ExpiredError):
-        PODS.reader.event(deepened(event("ERROR", {"code": 410, "details": "DEEP"}), levels))
+        PODS.decoder.event(deepened(event("ERROR", {"code": 410, "details": "DEEP"}), levels))
 
 
 @pytest.mark.parametrize("field", ["name", "annotations", "spec", "labels", "uid"])
@@ -63,7 +63,7 @@ def test_a_field_that_is_read_and_is_too_deep_is_odd_like_any_other(field: str) 
     odd = pod("odd")
     odd["metadata"][field] = odd[field] = "DEEP"
 
-    read = PODS.reader.page(deepened(page(odd, pod("a"))))
+    read = PODS.decoder.page(deepened(page(odd, pod("a"))))
 
     assert [isinstance(each, Pod) for each in read.objects] == [field == "spec", True]
 
@@ -90,7 +90,7 @@ def test_any_json_is_json_still_where_what_is_too_deep_is_cut_off(
         texts.append(f"{before}{json.dumps(value)}{after}")
     whole = json.loads(f"[{','.join(texts)}]")
 
-    cut = json.loads(shallow(json.dumps(whole).encode()))
+    cut = json.loads(limit_depth(json.dumps(whole).encode()))
 
     assert cut == cut_off(whole)
 
@@ -113,4 +113,4 @@ def cut_off(value: object, level: int = 0) -> object:
 def test_any_bytes_are_less_deep_than_a_decoder_can_go(text: bytes) -> None:
     """Whether they are JSON or not; each byte is looked at once."""
     with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
-        msgspec.json.decode(shallow(text))
+        msgspec.json.decode(limit_depth(text))

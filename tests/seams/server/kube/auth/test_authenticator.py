@@ -13,12 +13,12 @@ from fakes.vouching import ISSUER, Vouching, agent_pod, claims, signed
 from rolecall_common.secret import Secret
 from rolecall_proto.values import NodeName, PodUid
 from rolecall_server.kube.api import RejectedError, UnavailableError
-from rolecall_server.kube.auth.authenticator import GOOD_FOR, JITTER, PATIENCE, REFUSED_FOR
+from rolecall_server.kube.auth.authenticator import GOOD_FOR, JITTER, REFUSED_FOR, TIMEOUT
 from rolecall_server.kube.auth.circuit_breaker import PAUSE
 from rolecall_server.kube.auth.jwks import AT_MOST_EVERY, REFRESH, KeySet, SigningKeys
 from rolecall_server.kube.auth.review_queue import (
     AT_ONCE,
-    LONGEST_UNPROVEN_LINE,
+    LONGEST_UNPROVEN_QUEUE,
     UNPROVEN_AT_ONCE,
     UNPROVEN_PAUSE,
 )
@@ -239,9 +239,9 @@ def flood(vouching: Vouching, number: int) -> list[asyncio.Task[Agent]]:
 async def test_tokens_of_unknown_keys_cost_ten_reviews_a_second(vouching: Vouching) -> None:
     """Anybody may make them: a few wait for their turn, and the rest are refused at once."""
     began = vouching.clock.now()
-    calls = flood(vouching, LONGEST_UNPROVEN_LINE + 10)
+    calls = flood(vouching, LONGEST_UNPROVEN_QUEUE + 10)
     await vouching.clock.asleep_until(began + UNPROVEN_PAUSE)
-    refused = [call.exception() for call in calls[LONGEST_UNPROVEN_LINE:] if call.done()]
+    refused = [call.exception() for call in calls[LONGEST_UNPROVEN_QUEUE:] if call.done()]
     while vouching.clock.now() < began + SECOND:
         vouching.clock.advance(UNPROVEN_PAUSE)
         await vouching.clock.asleep_until(vouching.clock.now() + UNPROVEN_PAUSE)
@@ -249,14 +249,14 @@ async def test_tokens_of_unknown_keys_cost_ten_reviews_a_second(vouching: Vouchi
     assert [type(error) for error in refused] == [UndecidedError] * 10
     assert len(vouching.api.reviews) == UNPROVEN_AT_ONCE + 10
     assert vouching.api.most_at_once == UNPROVEN_AT_ONCE
-    vouching.clock.advance(PATIENCE)
+    vouching.clock.advance(TIMEOUT)
     await asyncio.gather(*calls, return_exceptions=True)
 
 
 @pytest.mark.parametrize("issuer", [ISSUER, "https://the-former"])
 async def test_a_flood_of_unknown_keys_keeps_no_agent_out(vouching: Vouching, issuer: str) -> None:
     """Whose tokens a known key has signed, for whichever issuer, wait for none of the others."""
-    calls = flood(vouching, 3 * LONGEST_UNPROVEN_LINE)
+    calls = flood(vouching, 3 * LONGEST_UNPROVEN_QUEUE)
     tokens = []
     for number in range(2 * AT_ONCE):
         vouching.run_pod(agent_pod(f"a{number}", f"n{number}"))
@@ -264,7 +264,7 @@ async def test_a_flood_of_unknown_keys_keeps_no_agent_out(vouching: Vouching, is
     agents = await asyncio.gather(*map(vouching.authenticator.authenticate, tokens))
 
     assert len({agent.node for agent in agents}) == 2 * AT_ONCE
-    vouching.clock.advance(PATIENCE)
+    vouching.clock.advance(TIMEOUT)
     await asyncio.gather(*calls, return_exceptions=True)
 
 
@@ -345,7 +345,7 @@ async def test_an_api_server_that_says_nothing_is_away(vouching: Vouching) -> No
     vouching.api.open.clear()
     waiting = asyncio.create_task(vouching.authenticator.authenticate(vouching.token()))
     await vouching.clock.asleep(2)
-    vouching.clock.advance(PATIENCE)
+    vouching.clock.advance(TIMEOUT)
 
     assert await waiting == AGENT
     vouching.run_pod(agent_pod("agent-2", "node-2"))
@@ -359,7 +359,7 @@ async def test_a_strange_token_that_is_slow_is_no_outage(vouching: Vouching) -> 
     odd = signed(claims(vouching.clock.now()), "odd")
     strange = asyncio.create_task(vouching.authenticator.authenticate(odd))
     await vouching.clock.asleep(2)
-    vouching.clock.advance(PATIENCE)
+    vouching.clock.advance(TIMEOUT)
     with pytest.raises(UndecidedError):
         await strange
     vouching.api.open.set()

@@ -62,9 +62,9 @@ async def rig() -> AsyncGenerator[Rig]:
 
         async with Transport(configure) as transport:
             known, clock = Known(), FakeClock()
-            kind = pods(AnnotationKeys())
+            resource = pods(AnnotationKeys())
             yield Rig(
-                fake, known, LiveReads(transport, kind, known, known.found.append, clock), clock
+                fake, known, LiveReads(transport, resource, known, known.found.append, clock), clock
             )
 
 
@@ -209,7 +209,7 @@ async def test_a_pod_is_confirmed_by_a_read_of_its_own() -> None:
 
 
 async def test_a_pod_that_ends_has_nothing() -> None:
-    """Gone, about to be, or another of its name: its address may be somebody else's by now."""
+    """Deleted, about to be, or another of its name: its address may be somebody else's by now."""
     async with rig() as at:
         at.known.pods = [known_pod(name) for name in ("gone", "ending", "another")]
         await at.fake.put(ending("ending", "10.0.0.7"))
