@@ -15,7 +15,7 @@ import pytest
 from rolecall_common.clock import SystemClock
 from rolecall_proto.values import PodUid, Reason
 from rolecall_server.kube.access import Access
-from rolecall_server.kube.events.recorder import Events, Reporter
+from rolecall_server.kube.events.recorder import EventRecorder, Reporter
 from rolecall_server.kube.transport import Transport
 from rolecall_server.model.pods import Pod
 from rolecall_server.telemetry.metrics import Metrics
@@ -33,7 +33,7 @@ RIGHTS = [{"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["c
 class Desk:
     """Events that are being written, as a service account of the namespace."""
 
-    events: Events
+    events: EventRecorder
     metrics: Metrics
     admin: Client
     namespace: str
@@ -92,7 +92,7 @@ async def _account(cluster: Cluster, admin: Client, namespace: str, folder: Path
 async def _reporting(kubeconfig: Path, admin: Client, namespace: str) -> AsyncGenerator[Desk]:
     metrics, dice = Metrics(), random.Random()  # noqa: S311 - only jitter
     async with Transport(Access(kubeconfig)) as api:
-        events = Events(api, Reporter("server-1"), SystemClock(), dice, metrics)
+        events = EventRecorder(api, Reporter("server-1"), SystemClock(), dice, metrics)
         writing = asyncio.create_task(events.run(), name="write Events")
         try:
             yield Desk(events, metrics, admin, namespace)

@@ -15,7 +15,7 @@ from rolecall_server.kube.api import Api
 from rolecall_server.kube.auth.authenticator import TokenReviewAuthenticator
 from rolecall_server.kube.auth.jwks import KeySet, SigningKeys
 from rolecall_server.kube.auth.token_claims import AgentRules
-from rolecall_server.kube.events.recorder import Events, Reporter
+from rolecall_server.kube.events.recorder import EventRecorder, Reporter
 from rolecall_server.kube.guard import GuardState, NodeGuard
 from rolecall_server.kube.informer import resources
 from rolecall_server.kube.informer.live_reads import LiveReads
@@ -113,7 +113,7 @@ class ClusterBackend:
         )
         self._guard = NodeGuard(api, kubernetes.node_guard, keys, clock, dice)
         reporter = Reporter(socket.gethostname(), kubernetes.event_reasons)
-        self._events = Events(api, reporter, clock, dice, metrics)
+        self._events = EventRecorder(api, reporter, clock, dice, metrics)
         self.sources: tuple[Source, ...] = self._reflectors
         self.journals: tuple[Journal, ...] = (self._events,) if kubernetes.events else ()
 

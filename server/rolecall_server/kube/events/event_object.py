@@ -40,11 +40,11 @@ class Series:
     since: datetime
     last: datetime
     count: int = 1
-    told: int = 0
+    reported: int = 0
     written: datetime | None = None
     exists: bool = False  # As far as the API server was heard.
     resting: bool = False  # There is news, which wait until it may be written again.
-    detours: int = 0  # Answers in a row that sent it another way.
+    contradictions: int = 0  # Answers in a row that sent it another way.
 
 
 def note_of(sentence: str) -> str:

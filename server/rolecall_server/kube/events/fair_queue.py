@@ -1,7 +1,7 @@
 """What waits to be written, and what of it: no pod and no namespace crowds out the others.
 
-Each pod has a rate of its own. What it lets through waits in a lane of its namespace, and the lanes
-take turns.
+Each pod has a rate of its own. What it lets through waits in the queue of its namespace, and the
+namespaces take turns.
 """
 
 from collections import OrderedDict
@@ -21,12 +21,12 @@ _MOST_REMEMBERED = 4096
 # The whole is seven minutes' worth of writing. One namespace has no more than its part, so that
 # whoever has 10,000 pods denied at once does not take the Event away from whoever has one.
 MOST = 4000
-MOST_IN_LANE = 1000
+MOST_PER_NAMESPACE = 1000
 # How long a namespace is left alone in which nothing may be written.
 HOLD = timedelta(minutes=5)
 
 # Of each pod and reason the newest cause counts: it says how things are.
-_Lane = dict[tuple[PodUid, EventReason], Series]
+_NamespaceQueue = dict[tuple[PodUid, EventReason], Series]
 
 
 class PodRateLimiter:
@@ -49,7 +49,7 @@ class FairQueue:
 
     def __init__(self, drop: Callable[[Dropped], None]) -> None:
         self._drop = drop
-        self._lanes: dict[str, _Lane] = {}  # None is empty; the first one is next.
+        self._namespaces: dict[str, _NamespaceQueue] = {}  # None is empty; the first one is next.
         self._held: dict[str, datetime] = {}
         self._length = 0
 
@@ -59,41 +59,43 @@ class FairQueue:
     def put(self, series: Series) -> None:
         """Let *series* wait, in the place of an older cause of its pod and reason."""
         cause = series.cause
-        lane, subject = self._lanes.get(cause.namespace, {}), (cause.uid, cause.reason)
-        older = lane.get(subject)
+        queue, subject = self._namespaces.get(cause.namespace, {}), (cause.uid, cause.reason)
+        older = queue.get(subject)
         if older is None:
-            if self._length >= MOST or len(lane) >= MOST_IN_LANE:
+            if self._length >= MOST or len(queue) >= MOST_PER_NAMESPACE:
                 self._drop(Dropped.QUEUE_FULL)
                 return
             self._length += 1
         elif older is not series:
             self._drop(Dropped.SUPERSEDED)
-        lane[subject] = series
-        self._lanes[cause.namespace] = lane
+        queue[subject] = series
+        self._namespaces[cause.namespace] = queue
 
     def put_back(self, series: Series) -> None:
         """Let *series* wait again, which was taken, unless there is a newer cause."""
         cause = series.cause
-        if (newer := self._lanes.get(cause.namespace, {}).get((cause.uid, cause.reason))) is None:
+        if (
+            newer := self._namespaces.get(cause.namespace, {}).get((cause.uid, cause.reason))
+        ) is None:
             self.put(series)
         elif newer is not series:
             self._drop(Dropped.SUPERSEDED)
 
     def take(self, now: datetime) -> Series | None:
         """Take the next one of a namespace that is not held, if there is any."""
-        namespace = next((each for each in self._lanes if not self._is_held(each, now)), None)
+        namespace = next((each for each in self._namespaces if not self._is_held(each, now)), None)
         if namespace is None:
             return None
-        lane = self._lanes.pop(namespace)
-        series = lane.pop(next(iter(lane)))
+        queue = self._namespaces.pop(namespace)
+        series = queue.pop(next(iter(queue)))
         self._length -= 1
-        if lane:
-            self._lanes[namespace] = lane  # As the last one.
+        if queue:
+            self._namespaces[namespace] = queue  # As the last one.
         return series
 
     def next_moment(self, now: datetime) -> datetime | None:
         """Return when something may be taken, *now* at the earliest; None: when it was put."""
-        return min((self._free_at(each, now) for each in self._lanes), default=None)
+        return min((self._free_at(each, now) for each in self._namespaces), default=None)
 
     def hold(self, namespace: str, now: datetime) -> None:
         """Hand out nothing of *namespace* for as long as HOLD."""

@@ -24,8 +24,8 @@ from rolecall_server.telemetry.metrics import Metrics
 log = logging.getLogger(__name__)
 
 _AGAIN = Backoff(timedelta(seconds=1), timedelta(minutes=1))
-# An answer that nobody mends is told again after so long.
-_TOLD_AGAIN = timedelta(hours=1)
+# An answer that nobody mends is logged again after so long.
+_WARNED_AGAIN = timedelta(hours=1)
 _UNAUTHORIZED = 401
 # How the API server words a 403 that is no lack of rights. Its text may end before that where the
 # Event's name is very long: then the namespace is left alone, which costs nobody anything.
@@ -40,7 +40,7 @@ class Reporter:
     words: EventReasons = EventReasons.ROLECALL
 
 
-class Events:
+class EventRecorder:
     """A journal that tells a pod's owner, on the pod, why there are no credentials.
 
     To hear costs no I/O; `run` does the writing. There is no Event of anything that went well, and
@@ -59,18 +59,18 @@ class Events:
         self._series = EventSeries(metrics.events_dropped.add)
         self._changed = asyncio.Event()
         self._failures = 0  # In a row.
-        self._told: dict[int, datetime] = {}  # When a status was logged last.
+        self._warned_at: dict[int, datetime] = {}  # When a status was logged last.
 
     def denied(self, pod: Pod, reason: Reason, sentence: str) -> None:
-        self._see(pod, EVENT_REASONS[reason], sentence)
+        self._observe(pod, EVENT_REASONS[reason], sentence)
 
     def warned(self, pod: Pod, reason: Reason, sentence: str) -> None:
         # The same reason may be a denial elsewhere: what is only warned of is no denial.
         if reason is Reason.HOST_NETWORK_UNSUPPORTED:
-            self._see(pod, EVENT_REASONS[reason], sentence)
+            self._observe(pod, EVENT_REASONS[reason], sentence)
 
     def refused(self, pod: Pod, reason: Reason, sentence: str) -> None:
-        self._see(pod, EVENT_REASONS[reason], sentence)
+        self._observe(pod, EVENT_REASONS[reason], sentence)
 
     def issued(self, identity: Identity, issued: Issued, why: Why, waited: timedelta) -> None:
         pass
@@ -94,12 +94,12 @@ class Events:
             else:
                 await self._clock.wait_until(self._changed, self._series.next_moment(now))
 
-    def _see(self, pod: Pod, reason: EventReason | None, sentence: str) -> None:
+    def _observe(self, pod: Pod, reason: EventReason | None, sentence: str) -> None:
         if reason is None:
             return
         called = self._words.get(reason, reason)
         cause = Cause(pod.uid, pod.namespace, pod.name, called, note_of(sentence))
-        self._series.see(cause, self._clock.now())
+        self._series.observe(cause, self._clock.now())
         self._changed.set()
 
     async def _write(self, write: Write) -> None:
@@ -114,7 +114,7 @@ class Events:
                 self._series.postponed(write)
                 await self._pause(error)
             else:
-                self._take_no(write, error)
+                self._rejected(write, error)
         else:
             self._answered()
             self._series.written(write, self._clock.now())
@@ -140,31 +140,31 @@ class Events:
         delay = _AGAIN.delay(self._failures, self._dice)
         await self._clock.sleep(max(delay, asked or delay))
 
-    def _take_no(self, write: Write, error: RejectedError) -> None:
+    def _rejected(self, write: Write, error: RejectedError) -> None:
         self._answered()
         exists = write.series.exists
         match error.status:
             case 409 if not exists:
-                self._series.found(write)
+                self._series.already_exists(write)
             case 404 if exists:
-                self._series.lost(write)
+                self._series.not_found(write)
             case 404:
-                self._series.refused(Dropped.NAMESPACE_GONE)
+                self._series.give_up(Dropped.NAMESPACE_GONE)
             case 403 if _TERMINATING in str(error):
-                self._series.refused(Dropped.NAMESPACE_GONE)
+                self._series.give_up(Dropped.NAMESPACE_GONE)
             case 403:
                 self._series.hold(write.series.cause.namespace, self._clock.now())
-                self._series.refused(Dropped.FORBIDDEN)
-                self._tell(write, error, "Events may not be written: a right is missing")
+                self._series.give_up(Dropped.FORBIDDEN)
+                self._warn(write, error, "Events may not be written: a right is missing")
             case _:
-                self._series.refused(Dropped.REJECTED)
-                self._tell(write, error, "the API server does not take an Event")
+                self._series.give_up(Dropped.REJECTED)
+                self._warn(write, error, "the API server does not take an Event")
 
-    def _tell(self, write: Write, error: RejectedError, what: str) -> None:
-        now, told = self._clock.now(), self._told.get(error.status)
-        if told is not None and now - told < _TOLD_AGAIN:
+    def _warn(self, write: Write, error: RejectedError, what: str) -> None:
+        now, warned_at = self._clock.now(), self._warned_at.get(error.status)
+        if warned_at is not None and now - warned_at < _WARNED_AGAIN:
             return
-        self._told[error.status] = now
+        self._warned_at[error.status] = now
         fields = {
             "verb": "patch" if write.series.exists else "create",
             "resource": "events.events.k8s.io",

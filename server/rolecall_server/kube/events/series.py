@@ -23,19 +23,19 @@ REFRESH = timedelta(minutes=5)
 # client-go's recorder remembers as many. What is forgotten costs one call more, and its count.
 MOST_REMEMBERED = 4096
 # An API server that says of one Event now that it is there, now that it is not.
-_MOST_DETOURS = 3
+_MOST_CONTRADICTIONS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A call that tells *count* of *series*. It ends by one of the methods of `EventSeries`."""
+    """A call that reports *count* of *series*. It ends by one of the methods of `EventSeries`."""
 
     series: Series
     count: int
 
 
 class EventSeries:
-    """Hears causes, and hands out one write after the other."""
+    """Takes causes in, and hands out one write after the other."""
 
     def __init__(self, drop: Callable[[Dropped], None]) -> None:
         """Have *drop* called for whatever is left out."""
@@ -55,8 +55,8 @@ class EventSeries:
     def waiting(self) -> int:
         return len(self._queue)
 
-    def see(self, cause: Cause, now: datetime) -> None:
-        """Hear that *cause* is there, for the first time or again."""
+    def observe(self, cause: Cause, now: datetime) -> None:
+        """Take in that *cause* is there, for the first time or again."""
         series = self._series.get(cause)
         if series is None:
             if not self._pods.take(cause.uid, now):
@@ -69,7 +69,7 @@ class EventSeries:
             self._series.move_to_end(cause)
             series.count += 1
             series.last = now
-        self._forward(series, now)
+        self._enqueue(series, now)
 
     def take(self, now: datetime) -> Write | None:
         """Take what is to be written now, if anything is; one is on its way at a time."""
@@ -94,30 +94,35 @@ class EventSeries:
         """Note that the API server has taken *write*."""
         self._limiter.complete()
         series = write.series
-        series.exists, series.told, series.written, series.detours = True, write.count, now, 0
-        if series.count > series.told:
-            self._forward(series, now)
+        series.exists, series.reported, series.written, series.contradictions = (
+            True,
+            write.count,
+            now,
+            0,
+        )
+        if series.count > series.reported:
+            self._enqueue(series, now)
 
-    def found(self, write: Write) -> None:
+    def already_exists(self, write: Write) -> None:
         """Go on with the Event that is there already, by another replica or an earlier run."""
         write.series.exists = True
         write.series.count += 1
-        self._detour(write)
+        self._try_again(write)
 
-    def lost(self, write: Write) -> None:
+    def not_found(self, write: Write) -> None:
         """Begin a new Event, for the old one has expired."""
         series = write.series
-        series.exists, series.told, series.written = False, 0, None
+        series.exists, series.reported, series.written = False, 0, None
         series.since, series.count = series.last, 1
-        self._detour(write)
+        self._try_again(write)
 
     def postponed(self, write: Write) -> None:
         """Have *write* taken again, for nobody knows whether it was written."""
         self._limiter.complete()
         self._queue.put_back(write.series)
 
-    def refused(self, why: Dropped) -> None:
-        """Let go of the write that is on its way."""
+    def give_up(self, why: Dropped) -> None:
+        """Drop the write that is on its way."""
         self._limiter.complete()
         self._drop(why)
 
@@ -125,10 +130,10 @@ class EventSeries:
         """Write nothing in *namespace* for some minutes; what is to be written there waits."""
         self._queue.hold(namespace, now)
 
-    def _forward(self, series: Series, now: datetime) -> None:
+    def _enqueue(self, series: Series, now: datetime) -> None:
         if series.resting:
             return
-        if series.written is not None and series.told > 1:
+        if series.written is not None and series.reported > 1:
             # The clock may have been set back since.
             moment = min(series.written, now) + REFRESH
             if moment > now:
@@ -137,10 +142,10 @@ class EventSeries:
                 return
         self._queue.put(series)
 
-    def _detour(self, write: Write) -> None:
-        write.series.detours += 1
-        if write.series.detours > _MOST_DETOURS:
-            write.series.detours = 0
-            self.refused(Dropped.REJECTED)
+    def _try_again(self, write: Write) -> None:
+        write.series.contradictions += 1
+        if write.series.contradictions > _MOST_CONTRADICTIONS:
+            write.series.contradictions = 0
+            self.give_up(Dropped.REJECTED)
         else:
             self.postponed(write)

@@ -17,7 +17,7 @@ from fakes.engine import NODE, Engine, issued, pod
 from rolecall_proto.values import Reason
 from rolecall_server.kube.api import NO_QUERY, ApiError, Query, RejectedError, UnavailableError
 from rolecall_server.kube.events.fair_queue import HOLD
-from rolecall_server.kube.events.recorder import Events, Reporter
+from rolecall_server.kube.events.recorder import EventRecorder, Reporter
 from rolecall_server.model.identity import Identity
 from rolecall_server.model.issuer import RefusedError
 from rolecall_server.model.pods import Namespace
@@ -83,7 +83,7 @@ class Rig:
         self.clock, self.store, self.metrics = FakeClock(), EventStore(), Metrics()
         dice = random.Random(1)  # noqa: S311 - only jitter
         reporter = Reporter("server-1", words)
-        self.events = Events(self.store, reporter, self.clock, dice, self.metrics)
+        self.events = EventRecorder(self.store, reporter, self.clock, dice, self.metrics)
 
     def deny(self, name: str = "web", reason: Reason = Reason.NAMESPACE_FORBIDS) -> None:
         self.events.denied(pod(name), reason, f"{name} may not")
