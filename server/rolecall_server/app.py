@@ -27,8 +27,8 @@ from rolecall_server.rpc.watch_stream import GATHER
 from rolecall_server.settings import Settings
 from rolecall_server.startup import from_settings, prechecks
 from rolecall_server.startup.backends import Backend, ClusterBackend, ManifestBackend
-from rolecall_server.sts.error_codes import Outcome
-from rolecall_server.sts.factory import connect
+from rolecall_server.sts.error_codes import CallOutcome
+from rolecall_server.sts.factory import open_client
 from rolecall_server.telemetry.audit_and_log import AuditAndLog
 from rolecall_server.telemetry.journal import Journals
 from rolecall_server.telemetry.metrics import Metrics
@@ -43,7 +43,7 @@ async def run(settings: Settings) -> None:
     clock, metrics, dice = SystemClock(), Metrics(), random.Random()  # noqa: S311 - only jitter
     listen, output = settings.listening, settings.output
 
-    def observe(outcome: Outcome, took: timedelta) -> None:
+    def observe(outcome: CallOutcome, took: timedelta) -> None:
         metrics.sts_calls.add(outcome)
         metrics.sts_duration.observe(took.total_seconds(), outcome)
 
@@ -57,7 +57,7 @@ async def run(settings: Settings) -> None:
             with prechecks.refusing("tokenSecretFile"):
                 secret = prechecks.token_secret(listen.token_secret_file)
             backend = await _backend(settings, stack, clock, dice, metrics)
-            issuer = connect(from_settings.sts_options(settings), clock, observe)
+            issuer = open_client(from_settings.sts_options(settings), clock, observe)
             sts = await stack.enter_async_context(issuer)
             registry, readiness = CollectorRegistry(), ServerReadiness(certificate)
             register(registry, metrics.recorders())

@@ -96,24 +96,24 @@ def _run(client: str, url: str, calls: int, core: int) -> Run:
 async def _ours(url: str, calls: int) -> Run:
     from rolecall_common.clock import SystemClock  # noqa: PLC0415 (boto3's run does without)
     from rolecall_server.model.identity import Identity  # noqa: PLC0415
-    from rolecall_server.sts.client import Sts  # noqa: PLC0415
-    from rolecall_server.sts.endpoint import Options  # noqa: PLC0415
-    from rolecall_server.sts.factory import connect  # noqa: PLC0415
+    from rolecall_server.sts.client import StsClient  # noqa: PLC0415
+    from rolecall_server.sts.factory import open_client  # noqa: PLC0415
+    from rolecall_server.sts.options import StsOptions  # noqa: PLC0415
 
     # As in the server, identities are there before they are due.
     identities = [Identity(f"{_ROLE}{n}", "shop.cart", timedelta(hours=1)) for n in range(calls)]
 
-    async def some(sts: Sts, numbers: range) -> None:
+    async def some(sts: StsClient, numbers: range) -> None:
         for number in numbers:
             await sts.issue(identities[number])
 
-    async def all_of_them(sts: Sts, count: int) -> None:
+    async def all_of_them(sts: StsClient, count: int) -> None:
         async with asyncio.TaskGroup() as tasks:
             for start in range(_IN_FLIGHT):
                 numbers = range(start, count, _IN_FLIGHT)
                 tasks.create_task(some(sts, numbers), name=f"caller {start}")
 
-    async with connect(Options(endpoint=url), SystemClock()) as sts:
+    async with open_client(StsOptions(endpoint=url), SystemClock()) as sts:
         await all_of_them(sts, _IN_FLIGHT)  # The connections are made before the clock starts.
         wall, cpu = time.perf_counter(), time.process_time()
         await all_of_them(sts, calls)

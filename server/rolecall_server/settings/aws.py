@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from rolecall_common.settings import types
 from rolecall_common.settings.declare import Conflict, setting
 from rolecall_server.policy.role_arns import BaseArn, Malformed, RoleArn
-from rolecall_server.sts.region import REGION
+from rolecall_server.sts.options import REGION
 
 
 def _read_role(text: str) -> str:

@@ -11,7 +11,7 @@ from rolecall_server.policy.session_names import Template
 from rolecall_server.policy.session_tags import TagTemplate
 from rolecall_server.settings import Settings
 from rolecall_server.settings.rules import Imdsv2
-from rolecall_server.sts.endpoint import Options
+from rolecall_server.sts.options import StsOptions
 
 
 def annotation_keys(settings: Settings) -> AnnotationKeys:
@@ -73,10 +73,10 @@ def broker_rules(settings: Settings, base: BaseArn | None, token_secret: bytes) 
     )
 
 
-def sts_options(settings: Settings) -> Options:
+def sts_options(settings: Settings) -> StsOptions:
     """Return how STS is reached."""
     aws = settings.aws
-    return Options(
+    return StsOptions(
         region=aws.region,
         endpoint=aws.sts_endpoint,
         # A switch that is off leaves the decision to AWS's own configuration.

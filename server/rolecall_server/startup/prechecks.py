@@ -21,7 +21,7 @@ from rolecall_server.rpc.certificate import CertificateError
 from rolecall_server.rpc.server import ListenError
 from rolecall_server.settings import CHAINED_LIMIT, Settings
 from rolecall_server.startup import from_settings
-from rolecall_server.sts.client import Sts
+from rolecall_server.sts.client import StsClient
 from rolecall_server.sts.replies import Caller
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def token_secret(file: Path | None) -> bytes:
 
 
 async def base_and_duration(
-    settings: Settings, sts: Sts, clock: Clock, dice: random.Random
+    settings: Settings, sts: StsClient, clock: Clock, dice: random.Random
 ) -> tuple[BaseArn, timedelta]:
     """Return what short role names are put behind, and how long sessions may last.
 
@@ -80,7 +80,7 @@ async def base_and_duration(
     return found, duration
 
 
-async def _caller(sts: Sts, clock: Clock, dice: random.Random) -> Caller:
+async def _caller(sts: StsClient, clock: Clock, dice: random.Random) -> Caller:
     failures = 0
     while True:
         try:

@@ -1,25 +1,25 @@
-"""The first hop: own credentials that are themselves a role's (`assumeRoleArn`)."""
+"""Own credentials of a role that the server assumes first (`assumeRoleArn`)."""
 
 from datetime import timedelta
 
 from rolecall_common.clock import Clock
 from rolecall_server.model.identity import Identity
 from rolecall_server.model.issuer import Issuer, RefusedError, UnavailableError
-from rolecall_server.sts.own_credentials import Found, OwnKeys
+from rolecall_server.sts.own_credentials import Fetched, OwnCredentials
 
 # Every role allows one hour, whoever calls; what it issues is chained, so no longer either.
 _DURATION = timedelta(hours=1)
 
 
-class FirstHop:
-    """Looks for own keys by assuming *role_arn* through *issuer*."""
+class AssumeFirst:
+    """Fetches own credentials by assuming *role_arn* through *issuer*."""
 
     def __init__(self, issuer: Issuer, role_arn: str, clock: Clock) -> None:
         self._issuer = issuer
         self._identity = Identity(role_arn, "rolecall-server", _DURATION)
         self._clock = clock
 
-    async def look(self) -> Found:
+    async def fetch(self) -> Fetched:
         """Assume the role anew. Raises ThrottledError, UnavailableError."""
         now = self._clock.now()
         try:
@@ -30,5 +30,5 @@ class FirstHop:
                 f"assumeRoleArn {self._identity.role_arn}: {error.explanation}"
             ) from error
         got = issued.credentials
-        keys = OwnKeys(got.access_key_id, got.secret_access_key, got.session_token)
-        return Found(keys, now + (got.expires_at - now) / 2)
+        keys = OwnCredentials(got.access_key_id, got.secret_access_key, got.session_token)
+        return Fetched(keys, now + (got.expires_at - now) / 2)

@@ -12,11 +12,11 @@ from botocore.session import Session  # type: ignore[import-untyped]  # it ships
 from rolecall_common.clock import Clock
 from rolecall_common.secret import Secret
 from rolecall_server.model.issuer import UnavailableError
-from rolecall_server.sts.own_credentials import Found, OwnKeys
+from rolecall_server.sts.own_credentials import Fetched, OwnCredentials
 
 # botocore renews what it can refresh from 15 minutes before the end; static keys in a mounted
-# Secret may change at any time. A look costs a few milliseconds.
-LOOK_EVERY = timedelta(minutes=1)
+# Secret may change at any time. A fetch costs a few milliseconds.
+FETCH_EVERY = timedelta(minutes=1)
 
 _NONE_FOUND = (
     "no AWS credentials for the server itself: give it a web identity (IRSA or another OIDC "
@@ -34,8 +34,8 @@ def make_session() -> Session:
     return session
 
 
-class Chain:
-    """Looks through botocore's credential chain, in a thread, for it blocks."""
+class AwsChain:
+    """Goes through botocore's credential chain, in a thread, for it blocks."""
 
     def __init__(self, clock: Clock, make_session: Callable[[], Session] = make_session) -> None:
         self._clock = clock
@@ -44,15 +44,15 @@ class Chain:
 
     @property
     def method(self) -> str | None:
-        """Which provider of the chain it was (`env`, `iam-role`, …); None before the first look."""
+        """Which provider of the chain it was (`env`, `iam-role`, …); None before a fetch."""
         return None if self._credentials is None else self._credentials.method
 
-    async def look(self) -> Found:
-        """Find the newest keys. Raises UnavailableError."""
+    async def fetch(self) -> Fetched:
+        """Return the newest credentials. Raises UnavailableError."""
         keys = await asyncio.to_thread(self._read)
-        return Found(keys, self._clock.now() + LOOK_EVERY)
+        return Fetched(keys, self._clock.now() + FETCH_EVERY)
 
-    def _read(self) -> OwnKeys:
+    def _read(self) -> OwnCredentials:
         try:
             return self._newest()
         # Files and processes that the chain reads fail with the errors of the operating system
@@ -60,7 +60,7 @@ class Chain:
         except (BotoCoreError, ClientError, OSError, ValueError) as error:
             raise UnavailableError(f"own AWS credentials: {_one_line(error)}") from error
 
-    def _newest(self) -> OwnKeys:
+    def _newest(self) -> OwnCredentials:
         if not isinstance(self._credentials, RefreshableCredentials):
             # A session remembers the files it has read, so static keys take a new one.
             self._credentials = self._make_session().get_credentials()
@@ -70,7 +70,7 @@ class Chain:
         if not frozen.access_key or not frozen.secret_key:
             raise UnavailableError("own AWS credentials: the provider gave empty ones")
         token = Secret(frozen.token) if frozen.token else None
-        return OwnKeys(frozen.access_key, Secret(frozen.secret_key), token)
+        return OwnCredentials(frozen.access_key, Secret(frozen.secret_key), token)
 
 
 def _one_line(error: Exception) -> str:

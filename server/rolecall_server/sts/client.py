@@ -11,26 +11,32 @@ from rolecall_server.model.identity import Identity
 from rolecall_server.model.issuer import Issued, IssueError, RefusedError, UnavailableError
 from rolecall_server.sts import requests
 from rolecall_server.sts.endpoint import Endpoint
-from rolecall_server.sts.error_codes import REFUSALS, CallError, Outcome
-from rolecall_server.sts.own_credentials import Keyring, OwnKeys
-from rolecall_server.sts.replies import Caller, as_issue_error, check, read_caller, read_session
+from rolecall_server.sts.error_codes import REFUSALS, CallError, CallOutcome
+from rolecall_server.sts.own_credentials import OwnCredentials, OwnCredentialsProvider
+from rolecall_server.sts.replies import (
+    Caller,
+    as_issue_error,
+    read_caller,
+    read_reply,
+    read_session,
+)
 from rolecall_server.sts.sigv4 import Signer
 from rolecall_server.sts.transport import Transport
 
 # What the metric wants of every call: how it ended, and how long it took.
-Observe = Callable[[Outcome, timedelta], None]
+Observe = Callable[[CallOutcome, timedelta], None]
 
 _T = TypeVar("_T")
 
 
-class Sts:
-    """Issues credentials, signing with the keys of *keyring*."""
+class StsClient:
+    """Issues credentials, signing with *own* credentials."""
 
     def __init__(
-        self, transport: Transport, keyring: Keyring, clock: Clock, observe: Observe
+        self, transport: Transport, own: OwnCredentialsProvider, clock: Clock, observe: Observe
     ) -> None:
         self._transport = transport
-        self._keyring = keyring
+        self._own = own
         self._clock = clock
         self._observe = observe
         self._signer = Signer(transport.endpoint.host, transport.endpoint.region)
@@ -46,50 +52,52 @@ class Sts:
         """
         if identity.region not in ("", self.endpoint.region):
             raise RefusedError(
-                REFUSALS[Outcome.INVALID],
+                REFUSALS[CallOutcome.INVALID],
                 f"this server calls STS in {self.endpoint.region}, not in {identity.region}",
             )
         return await self._ask(requests.assume_role(identity), read_session)
 
     async def warm_up(self) -> None:
-        """Look for own credentials before the first call wants them, which takes a while.
+        """Fetch own credentials before the first call wants them, which takes a while.
 
         Whatever goes wrong is said by that call.
         """
         with contextlib.suppress(IssueError):
-            await self._keyring.current()
+            await self._own.current()
 
     async def caller(self) -> Caller:
         """Ask who the server is. Raises as `issue`."""
         return await self._ask(requests.CALLER_IDENTITY, lambda body, _: read_caller(body))
 
     async def _ask(self, body: bytes, read: Callable[[bytes, datetime], _T]) -> _T:
-        keys = await self._keyring.current()
+        keys = await self._own.current()
         try:
             return await self._call(body, keys, read)
-        except _OwnKeysRefusedError as error:
-            newer = await self._keyring.renewed(keys)
+        except _OwnCredentialsRefusedError as error:
+            newer = await self._own.renewed(keys)
             if newer == keys:
                 raise UnavailableError(str(error)) from error
         try:
             return await self._call(body, newer, read)
-        except _OwnKeysRefusedError as error:
+        except _OwnCredentialsRefusedError as error:
             raise UnavailableError(f"{error}, though they were renewed") from error
 
-    async def _call(self, body: bytes, keys: OwnKeys, read: Callable[[bytes, datetime], _T]) -> _T:
+    async def _call(
+        self, body: bytes, keys: OwnCredentials, read: Callable[[bytes, datetime], _T]
+    ) -> _T:
         asked_at = self._clock.now()
         started = perf_counter()
         try:
             reply = await self._transport.post(body, self._signer.headers(body, keys, asked_at))
-            value = check(reply, keys, asked_at, lambda body: read(body, asked_at))
+            value = read_reply(reply, keys, asked_at, lambda body: read(body, asked_at))
         except CallError as error:
             self._observe(error.outcome, timedelta(seconds=perf_counter() - started))
-            if error.outcome is Outcome.OWN_CREDENTIALS:
-                raise _OwnKeysRefusedError(error.explanation) from error
+            if error.outcome is CallOutcome.OWN_CREDENTIALS:
+                raise _OwnCredentialsRefusedError(error.explanation) from error
             raise as_issue_error(error) from error
-        self._observe(Outcome.OK, timedelta(seconds=perf_counter() - started))
+        self._observe(CallOutcome.OK, timedelta(seconds=perf_counter() - started))
         return value
 
 
-class _OwnKeysRefusedError(Exception):
+class _OwnCredentialsRefusedError(Exception):
     """STS does not take the keys that the call was signed with."""

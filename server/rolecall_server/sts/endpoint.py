@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from urllib.parse import urlsplit
 
 from botocore.configprovider import ConfiguredEndpointProvider  # type: ignore[import-untyped]  # it ships no types
@@ -11,21 +10,7 @@ from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]  #
 from botocore.session import Session  # type: ignore[import-untyped]  # it ships no types
 from botocore.utils import InstanceMetadataRegionFetcher, get_environ_proxies  # type: ignore[import-untyped]  # it ships no types
 
-from rolecall_server.sts.region import REGION
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the operator chose. What is None is found as botocore finds it."""
-
-    region: str | None = None
-    endpoint: str | None = None
-    fips: bool | None = None
-    assume_role_arn: str | None = None
-    # As many connections: one for each call in flight.
-    concurrency: int = 256
-    # STS answers in 50 to 500 ms; whoever waits longer had better ask anew.
-    patience: timedelta = timedelta(seconds=10)
+from rolecall_server.sts.options import REGION, StsOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +31,7 @@ class Endpoint:
         return self.url.startswith("http:")
 
 
-def find_endpoint(session: Session, options: Options, environ: Mapping[str, str]) -> Endpoint:
+def find_endpoint(session: Session, options: StsOptions, environ: Mapping[str, str]) -> Endpoint:
     """Return the endpoint that *options*, the environment and the profile lead to.
 
     It reads files. Raises ValueError with what is accepted.
@@ -70,7 +55,7 @@ def find_endpoint(session: Session, options: Options, environ: Mapping[str, str]
     return Endpoint(f"{parts.scheme}://{host}/", host, region, proxy, ca_file or None)
 
 
-def find_region(session: Session, options: Options, environ: Mapping[str, str]) -> str:
+def find_region(session: Session, options: StsOptions, environ: Mapping[str, str]) -> str:
     """Return the server's region: setting, environment, profile, or the instance that it runs on.
 
     The last is asked of the instance's metadata, within a second. Raises ValueError.
@@ -100,7 +85,7 @@ def _region_of_instance(session: Session, environ: Mapping[str, str]) -> str | N
     return region
 
 
-def _by_rules(session: Session, options: Options, region: str) -> str:
+def _by_rules(session: Session, options: StsOptions, region: str) -> str:
     override = (
         options.endpoint
         or ConfiguredEndpointProvider(

@@ -5,7 +5,7 @@ import enum
 from rolecall_proto.values import Reason
 
 
-class Outcome(enum.StrEnum):
+class CallOutcome(enum.StrEnum):
     """How a call ended, as the metric counts it: a closed list."""
 
     OK = "ok"
@@ -24,22 +24,22 @@ class Outcome(enum.StrEnum):
 class CallError(Exception):
     """A call that brought nothing, and why: for the metric and for the operator."""
 
-    def __init__(self, outcome: Outcome, explanation: str) -> None:
+    def __init__(self, outcome: CallOutcome, explanation: str) -> None:
         super().__init__(explanation)
         self.outcome = outcome
         self.explanation = explanation
 
 
 REFUSALS = {
-    Outcome.ACCESS_DENIED: Reason.ACCESS_DENIED,
-    Outcome.INVALID: Reason.REQUEST_INVALID,
-    Outcome.PACKED_POLICY_TOO_LARGE: Reason.PACKED_POLICY_TOO_LARGE,
+    CallOutcome.ACCESS_DENIED: Reason.ACCESS_DENIED,
+    CallOutcome.INVALID: Reason.REQUEST_INVALID,
+    CallOutcome.PACKED_POLICY_TOO_LARGE: Reason.PACKED_POLICY_TOO_LARGE,
 }
 
 _TABLE = {
-    Outcome.ACCESS_DENIED: ("AccessDenied", "AccessDeniedException", "NotAuthorized"),
-    Outcome.PACKED_POLICY_TOO_LARGE: ("PackedPolicyTooLarge", "PackedPolicyTooLargeException"),
-    Outcome.THROTTLED: (
+    CallOutcome.ACCESS_DENIED: ("AccessDenied", "AccessDeniedException", "NotAuthorized"),
+    CallOutcome.PACKED_POLICY_TOO_LARGE: ("PackedPolicyTooLarge", "PackedPolicyTooLargeException"),
+    CallOutcome.THROTTLED: (
         "Throttling",
         "ThrottlingException",
         "ThrottledException",
@@ -52,7 +52,7 @@ _TABLE = {
         "PriorRequestNotComplete",
         "SlowDown",
     ),
-    Outcome.OWN_CREDENTIALS: (
+    CallOutcome.OWN_CREDENTIALS: (
         "ExpiredToken",
         "ExpiredTokenException",
         "TokenRefreshRequired",
@@ -68,13 +68,13 @@ _TABLE = {
         "SignatureDoesNotMatch",
         "AuthFailure",
     ),
-    Outcome.CLOCK_SKEW: (
+    CallOutcome.CLOCK_SKEW: (
         "RequestExpired",
         "RequestTimeTooSkewed",
         "RequestInTheFuture",
     ),
     # They concern the whole account or the service, and no identity in particular.
-    Outcome.UNAVAILABLE: (
+    CallOutcome.UNAVAILABLE: (
         "RegionDisabledException",
         "OptInRequired",
         "SubscriptionRequiredException",
@@ -92,14 +92,14 @@ _BY_CODE = {code: outcome for outcome, codes in _TABLE.items() for code in codes
 _SKEWED = ("Signature expired", "Signature not yet current")
 
 
-def judge(status: int, code: str, message: str) -> Outcome:
+def classify(status: int, code: str, message: str) -> CallOutcome:
     """Return what the error means. Unknown ones go by their status."""
     if message.startswith(_SKEWED):
-        return Outcome.CLOCK_SKEW
+        return CallOutcome.CLOCK_SKEW
     if (known := _BY_CODE.get(code)) is not None:
         return known
     if status == 429:  # noqa: PLR2004 (Too Many Requests)
-        return Outcome.THROTTLED
+        return CallOutcome.THROTTLED
     if status >= 500:  # noqa: PLR2004 (the server's fault)
-        return Outcome.UNAVAILABLE
-    return Outcome.ACCESS_DENIED if status == 403 else Outcome.INVALID  # noqa: PLR2004 (Forbidden)
+        return CallOutcome.UNAVAILABLE
+    return CallOutcome.ACCESS_DENIED if status == 403 else CallOutcome.INVALID  # noqa: PLR2004 (Forbidden)

@@ -1,4 +1,4 @@
-"""Puts the issuer together: endpoint, connections, own credentials and the first hop."""
+"""Puts the issuer together: endpoint, connections and own credentials."""
 
 import asyncio
 import logging
@@ -11,31 +11,32 @@ from datetime import timedelta
 from botocore.session import Session  # type: ignore[import-untyped]  # it ships no types
 
 from rolecall_common.clock import Clock
-from rolecall_server.sts.assume_first import FirstHop
-from rolecall_server.sts.aws_chain import Chain, make_session
-from rolecall_server.sts.client import Observe, Sts
-from rolecall_server.sts.endpoint import Endpoint, Options, find_endpoint
-from rolecall_server.sts.error_codes import Outcome
-from rolecall_server.sts.own_credentials import Keyring
+from rolecall_server.sts.assume_first import AssumeFirst
+from rolecall_server.sts.aws_chain import AwsChain, make_session
+from rolecall_server.sts.client import Observe, StsClient
+from rolecall_server.sts.endpoint import Endpoint, find_endpoint
+from rolecall_server.sts.error_codes import CallOutcome
+from rolecall_server.sts.options import StsOptions
+from rolecall_server.sts.own_credentials import OwnCredentialsProvider
 from rolecall_server.sts.transport import open_transport
 
 log = logging.getLogger(__name__)
 
 
-def unobserved(outcome: Outcome, duration: timedelta) -> None:
+def unobserved(outcome: CallOutcome, duration: timedelta) -> None:
     """Count nothing."""
 
 
 @asynccontextmanager
-async def connect(
-    options: Options,
+async def open_client(
+    options: StsOptions,
     clock: Clock,
     observe: Observe = unobserved,
     *,
     environ: Mapping[str, str] = os.environ,
     make_session: Callable[[], Session] = make_session,
-) -> AsyncGenerator[Sts]:
-    """Hold an issuer. Nothing is asked of STS yet: `Sts.caller()` is a good first question.
+) -> AsyncGenerator[StsClient]:
+    """Hold an issuer. Nothing is asked of STS yet: `StsClient.caller()` is a good first question.
 
     Raises: ValueError with what is accepted, where the configuration leads nowhere.
     """
@@ -43,16 +44,16 @@ async def connect(
     if endpoint.is_plain:
         log.warning("STS is asked without TLS", extra={"endpoint": endpoint.url})
     async with open_transport(endpoint, tls, options.concurrency, options.patience) as transport:
-        keyring = Keyring(Chain(clock, make_session).look, clock)
-        sts = Sts(transport, keyring, clock, observe)
+        own = OwnCredentialsProvider(AwsChain(clock, make_session).fetch, clock)
+        sts = StsClient(transport, own, clock, observe)
         if options.assume_role_arn:
-            hop = FirstHop(sts, options.assume_role_arn, clock)
-            sts = Sts(transport, Keyring(hop.look, clock), clock, observe)
+            assumed = AssumeFirst(sts, options.assume_role_arn, clock)
+            sts = StsClient(transport, OwnCredentialsProvider(assumed.fetch, clock), clock, observe)
         yield sts
 
 
 def _prepare(
-    make_session: Callable[[], Session], options: Options, environ: Mapping[str, str]
+    make_session: Callable[[], Session], options: StsOptions, environ: Mapping[str, str]
 ) -> tuple[Endpoint, ssl.SSLContext]:
     endpoint = find_endpoint(make_session(), options, environ)
     try:

@@ -1,4 +1,4 @@
-"""The server's own credentials: held, looked at again from time to time, renewed when refused."""
+"""The server's own credentials: held, fetched again from time to time, renewed when refused."""
 
 import asyncio
 import logging
@@ -12,12 +12,12 @@ from rolecall_server.model.issuer import IssueError
 
 log = logging.getLogger(__name__)
 
-# After a failed look there is no hurry while what is held still works.
+# After a failed fetch there is no hurry while what is held still works.
 _AFTER_FAILURE = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
-class OwnKeys:
+class OwnCredentials:
     """What a call is signed with."""
 
     access_key_id: str
@@ -26,70 +26,72 @@ class OwnKeys:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """Keys, and when to look for newer ones."""
+class Fetched:
+    """Credentials, and when to fetch newer ones."""
 
-    keys: OwnKeys
-    look_again: datetime
+    credentials: OwnCredentials
+    fetch_again_at: datetime
 
 
-class Keyring:
-    """Hands out own keys: one look at a time, however many calls want them.
+class OwnCredentialsProvider:
+    """Hands out own credentials: one fetch at a time, however many calls want them.
 
-    While a look is under way, or has failed, calls go on with the keys that are held: only STS can
-    tell that they are no good, and then `renewed` is asked.
+    While a fetch is under way, or has failed, calls go on with what is held: only STS can tell that
+    it is no good, and then `renewed` is asked.
     """
 
-    def __init__(self, look: Callable[[], Awaitable[Found]], clock: Clock) -> None:
-        """*look* finds the newest keys; it may raise any IssueError, and nothing else."""
-        self._look = look
+    def __init__(self, fetch: Callable[[], Awaitable[Fetched]], clock: Clock) -> None:
+        """*fetch* finds the newest; it may raise any IssueError, and nothing else."""
+        self._fetch = fetch
         self._clock = clock
-        self._held: OwnKeys | None = None
-        self._look_again = clock.now()
-        self._looking = asyncio.Lock()
-        self._looks = 0
+        self._held: OwnCredentials | None = None
+        self._fetch_again_at = clock.now()
+        self._fetching = asyncio.Lock()
+        self._fetches = 0
         self._failure: IssueError | None = None
 
-    async def current(self) -> OwnKeys:
-        """Return the keys to sign with. Raises IssueError where there are none to be had."""
+    async def current(self) -> OwnCredentials:
+        """Return what to sign with. Raises IssueError where there are none to be had."""
         held = self._held
         if held is None:
-            return await self._look_once()
-        if self._clock.now() >= self._look_again and not self._looking.locked():
+            return await self._fetch_once()
+        if self._clock.now() >= self._fetch_again_at and not self._fetching.locked():
             try:
-                return await self._look_once()
+                return await self._fetch_once()
             except IssueError as error:
-                log.warning("looking for newer own credentials failed", extra={"error": str(error)})
+                log.warning(
+                    "newer own credentials could not be fetched", extra={"error": str(error)}
+                )
         return held
 
-    async def renewed(self, refused: OwnKeys) -> OwnKeys:
-        """Return keys newer than *refused*, or the same where there are no newer ones.
+    async def renewed(self, refused: OwnCredentials) -> OwnCredentials:
+        """Return what is newer than *refused*, or the same where there is nothing newer.
 
         Raises: IssueError where nobody could tell.
         """
         if self._held is not None and self._held != refused:
             return self._held
-        return await self._look_once()
+        return await self._fetch_once()
 
-    async def _look_once(self) -> OwnKeys:
-        """Look, or share the outcome of the look that was under way."""
-        looks = self._looks
-        async with self._looking:
-            if self._looks == looks:
-                await self._look_now()
+    async def _fetch_once(self) -> OwnCredentials:
+        """Fetch, or share the outcome of the fetch that was under way."""
+        fetches = self._fetches
+        async with self._fetching:
+            if self._fetches == fetches:
+                await self._fetch_now()
         if self._failure is not None:
             raise self._failure
-        assert self._held is not None  # noqa: S101 (a look that did not fail has found)
+        assert self._held is not None  # noqa: S101 (a fetch that did not fail has found)
         return self._held
 
-    async def _look_now(self) -> None:
+    async def _fetch_now(self) -> None:
         try:
-            found = await self._look()
+            fetched = await self._fetch()
         except IssueError as error:
             self._failure = error
-            self._look_again = self._clock.now() + _AFTER_FAILURE
+            self._fetch_again_at = self._clock.now() + _AFTER_FAILURE
         else:
             self._failure = None
-            self._held = found.keys
-            self._look_again = found.look_again
-        self._looks += 1
+            self._held = fetched.credentials
+            self._fetch_again_at = fetched.fetch_again_at
+        self._fetches += 1

@@ -22,8 +22,8 @@ from rolecall_server.model.issuer import (
     ThrottledError,
     UnavailableError,
 )
-from rolecall_server.sts.error_codes import REFUSALS, CallError, Outcome, judge
-from rolecall_server.sts.own_credentials import OwnKeys
+from rolecall_server.sts.error_codes import REFUSALS, CallError, CallOutcome, classify
+from rolecall_server.sts.own_credentials import OwnCredentials
 from rolecall_server.sts.transport import Reply
 
 _T = TypeVar("_T")
@@ -43,7 +43,7 @@ _REQUEST_ID = re.compile(r"[\w-]{1,128}", re.ASCII)
 _CALLER = re.compile(r"arn:aws[a-z-]{0,20}:(iam|sts)::\d{12}:[\x21-\x7e]{1,2048}", re.ASCII)
 
 
-class MalformedAnswerError(Exception):
+class MalformedReplyError(Exception):
     """The answer is not what STS writes: cut short, a proxy's, or something else's."""
 
 
@@ -60,37 +60,39 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
-class Complaint:
+class ErrorReply:
     """An error document of STS. *message* may quote the request: it is not to be shown as is."""
 
     code: str
     message: str
 
 
-def check(reply: Reply, keys: OwnKeys, asked_at: datetime, read: Callable[[bytes], _T]) -> _T:
+def read_reply(
+    reply: Reply, keys: OwnCredentials, asked_at: datetime, read: Callable[[bytes], _T]
+) -> _T:
     """Return what *read* makes of a good reply. Raises CallError."""
     try:
         if reply.status == _OK:
             return read(reply.body)
-        complaint = read_complaint(reply.body)
-    except MalformedAnswerError as error:
+        reported = read_error(reply.body)
+    except MalformedReplyError as error:
         outcome = _unreadable(reply.status)
         raise CallError(outcome, f"no answer of STS (HTTP {reply.status}): {error}") from error
-    outcome = judge(reply.status, complaint.code, complaint.message)
-    raise CallError(outcome, _explanation(outcome, complaint, reply, keys, asked_at))
+    outcome = classify(reply.status, reported.code, reported.message)
+    raise CallError(outcome, _explanation(outcome, reported, reply, keys, asked_at))
 
 
 def as_issue_error(error: CallError) -> IssueError:
     """Return the issuer's error for *error*, own credentials aside: they are renewed first."""
     if (reason := REFUSALS.get(error.outcome)) is not None:
         return RefusedError(reason, error.explanation)
-    if error.outcome is Outcome.THROTTLED:
+    if error.outcome is CallOutcome.THROTTLED:
         return ThrottledError(error.explanation)
     return UnavailableError(error.explanation)
 
 
 def read_session(body: bytes, asked_at: datetime) -> Issued:
-    """Return what AssumeRole issued. Raises MalformedAnswerError."""
+    """Return what AssumeRole issued. Raises MalformedReplyError."""
     leaves = _leaves(body, "AssumeRoleResponse")
     return Issued(
         Credentials(
@@ -106,19 +108,19 @@ def read_session(body: bytes, asked_at: datetime) -> Issued:
 
 
 def read_caller(body: bytes) -> Caller:
-    """Return who GetCallerIdentity says we are. Raises MalformedAnswerError."""
+    """Return who GetCallerIdentity says we are. Raises MalformedReplyError."""
     leaves = _leaves(body, "GetCallerIdentityResponse")
     found = _CALLER.fullmatch(leaves.get("Arn", ""))
     if found is None:
-        raise MalformedAnswerError("no ARN of a caller")
+        raise MalformedReplyError("no ARN of a caller")
     return Caller(found[0])
 
 
-def read_complaint(body: bytes) -> Complaint:
-    """Return what STS complains about. Raises MalformedAnswerError."""
+def read_error(body: bytes) -> ErrorReply:
+    """Return what error STS reports. Raises MalformedReplyError."""
     leaves = _leaves(body, "ErrorResponse")
     code = _matching(_CODE, leaves, "Code")
-    return Complaint(code, unescape(leaves.get("Message", "")))
+    return ErrorReply(code, unescape(leaves.get("Message", "")))
 
 
 def _leaves(body: bytes, root: str) -> dict[str, str]:
@@ -126,22 +128,22 @@ def _leaves(body: bytes, root: str) -> dict[str, str]:
     try:
         text = body.decode().strip()
     except UnicodeDecodeError:
-        raise MalformedAnswerError("not UTF-8") from None
+        raise MalformedReplyError("not UTF-8") from None
     if text.startswith("<?xml"):
         text = text.partition("?>")[2].lstrip()
     if not text.startswith((f"<{root} ", f"<{root}>")) or not text.endswith(f"</{root}>"):
-        raise MalformedAnswerError(f"not a whole {root}")
+        raise MalformedReplyError(f"not a whole {root}")
     found: list[tuple[str, str]] = _LEAF.findall(text)
     leaves = dict(found)
     if len(leaves) != len(found):
-        raise MalformedAnswerError("an element occurs twice")
+        raise MalformedReplyError("an element occurs twice")
     return leaves
 
 
 def _matching(pattern: re.Pattern[str], leaves: dict[str, str], name: str) -> str:
     text = leaves.get(name, "")
     if not pattern.fullmatch(text):
-        raise MalformedAnswerError(f"{name} is missing or odd")
+        raise MalformedReplyError(f"{name} is missing or odd")
     return text
 
 
@@ -149,9 +151,9 @@ def _end(text: str, asked_at: datetime) -> datetime:
     try:
         ends = datetime.fromisoformat(text)
     except ValueError:
-        raise MalformedAnswerError("Expiration is not a moment") from None
+        raise MalformedReplyError("Expiration is not a moment") from None
     if not asked_at < ends <= asked_at + _LONGEST:
-        raise MalformedAnswerError(
+        raise MalformedReplyError(
             f"credentials that end at {text}, asked for at {asked_at:%Y-%m-%dT%H:%M:%SZ} "
             "by this machine's clock"
         )
@@ -170,27 +172,31 @@ def _request_id(leaves: dict[str, str]) -> str:
     return text if _REQUEST_ID.fullmatch(text) else ""
 
 
-def _unreadable(status: int) -> Outcome:
+def _unreadable(status: int) -> CallOutcome:
     """Return what a reply means that STS did not write, or not whole: never a refusal."""
     if status == 429:  # noqa: PLR2004 (Too Many Requests, by a proxy on the way)
-        return Outcome.THROTTLED
-    return Outcome.UNAVAILABLE if status >= 500 else Outcome.MALFORMED  # noqa: PLR2004
+        return CallOutcome.THROTTLED
+    return CallOutcome.UNAVAILABLE if status >= 500 else CallOutcome.MALFORMED  # noqa: PLR2004
 
 
 def _explanation(
-    outcome: Outcome, complaint: Complaint, reply: Reply, keys: OwnKeys, asked_at: datetime
+    outcome: CallOutcome,
+    reported: ErrorReply,
+    reply: Reply,
+    keys: OwnCredentials,
+    asked_at: datetime,
 ) -> str:
     if outcome in REFUSALS:
-        return f"{complaint.code}: {_shown(complaint.message, keys)}"
-    if outcome is Outcome.CLOCK_SKEW:
+        return f"{reported.code}: {_shown(reported.message, keys)}"
+    if outcome is CallOutcome.CLOCK_SKEW:
         return _skew(reply.date, asked_at)
-    if outcome is Outcome.OWN_CREDENTIALS:
+    if outcome is CallOutcome.OWN_CREDENTIALS:
         # Its message may quote the signed request, session token and all.
-        return f"STS does not take the server's own credentials ({complaint.code})"
-    return f"STS said {complaint.code} (HTTP {reply.status})"
+        return f"STS does not take the server's own credentials ({reported.code})"
+    return f"STS said {reported.code} (HTTP {reply.status})"
 
 
-def _shown(message: str, keys: OwnKeys) -> str:
+def _shown(message: str, keys: OwnCredentials) -> str:
     """Return *message* fit for a log and an Event: one short line without our keys."""
     for secret in (keys.secret_access_key, keys.session_token):
         if secret is not None:

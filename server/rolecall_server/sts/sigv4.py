@@ -8,7 +8,7 @@ import hmac
 from datetime import datetime
 from hashlib import sha256
 
-from rolecall_server.sts.own_credentials import OwnKeys
+from rolecall_server.sts.own_credentials import OwnCredentials
 
 FORM_TYPE = "application/x-www-form-urlencoded; charset=utf-8"
 
@@ -19,10 +19,10 @@ class Signer:
     def __init__(self, host: str, region: str) -> None:
         self._host = host
         self._region = region
-        self._derived_for: tuple[OwnKeys, str] | None = None
+        self._derived_for: tuple[OwnCredentials, str] | None = None
         self._derived = b""
 
-    def headers(self, body: bytes, keys: OwnKeys, now: datetime) -> dict[str, str]:
+    def headers(self, body: bytes, keys: OwnCredentials, now: datetime) -> dict[str, str]:
         """Return the headers that make *body* a signed request, `Host` among them."""
         stamp = now.strftime("%Y%m%dT%H%M%SZ")
         headers = {"Content-Type": FORM_TYPE, "Host": self._host, "X-Amz-Date": stamp}
@@ -44,7 +44,7 @@ class Signer:
         )
         return headers
 
-    def _key(self, keys: OwnKeys, day: str) -> bytes:
+    def _key(self, keys: OwnCredentials, day: str) -> bytes:
         if self._derived_for != (keys, day):
             key = f"AWS4{keys.secret_access_key.reveal()}".encode()
             for part in (day, self._region, "sts", "aws4_request"):

@@ -11,7 +11,7 @@ from yarl import URL
 
 from rolecall_common.secret import NotPickled
 from rolecall_server.sts.endpoint import Endpoint
-from rolecall_server.sts.error_codes import CallError, Outcome
+from rolecall_server.sts.error_codes import CallError, CallOutcome
 
 # AWS promises no greatest size of a token; tokens of 4 KiB exist, and an answer holds one.
 MOST_BYTES = 64 * 1024
@@ -57,15 +57,15 @@ class Transport:
                     response.status, await _read(response), response.headers.get("Date", "")
                 )
         except TimeoutError as error:
-            raise CallError(Outcome.TIMEOUT, "STS did not answer in time") from error
+            raise CallError(CallOutcome.TIMEOUT, "STS did not answer in time") from error
         except aiohttp.ClientResponseError as error:
             # Not chained: this one carries the request's headers, and the session token in them.
             raise CallError(
-                Outcome.NETWORK, f"no HTTP answer: {_one_line(error.message)}"
+                CallOutcome.NETWORK, f"no HTTP answer: {_one_line(error.message)}"
             ) from None
         except (aiohttp.ClientError, OSError) as error:
             raise CallError(
-                Outcome.NETWORK, f"STS: {type(error).__name__}: {_one_line(str(error))}"
+                CallOutcome.NETWORK, f"STS: {type(error).__name__}: {_one_line(str(error))}"
             ) from error
 
 
@@ -94,7 +94,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     async for piece in response.content.iter_any():
         body += piece
         if len(body) > MOST_BYTES:
-            raise CallError(Outcome.MALFORMED, f"an answer of more than {MOST_BYTES} bytes")
+            raise CallError(CallOutcome.MALFORMED, f"an answer of more than {MOST_BYTES} bytes")
     return bytes(body)
 
 

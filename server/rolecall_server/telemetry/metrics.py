@@ -7,13 +7,13 @@ import grpc
 
 from rolecall_common.metrics import Counter, Histogram, Kind, Label, Metric
 from rolecall_proto.values import Reason, State
-from rolecall_server.sts.error_codes import Outcome
+from rolecall_server.sts.error_codes import CallOutcome
 from rolecall_server.telemetry.event_reasons import Dropped, EventReason
 from rolecall_server.telemetry.journal import Why
 
 _REASON = Label("reason", tuple(Reason))
 _WATCHED = Label("kind", ("pods", "namespaces"))
-_RESULT = Label("result", tuple(Outcome))
+_RESULT = Label("result", tuple(CallOutcome))
 # From a call on the same machine to one that has run into its time-out.
 _CALL_EDGES = (0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0)
 # A renewal has half an hour of time; a pod that waits has less than a second.

@@ -26,8 +26,8 @@ from rolecall_server.policy.session_tags import TagTemplate, fault_of_values
 from rolecall_server.rpc.authentication import bearer_token
 from rolecall_server.rpc.certificate import CertificateError, KeyPair, read_pair
 from rolecall_server.sts.error_codes import CallError
-from rolecall_server.sts.own_credentials import OwnKeys
-from rolecall_server.sts.replies import check
+from rolecall_server.sts.own_credentials import OwnCredentials
+from rolecall_server.sts.replies import read_reply
 from rolecall_server.sts.transport import Reply
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -167,13 +167,13 @@ def test_any_kubeconfig_is_read_or_refused(content: bytes) -> None:
 @example(400, _ERROR, "Mon, 4 May 2026 12:00:00 +99999999999999999999")
 def test_any_reply_of_sts_is_a_value_or_an_outcome(status: int, body: bytes, date: str) -> None:
     """Its date included, which is told where a clock is wrong."""
-    keys = OwnKeys("AKIA", Secret("secret"))
+    keys = OwnCredentials("AKIA", Secret("secret"))
 
     def read(_: bytes) -> str:
         return "read"
 
     try:
-        assert check(Reply(status, body, date), keys, NOW, read) == "read"
+        assert read_reply(Reply(status, body, date), keys, NOW, read) == "read"
     except CallError as error:
         assert error.explanation.isprintable()  # noqa: PT017 - not each is refused
 

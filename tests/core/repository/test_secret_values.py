@@ -45,7 +45,7 @@ from rolecall_server.model.authenticator import Agent
 from rolecall_server.model.issuer import Issued
 from rolecall_server.rpc.certificate import KeyPair
 from rolecall_server.rpc.streams import Node, Stream
-from rolecall_server.sts.own_credentials import Found, OwnKeys
+from rolecall_server.sts.own_credentials import Fetched, OwnCredentials
 from rolecall_server.sts.transport import Reply
 
 CANARY = "canary7Qx" * 5
@@ -57,7 +57,7 @@ POD = Assignment(
     PodUid("u"), "apps", "web", "web", (ip_address("127.0.0.2"),), State.GRANTED, "reader"
 )
 KEYS = EndpointKeys(BYTES)
-OWN = OwnKeys("AKIA0123", Secret(CANARY), Secret(CANARY))
+OWN = OwnCredentials("AKIA0123", Secret(CANARY), Secret(CANARY))
 STREAM = Stream(Agent(NodeName("node-1")), Secret(CANARY))
 CLAIMS = Claims(Holder(PodUid("u"), "agent"), "issuer", "key-1", START, START, START)
 VALUES: tuple[object, ...] = (
@@ -69,7 +69,7 @@ VALUES: tuple[object, ...] = (
     Serve(POD, SESSION, None),
     Issued(CREDENTIALS, "request"),
     OWN,
-    Found(OWN, START),
+    Fetched(OWN, START),
     STREAM,
     Node([STREAM]),
     PendingReview(b"digest", Secret(CANARY), CLAIMS, proven=True),

@@ -18,8 +18,8 @@ from fakes.aws import USER, forget_machine, holding
 from fakes.sts import FakeSts, Key, Principal, Role
 from rolecall_common.clock import SystemClock
 from rolecall_server.model.identity import Identity
-from rolecall_server.sts.endpoint import Options
-from rolecall_server.sts.factory import connect
+from rolecall_server.sts.factory import open_client
+from rolecall_server.sts.options import StsOptions
 
 READER = "arn:aws:iam::111122223333:role/team/reader"
 POLICY = json.dumps({"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]})
@@ -244,7 +244,7 @@ async def test_moto_takes_the_same_requests() -> None:
     await asyncio.to_thread(server.start)
     try:
         host, port = server.get_host_and_port()
-        options = Options(region="eu-west-1", endpoint=f"http://{host}:{port}")
+        options = StsOptions(region="eu-west-1", endpoint=f"http://{host}:{port}")
         identity = Identity(
             READER,
             "shop.cart",
@@ -253,7 +253,9 @@ async def test_moto_takes_the_same_requests() -> None:
             tags=(("k", "v"),),
             policy=POLICY,
         )
-        async with connect(options, SystemClock(), environ={}, make_session=holding(USER)) as sts:
+        async with open_client(
+            options, SystemClock(), environ={}, make_session=holding(USER)
+        ) as sts:
             issued = await sts.issue(identity)
         got = issued.credentials
         pod = Key(
@@ -262,7 +264,9 @@ async def test_moto_takes_the_same_requests() -> None:
             Principal(""),
             got.session_token.reveal(),
         )
-        async with connect(options, SystemClock(), environ={}, make_session=holding(pod)) as sts:
+        async with open_client(
+            options, SystemClock(), environ={}, make_session=holding(pod)
+        ) as sts:
             caller = await sts.caller()
     finally:
         await asyncio.to_thread(server.stop)

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rolecall_proto.values import Reason
-from rolecall_server.sts.error_codes import REFUSALS, Outcome, judge
+from rolecall_server.sts.error_codes import REFUSALS, CallOutcome, classify
 from rolecall_server.sts.replies import (
-    MalformedAnswerError,
+    MalformedReplyError,
     read_caller,
-    read_complaint,
+    read_error,
     read_session,
 )
 
@@ -84,7 +84,7 @@ def test_a_missing_request_id_spoils_nothing() -> None:
 )
 def test_what_sts_does_not_write_is_malformed(body: str) -> None:
     """Half answers, other documents, missing and odd fields are named, not believed."""
-    with pytest.raises(MalformedAnswerError):
+    with pytest.raises(MalformedReplyError):
         read_session(body.encode(), NOW)
 
 
@@ -106,7 +106,7 @@ def test_what_sts_does_not_write_is_malformed(body: str) -> None:
 )
 def test_an_end_that_cannot_be_is_malformed(end: str) -> None:
     """Neither an odd date nor one outside of what AssumeRole gives is believed."""
-    with pytest.raises(MalformedAnswerError):
+    with pytest.raises(MalformedReplyError):
         read_session(session(CREDENTIALS.replace("2030-01-01T01:00:00Z", end)).encode(), NOW)
 
 
@@ -119,8 +119,8 @@ def test_other_name_spaces_are_read_too() -> None:
 @given(st.binary(max_size=300))
 def test_any_bytes_are_read_or_malformed(body: bytes) -> None:
     """The readers are total: no bytes at all make them raise anything else."""
-    for read in (lambda b: read_session(b, NOW), read_caller, read_complaint):
-        with pytest.raises(MalformedAnswerError):
+    for read in (lambda b: read_session(b, NOW), read_caller, read_error):
+        with pytest.raises(MalformedReplyError):
             read(body)
 
 
@@ -132,7 +132,7 @@ def test_any_text_in_any_field_is_read_or_malformed(text: str, field: str) -> No
     body = session(CREDENTIALS.replace(field, text)).encode("utf-8", "replace")
     try:
         issued = read_session(body, NOW)
-    except MalformedAnswerError:
+    except MalformedReplyError:
         return
 
     assert issued.credentials.session_token.reveal().isascii()
@@ -162,29 +162,31 @@ def test_the_caller_tells_who_it_is_and_whether_it_chains(
 @pytest.mark.parametrize(
     ("status", "code", "message", "outcome"),
     [
-        (403, "AccessDenied", "", Outcome.ACCESS_DENIED),
-        (400, "ValidationError", "", Outcome.INVALID),
-        (400, "MalformedPolicyDocument", "", Outcome.INVALID),
-        (400, "PackedPolicyTooLarge", "", Outcome.PACKED_POLICY_TOO_LARGE),
-        (400, "Throttling", "", Outcome.THROTTLED),
-        (503, "SlowDown", "", Outcome.THROTTLED),
-        (429, "SomethingNew", "", Outcome.THROTTLED),
-        (403, "ExpiredToken", "", Outcome.OWN_CREDENTIALS),
-        (400, "ExpiredTokenException", "", Outcome.OWN_CREDENTIALS),
-        (403, "InvalidClientTokenId", "", Outcome.OWN_CREDENTIALS),
-        (403, "SignatureDoesNotMatch", "The request signature…", Outcome.OWN_CREDENTIALS),
-        (403, "SignatureDoesNotMatch", "Signature expired: …", Outcome.CLOCK_SKEW),
-        (403, "SignatureDoesNotMatch", "Signature not yet current: …", Outcome.CLOCK_SKEW),
-        (403, "RegionDisabledException", "", Outcome.UNAVAILABLE),
-        (500, "InternalFailure", "", Outcome.UNAVAILABLE),
-        (502, "SomethingNew", "", Outcome.UNAVAILABLE),
-        (400, "SomethingNew", "", Outcome.INVALID),
-        (403, "SomethingNew", "", Outcome.ACCESS_DENIED),
+        (403, "AccessDenied", "", CallOutcome.ACCESS_DENIED),
+        (400, "ValidationError", "", CallOutcome.INVALID),
+        (400, "MalformedPolicyDocument", "", CallOutcome.INVALID),
+        (400, "PackedPolicyTooLarge", "", CallOutcome.PACKED_POLICY_TOO_LARGE),
+        (400, "Throttling", "", CallOutcome.THROTTLED),
+        (503, "SlowDown", "", CallOutcome.THROTTLED),
+        (429, "SomethingNew", "", CallOutcome.THROTTLED),
+        (403, "ExpiredToken", "", CallOutcome.OWN_CREDENTIALS),
+        (400, "ExpiredTokenException", "", CallOutcome.OWN_CREDENTIALS),
+        (403, "InvalidClientTokenId", "", CallOutcome.OWN_CREDENTIALS),
+        (403, "SignatureDoesNotMatch", "The request signature…", CallOutcome.OWN_CREDENTIALS),
+        (403, "SignatureDoesNotMatch", "Signature expired: …", CallOutcome.CLOCK_SKEW),
+        (403, "SignatureDoesNotMatch", "Signature not yet current: …", CallOutcome.CLOCK_SKEW),
+        (403, "RegionDisabledException", "", CallOutcome.UNAVAILABLE),
+        (500, "InternalFailure", "", CallOutcome.UNAVAILABLE),
+        (502, "SomethingNew", "", CallOutcome.UNAVAILABLE),
+        (400, "SomethingNew", "", CallOutcome.INVALID),
+        (403, "SomethingNew", "", CallOutcome.ACCESS_DENIED),
     ],
 )
-def test_each_error_has_its_class(status: int, code: str, message: str, outcome: Outcome) -> None:
+def test_each_error_has_its_class(
+    status: int, code: str, message: str, outcome: CallOutcome
+) -> None:
     """The code decides; unknown ones go by their status."""
-    assert judge(status, code, message) is outcome
+    assert classify(status, code, message) is outcome
 
 
 def test_only_refusals_concern_the_identity() -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from fakes.aws import forget_machine
 from rolecall_server.sts.aws_chain import make_session
-from rolecall_server.sts.endpoint import Endpoint, Options, find_endpoint
+from rolecall_server.sts.endpoint import Endpoint, find_endpoint
+from rolecall_server.sts.options import StsOptions
 
 
 @pytest.fixture(autouse=True)
@@ -14,7 +15,7 @@ def _no_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     forget_machine(monkeypatch, tmp_path)
 
 
-def find(options: Options, **environ: str) -> Endpoint:
+def find(options: StsOptions, **environ: str) -> Endpoint:
     # This machine may be an instance itself, and its metadata is nobody's business here.
     environ = {"AWS_EC2_METADATA_DISABLED": "true", **environ}
     return find_endpoint(make_session(), options, environ)
@@ -25,23 +26,23 @@ def test_the_region_is_the_setting_then_the_environment_then_the_profile(tmp_pat
     (tmp_path / "config").write_text("[default]\nregion = eu-west-3\n")
 
     both = {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-2"}
-    assert find(Options(region="eu-north-1"), **both).region == "eu-north-1"
-    assert find(Options(), **both).region == "eu-west-1"
-    assert find(Options(), AWS_DEFAULT_REGION="eu-west-2").region == "eu-west-2"
-    assert find(Options()).region == "eu-west-3"
+    assert find(StsOptions(region="eu-north-1"), **both).region == "eu-north-1"
+    assert find(StsOptions(), **both).region == "eu-west-1"
+    assert find(StsOptions(), AWS_DEFAULT_REGION="eu-west-2").region == "eu-west-2"
+    assert find(StsOptions()).region == "eu-west-3"
 
 
 def test_no_region_is_refused() -> None:
     """The message says what to set."""
     with pytest.raises(ValueError, match=r"set `region` \(or AWS_REGION\)"):
-        find(Options())
+        find(StsOptions())
 
 
 @pytest.mark.parametrize("region", ["EU", "moon", "eu-west-1/", "eu-west-1.evil.example", "a b-1"])
 def test_what_is_no_region_is_refused(region: str) -> None:
     """It would become part of a host's name."""
     with pytest.raises(ValueError, match="is not an AWS region"):
-        find(Options(region=region))
+        find(StsOptions(region=region))
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,7 @@ def test_the_endpoint_is_the_regional_one_of_the_partition(
     url: str,
 ) -> None:
     """The rules of botocore decide, FIPS included; the global endpoint is never used."""
-    assert find(Options(region=region, fips=fips)).url == url
+    assert find(StsOptions(region=region, fips=fips)).url == url
 
 
 def test_the_legacy_setting_does_not_bring_the_global_endpoint_back(
@@ -70,22 +71,23 @@ def test_the_legacy_setting_does_not_bring_the_global_endpoint_back(
     """One far endpoint for everyone is what the contract rules out."""
     monkeypatch.setenv("AWS_STS_REGIONAL_ENDPOINTS", "legacy")
 
-    assert find(Options(region="us-east-1")).url == "https://sts.us-east-1.amazonaws.com/"
+    assert find(StsOptions(region="us-east-1")).url == "https://sts.us-east-1.amazonaws.com/"
 
 
 def test_an_endpoint_of_ones_own_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     """The setting first, then what every AWS SDK reads."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "https://vpce-1.sts.example:8443")
 
-    found = find(Options(region="eu-west-1"))
+    found = find(StsOptions(region="eu-west-1"))
     assert (found.url, found.host) == (
         "https://vpce-1.sts.example:8443/",
         "vpce-1.sts.example:8443",
     )
     assert (
-        find(Options(region="eu-west-1", endpoint="https://own.example:443")).host == "own.example"
+        find(StsOptions(region="eu-west-1", endpoint="https://own.example:443")).host
+        == "own.example"
     )
-    assert find(Options(region="eu-west-1", endpoint="http://[::1]:8080")).host == "[::1]:8080"
+    assert find(StsOptions(region="eu-west-1", endpoint="http://[::1]:8080")).host == "[::1]:8080"
 
 
 @pytest.mark.parametrize(
@@ -104,13 +106,13 @@ def test_an_endpoint_of_ones_own_wins(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_odd_endpoint_is_refused(endpoint: str) -> None:
     """At start, and not with the first call."""
     with pytest.raises(ValueError, match=r"."):
-        find(Options(region="eu-west-1", endpoint=endpoint))
+        find(StsOptions(region="eu-west-1", endpoint=endpoint))
 
 
 def test_fips_and_an_endpoint_of_ones_own_contradict() -> None:
     """Nobody could keep the promise for a host that is not AWS's."""
     with pytest.raises(ValueError, match="fips"):
-        find(Options(region="eu-west-1", endpoint="https://own.example", fips=True))
+        find(StsOptions(region="eu-west-1", endpoint="https://own.example", fips=True))
 
 
 def test_a_proxy_and_a_bundle_are_taken_from_the_usual_places(
@@ -121,7 +123,7 @@ def test_a_proxy_and_a_bundle_are_taken_from_the_usual_places(
     monkeypatch.setenv("AWS_CA_BUNDLE", "/etc/aws.pem")
     monkeypatch.setenv("NO_PROXY", "")
 
-    found = find(Options(region="eu-west-1"))
+    found = find(StsOptions(region="eu-west-1"))
 
     assert (found.proxy, found.ca_file) == ("http://proxy.example:3128", "/etc/aws.pem")
 
@@ -131,4 +133,4 @@ def test_a_profile_that_does_not_exist_is_refused(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("AWS_PROFILE", "nobody")
 
     with pytest.raises(ValueError, match="nobody"):
-        find(Options(region="eu-west-1"))
+        find(StsOptions(region="eu-west-1"))

@@ -1,4 +1,4 @@
-"""The server's own credentials: where they come from, and how often they are looked for."""
+"""The server's own credentials: where they come from, and how often they are fetched."""
 
 import asyncio
 from datetime import timedelta
@@ -10,11 +10,11 @@ from fakes.aws import forget_machine
 from fakes.clock import FakeClock
 from rolecall_common.secret import Secret
 from rolecall_server.model.issuer import IssueError, UnavailableError
-from rolecall_server.sts.aws_chain import LOOK_EVERY, Chain
-from rolecall_server.sts.own_credentials import Found, Keyring, OwnKeys
+from rolecall_server.sts.aws_chain import FETCH_EVERY, AwsChain
+from rolecall_server.sts.own_credentials import Fetched, OwnCredentials, OwnCredentialsProvider
 
-OLD = OwnKeys("AKIAOLD", Secret("old"))
-NEW = OwnKeys("AKIANEW", Secret("new"))
+OLD = OwnCredentials("AKIAOLD", Secret("old"))
+NEW = OwnCredentials("AKIANEW", Secret("new"))
 MINUTE = timedelta(minutes=1)
 
 
@@ -24,133 +24,133 @@ def _no_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 class Source:
-    """Something to look through, that a test can stop, change and break."""
+    """Something to fetch from, that a test can stop, change and break."""
 
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
         self.keys = OLD
         self.failure: IssueError | None = None
-        self.looks = 0
+        self.fetches = 0
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def look(self) -> Found:
-        self.looks += 1
+    async def fetch(self) -> Fetched:
+        self.fetches += 1
         await self.gate.wait()
         if self.failure is not None:
             raise self.failure
-        return Found(self.keys, self.clock.now() + MINUTE)
+        return Fetched(self.keys, self.clock.now() + MINUTE)
 
 
-def ring() -> tuple[Source, Keyring, FakeClock]:
+def provided() -> tuple[Source, OwnCredentialsProvider, FakeClock]:
     clock = FakeClock()
     source = Source(clock)
-    return source, Keyring(source.look, clock), clock
+    return source, OwnCredentialsProvider(source.fetch, clock), clock
 
 
-async def test_keys_are_held_and_looked_for_again_from_time_to_time() -> None:
-    """One look a minute, however many calls there are."""
-    source, keyring, clock = ring()
-    assert [await keyring.current(), await keyring.current()] == [OLD, OLD]
+async def test_keys_are_held_and_fetched_again_from_time_to_time() -> None:
+    """One fetch a minute, however many calls there are."""
+    source, provider, clock = provided()
+    assert [await provider.current(), await provider.current()] == [OLD, OLD]
     source.keys = NEW
     clock.advance(MINUTE)
 
-    assert [await keyring.current(), await keyring.current()] == [NEW, NEW]
-    assert source.looks == 2
+    assert [await provider.current(), await provider.current()] == [NEW, NEW]
+    assert source.fetches == 2
 
 
-async def test_a_crowd_shares_one_look() -> None:
-    """Whoever comes while the first look is under way gets its outcome."""
-    source, keyring, _ = ring()
+async def test_a_crowd_shares_one_fetch() -> None:
+    """Whoever comes while the first fetch is under way gets its outcome."""
+    source, provider, _ = provided()
     source.gate.clear()
     async with asyncio.TaskGroup() as tasks:
-        crowd = [tasks.create_task(keyring.current(), name=f"call {n}") for n in range(20)]
+        crowd = [tasks.create_task(provider.current(), name=f"call {n}") for n in range(20)]
         await asyncio.sleep(0)
         source.gate.set()
 
     assert {task.result().access_key_id for task in crowd} == {"AKIAOLD"}
-    assert source.looks == 1
+    assert source.fetches == 1
 
 
 async def test_a_crowd_shares_one_failure() -> None:
     """A chain that finds nothing is not looked through once for each of them."""
-    source, keyring, _ = ring()
+    source, provider, _ = provided()
     source.failure = UnavailableError("no credentials")
     source.gate.clear()
-    crowd = [asyncio.ensure_future(keyring.current()) for _ in range(20)]
+    crowd = [asyncio.ensure_future(provider.current()) for _ in range(20)]
     await asyncio.sleep(0)
     source.gate.set()
 
     results = await asyncio.gather(*crowd, return_exceptions=True)
     assert all(isinstance(result, UnavailableError) for result in results)
-    assert source.looks == 1
+    assert source.fetches == 1
 
 
-async def test_calls_go_on_with_what_is_held_while_a_look_is_slow() -> None:
+async def test_calls_go_on_with_what_is_held_while_a_fetch_is_slow() -> None:
     """A metadata service that hangs delays one call, not all of them."""
-    source, keyring, clock = ring()
-    await keyring.current()
+    source, provider, clock = provided()
+    await provider.current()
     clock.advance(MINUTE)
     source.gate.clear()
     async with asyncio.TaskGroup() as tasks:
-        slow = tasks.create_task(keyring.current(), name="slow")
+        slow = tasks.create_task(provider.current(), name="slow")
         await asyncio.sleep(0)
-        assert await keyring.current() == OLD
+        assert await provider.current() == OLD
         assert not slow.done()
         source.gate.set()
 
 
-async def test_a_failed_look_keeps_what_is_held() -> None:
-    """Only STS can tell that keys are no good; the next look comes soon."""
-    source, keyring, clock = ring()
-    await keyring.current()
+async def test_a_failed_fetch_keeps_what_is_held() -> None:
+    """Only STS can tell that keys are no good; the next fetch comes soon."""
+    source, provider, clock = provided()
+    await provider.current()
     clock.advance(MINUTE)
     source.failure = UnavailableError("metadata service away")
 
-    assert [await keyring.current(), await keyring.current()] == [OLD, OLD]
-    assert source.looks == 2
+    assert [await provider.current(), await provider.current()] == [OLD, OLD]
+    assert source.fetches == 2
     clock.advance(timedelta(seconds=10))
     source.failure, source.keys = None, NEW
-    assert await keyring.current() == NEW
+    assert await provider.current() == NEW
 
 
-async def test_a_look_that_was_cancelled_leaves_the_next_one_free() -> None:
-    """The call that looked may be cancelled; another takes its turn."""
-    source, keyring, _ = ring()
+async def test_a_fetch_that_was_cancelled_leaves_the_next_one_free() -> None:
+    """The call that fetched may be cancelled; another takes its turn."""
+    source, provider, _ = provided()
     source.gate.clear()
-    first = asyncio.ensure_future(keyring.current())
-    second = asyncio.ensure_future(keyring.current())
+    first = asyncio.ensure_future(provider.current())
+    second = asyncio.ensure_future(provider.current())
     await asyncio.sleep(0)
     first.cancel()
     source.gate.set()
 
     assert await second == OLD
-    assert source.looks == 2
+    assert source.fetches == 2
 
 
-async def test_refused_keys_that_were_renewed_meanwhile_need_no_look() -> None:
+async def test_refused_keys_that_were_renewed_meanwhile_need_no_fetch() -> None:
     """The fifty-first call to learn of the expiry finds the new keys there."""
-    source, keyring, _ = ring()
-    await keyring.current()
+    source, provider, _ = provided()
+    await provider.current()
     source.keys = NEW
 
-    assert await keyring.renewed(OLD) == NEW
-    assert await keyring.renewed(OLD) == NEW
-    assert source.looks == 2
+    assert await provider.renewed(OLD) == NEW
+    assert await provider.renewed(OLD) == NEW
+    assert source.fetches == 2
 
 
 async def test_static_keys_in_a_file_are_read_again(tmp_path: Path) -> None:
     """A Secret that is mounted may change under the server; no restart is needed."""
     clock = FakeClock()
-    chain = Chain(clock)
+    chain = AwsChain(clock)
     file = tmp_path / "credentials"
     file.write_text("[default]\naws_access_key_id = AKIAOLD\naws_secret_access_key = old\n")
-    first = await chain.look()
+    first = await chain.fetch()
     file.write_text("[default]\naws_access_key_id = AKIANEW\naws_secret_access_key = new\n")
-    second = await chain.look()
+    second = await chain.fetch()
 
-    assert (first.keys, second.keys) == (OLD, NEW)
-    assert first.look_again == clock.now() + LOOK_EVERY
+    assert (first.credentials, second.credentials) == (OLD, NEW)
+    assert first.fetch_again_at == clock.now() + FETCH_EVERY
     assert chain.method == "shared-credentials-file"
 
 
@@ -160,15 +160,15 @@ async def test_the_environment_is_part_of_the_chain(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "token")
 
-    found = await Chain(FakeClock()).look()
+    found = await AwsChain(FakeClock()).fetch()
 
-    assert found.keys == OwnKeys("ASIAENV", Secret("secret"), Secret("token"))
+    assert found.credentials == OwnCredentials("ASIAENV", Secret("secret"), Secret("token"))
 
 
 async def test_no_credentials_at_all_name_the_ways() -> None:
     """The message is what an operator can act on."""
     with pytest.raises(UnavailableError, match=r"web identity .* static keys .* host network"):
-        await Chain(FakeClock()).look()
+        await AwsChain(FakeClock()).fetch()
 
 
 @pytest.mark.parametrize(
@@ -187,4 +187,4 @@ async def test_a_broken_chain_is_unavailability(profile: str, tmp_path: Path) ->
     (tmp_path / "credentials").write_text(profile)
 
     with pytest.raises(UnavailableError, match="credentials"):
-        await Chain(FakeClock()).look()
+        await AwsChain(FakeClock()).fetch()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rolecall_common.secret import Secret
 from rolecall_server.model.identity import Identity
 from rolecall_server.sts import requests
-from rolecall_server.sts.own_credentials import OwnKeys
+from rolecall_server.sts.own_credentials import OwnCredentials
 from rolecall_server.sts.sigv4 import FORM_TYPE, Signer
 
 NOW = datetime(2030, 1, 1, 12, 34, 56, tzinfo=UTC)
@@ -44,7 +44,7 @@ class Pinned(SigV4Auth):  # type: ignore[misc]  # botocore ships no types
         return str(request.headers["Authorization"])
 
 
-def botocores(body: bytes, keys: OwnKeys) -> str:
+def botocores(body: bytes, keys: OwnCredentials) -> str:
     token = keys.session_token.reveal() if keys.session_token else None
     credentials = Credentials(keys.access_key_id, keys.secret_access_key.reveal(), token)
     request = AWSRequest("POST", f"https://{HOST}/", {"Content-Type": FORM_TYPE}, body)
@@ -58,7 +58,7 @@ def botocores(body: bytes, keys: OwnKeys) -> str:
 )
 def test_the_signature_is_botocores(body: bytes, secret: str, token: str | None) -> None:
     """Whatever the body and the keys, with a session token or without."""
-    keys = OwnKeys("AKIAEXAMPLEEXAMPLE00", Secret(secret), Secret(token) if token else None)
+    keys = OwnCredentials("AKIAEXAMPLEEXAMPLE00", Secret(secret), Secret(token) if token else None)
 
     ours = Signer(HOST, "eu-west-1").headers(body, keys, NOW)
 
@@ -68,8 +68,8 @@ def test_the_signature_is_botocores(body: bytes, secret: str, token: str | None)
 def test_the_derived_key_follows_the_day_and_the_keys() -> None:
     """One signer signs on: past midnight, and with renewed keys."""
     signer = Signer(HOST, "eu-west-1")
-    old = OwnKeys("AKIAEXAMPLEEXAMPLE00", Secret("old"))
-    new = OwnKeys("AKIAEXAMPLEEXAMPLE00", Secret("new"))
+    old = OwnCredentials("AKIAEXAMPLEEXAMPLE00", Secret("old"))
+    new = OwnCredentials("AKIAEXAMPLEEXAMPLE00", Secret("new"))
     moments = [(old, NOW), (old, NOW + timedelta(days=1)), (new, NOW), (old, NOW)]
 
     ours = [signer.headers(b"x", keys, now) for keys, now in moments]

@@ -10,8 +10,8 @@ from fakes.aws import USER, forget_machine, holding
 from fakes.sts import FakeSts
 from rolecall_common.clock import SystemClock
 from rolecall_server.model.issuer import UnavailableError
-from rolecall_server.sts.endpoint import Options
-from rolecall_server.sts.factory import connect
+from rolecall_server.sts.factory import open_client
+from rolecall_server.sts.options import StsOptions
 
 
 @pytest.fixture(autouse=True)
@@ -30,9 +30,9 @@ async def ask(believed: trustme.CA, authority: trustme.CA, folder: Path) -> str:
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("AWS_CA_BUNDLE", str(bundle))
-            options = Options(region="eu-west-1", endpoint=fake.url)
+            options = StsOptions(region="eu-west-1", endpoint=fake.url)
             clock, keys = SystemClock(), holding(USER)
-            async with connect(options, clock, environ={}, make_session=keys) as sts:
+            async with open_client(options, clock, environ={}, make_session=keys) as sts:
                 return (await sts.caller()).arn
     finally:
         await fake.close()
@@ -56,7 +56,7 @@ async def test_a_bundle_that_is_not_there_is_refused_at_start(
 ) -> None:
     """The message names the file."""
     monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "missing.pem"))
-    options = Options(region="eu-west-1", endpoint="https://127.0.0.1:1")
+    options = StsOptions(region="eu-west-1", endpoint="https://127.0.0.1:1")
     with pytest.raises(ValueError, match=r"missing\.pem"):
-        async with connect(options, SystemClock(), environ={}, make_session=holding(USER)):
+        async with open_client(options, SystemClock(), environ={}, make_session=holding(USER)):
             pass

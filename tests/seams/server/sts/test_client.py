@@ -30,10 +30,10 @@ from fakes.sts import (
 from rolecall_proto.values import Reason
 from rolecall_server.model.identity import Identity
 from rolecall_server.model.issuer import RefusedError, ThrottledError, UnavailableError
-from rolecall_server.sts.client import Sts
-from rolecall_server.sts.endpoint import Options
-from rolecall_server.sts.error_codes import Outcome
-from rolecall_server.sts.factory import connect
+from rolecall_server.sts.client import StsClient
+from rolecall_server.sts.error_codes import CallOutcome
+from rolecall_server.sts.factory import open_client
+from rolecall_server.sts.options import StsOptions
 
 HOUR = timedelta(hours=1)
 READER = Identity("arn:aws:iam::111122223333:role/reader", "shop.cart", HOUR)
@@ -50,20 +50,20 @@ class Rig:
 
     clock: FakeClock = field(default_factory=FakeClock)
     wallet: Wallet = field(default_factory=Wallet)
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[CallOutcome] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.fake = FakeSts(USER, any_role=True, region="eu-west-1", clock=self.clock)
 
     @asynccontextmanager
-    async def connected(self, **options: Any) -> AsyncGenerator[Sts]:  # noqa: ANN401 (of Options)
+    async def connected(self, **options: Any) -> AsyncGenerator[StsClient]:  # noqa: ANN401 (of StsOptions)
         async with self.fake, self.another(**options) as sts:
             yield sts
 
     @asynccontextmanager
-    async def another(self, **options: Any) -> AsyncGenerator[Sts]:  # noqa: ANN401 (of Options)
-        async with connect(
-            Options(region="eu-west-1", endpoint=self.fake.url, **options),
+    async def another(self, **options: Any) -> AsyncGenerator[StsClient]:  # noqa: ANN401 (of StsOptions)
+        async with open_client(
+            StsOptions(region="eu-west-1", endpoint=self.fake.url, **options),
             self.clock,
             lambda outcome, _: self.outcomes.append(outcome),
             environ={},
@@ -189,28 +189,32 @@ async def test_a_packed_policy_that_is_too_large_has_its_own_reason() -> None:
     assert "of allotted space" in caught.value.explanation
 
 
-PASSING: list[tuple[Fault, type[Exception], Outcome]] = [
-    (Refusal(400, "Throttling"), ThrottledError, Outcome.THROTTLED),
-    (Answer(b"slow down", 429), ThrottledError, Outcome.THROTTLED),
-    (Refusal(503, "ServiceUnavailable"), UnavailableError, Outcome.UNAVAILABLE),
-    (Refusal(500, "InternalFailure"), UnavailableError, Outcome.UNAVAILABLE),
-    (Refusal(403, "RegionDisabledException"), UnavailableError, Outcome.UNAVAILABLE),
-    (Answer(b"<html>bad gateway</html>", 502), UnavailableError, Outcome.UNAVAILABLE),
-    (Answer(b"<html>sign in</html>", 200), UnavailableError, Outcome.MALFORMED),
-    (Answer(b"<html>forbidden</html>", 403), UnavailableError, Outcome.MALFORMED),
-    (Answer(b"", 302, {"Location": "http://127.0.0.1:1/"}), UnavailableError, Outcome.MALFORMED),
-    (Answer(b"<AssumeRoleResponse/>"), UnavailableError, Outcome.MALFORMED),
-    (Answer(b"x" * 65_537), UnavailableError, Outcome.MALFORMED),
-    (DROPPED, UnavailableError, Outcome.NETWORK),
-    (HEAD_CUT, UnavailableError, Outcome.NETWORK),
-    (BODY_CUT, UnavailableError, Outcome.NETWORK),
-    (SILENT, UnavailableError, Outcome.TIMEOUT),
+PASSING: list[tuple[Fault, type[Exception], CallOutcome]] = [
+    (Refusal(400, "Throttling"), ThrottledError, CallOutcome.THROTTLED),
+    (Answer(b"slow down", 429), ThrottledError, CallOutcome.THROTTLED),
+    (Refusal(503, "ServiceUnavailable"), UnavailableError, CallOutcome.UNAVAILABLE),
+    (Refusal(500, "InternalFailure"), UnavailableError, CallOutcome.UNAVAILABLE),
+    (Refusal(403, "RegionDisabledException"), UnavailableError, CallOutcome.UNAVAILABLE),
+    (Answer(b"<html>bad gateway</html>", 502), UnavailableError, CallOutcome.UNAVAILABLE),
+    (Answer(b"<html>sign in</html>", 200), UnavailableError, CallOutcome.MALFORMED),
+    (Answer(b"<html>forbidden</html>", 403), UnavailableError, CallOutcome.MALFORMED),
+    (
+        Answer(b"", 302, {"Location": "http://127.0.0.1:1/"}),
+        UnavailableError,
+        CallOutcome.MALFORMED,
+    ),
+    (Answer(b"<AssumeRoleResponse/>"), UnavailableError, CallOutcome.MALFORMED),
+    (Answer(b"x" * 65_537), UnavailableError, CallOutcome.MALFORMED),
+    (DROPPED, UnavailableError, CallOutcome.NETWORK),
+    (HEAD_CUT, UnavailableError, CallOutcome.NETWORK),
+    (BODY_CUT, UnavailableError, CallOutcome.NETWORK),
+    (SILENT, UnavailableError, CallOutcome.TIMEOUT),
 ]
 
 
 @pytest.mark.parametrize(("fault", "error", "outcome"), PASSING, ids=str)
 async def test_what_may_pass_is_no_refusal(
-    fault: Fault, error: type[Exception], outcome: Outcome
+    fault: Fault, error: type[Exception], outcome: CallOutcome
 ) -> None:
     """One call, the right error, counted by its class; and the next call succeeds."""
     rig = Rig()
@@ -222,7 +226,7 @@ async def test_what_may_pass_is_no_refusal(
         assert len(rig.fake.calls) == 1
         await sts.issue(READER)
 
-    assert rig.outcomes == [outcome, Outcome.OK]
+    assert rig.outcomes == [outcome, CallOutcome.OK]
 
 
 async def test_nobody_listens() -> None:
@@ -247,7 +251,7 @@ async def test_expired_own_credentials_are_renewed_once_and_the_call_made_again(
         rig.wallet.key = USER
         await sts.issue(READER)
 
-    assert rig.outcomes == [Outcome.OK, Outcome.OWN_CREDENTIALS, Outcome.OK]
+    assert rig.outcomes == [CallOutcome.OK, CallOutcome.OWN_CREDENTIALS, CallOutcome.OK]
     assert [call.outcome for call in rig.fake.calls] == ["ok", "ExpiredToken", "ok"]
 
 
@@ -307,7 +311,7 @@ async def test_a_clock_that_is_wrong_is_named() -> None:
         with pytest.raises(UnavailableError, match="clock is 1200 s behind STS's"):
             await sts.issue(READER)
 
-    assert rig.outcomes == [Outcome.CLOCK_SKEW]
+    assert rig.outcomes == [CallOutcome.CLOCK_SKEW]
     assert len(rig.fake.calls) == 1
 
 

@@ -16,8 +16,9 @@ import pytest
 from fakes.aws import forget_machine
 from fakes.clock import FakeClock
 from rolecall_server.model.issuer import UnavailableError
-from rolecall_server.sts.aws_chain import Chain, make_session
-from rolecall_server.sts.endpoint import Options, find_region
+from rolecall_server.sts.aws_chain import AwsChain, make_session
+from rolecall_server.sts.endpoint import find_region
+from rolecall_server.sts.options import StsOptions
 
 ROLE = "/latest/meta-data/iam/security-credentials/"
 DISABLED = "AWS_EC2_METADATA_DISABLED"
@@ -79,16 +80,16 @@ async def test_region_and_keys_are_the_instances_where_nothing_else_says_them(
     """On EC2, and on the host network, nothing has to be set."""
     monkeypatch.setenv(DISABLED, "false")
 
-    assert find_region(make_session(), Options(), {DISABLED: "false"}) == "eu-south-2"
-    assert (await Chain(FakeClock()).look()).keys.access_key_id == "ASIANODE"
+    assert find_region(make_session(), StsOptions(), {DISABLED: "false"}) == "eu-south-2"
+    assert (await AwsChain(FakeClock()).fetch()).credentials.access_key_id == "ASIANODE"
     assert f"{ROLE}node-role" in asked
 
 
 async def test_a_server_that_is_told_so_asks_the_instance_nothing(asked: list[str]) -> None:
     """Neither its region nor its keys are the node's then, and the errors say what to set."""
     with pytest.raises(ValueError, match="set `region`"):
-        find_region(make_session(), Options(), {DISABLED: "true"})
+        find_region(make_session(), StsOptions(), {DISABLED: "true"})
     with pytest.raises(UnavailableError, match="no AWS credentials for the server itself"):
-        await Chain(FakeClock()).look()
+        await AwsChain(FakeClock()).fetch()
 
     assert asked == []
