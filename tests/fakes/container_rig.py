@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from fakes.authentication import ISSUER, claims, public, signed
 from fakes.clock import FakeClock
 from fakes.endpoint_rig import (
     BASE,
@@ -21,7 +22,6 @@ from fakes.endpoint_rig import (
     request,
     session,
 )
-from fakes.vouching import ISSUER, claims, public, signed
 from rolecall_agent.container.endpoint import ContainerEndpoint
 from rolecall_agent.http.server import Server
 from rolecall_agent.http.server_state import ServerRules

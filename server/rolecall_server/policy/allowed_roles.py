@@ -8,7 +8,7 @@ from typing import assert_never
 import msgspec
 
 from rolecall_common.quoting import quoted
-from rolecall_server.policy.regex import Invalid, Test, anywhere, literal, whole
+from rolecall_server.policy.regex import Invalid, Matcher, full_match, literal, search
 from rolecall_server.policy.role_arns import BaseArn, RoleArn
 
 # All that the annotations of one object may hold in Kubernetes, and more entries than anyone
@@ -32,11 +32,11 @@ class AllowedRoles:
     """A compiled list."""
 
     exact: frozenset[str]
-    tests: tuple[Test, ...]
-    voided: tuple[str, ...]  # One sentence for each entry that permits nothing.
+    patterns: tuple[Matcher, ...]
+    faults: tuple[str, ...]  # One sentence for each entry that permits nothing.
 
     def permits(self, role: RoleArn) -> bool:
-        return role.text in self.exact or any(test(role.text) for test in self.tests)
+        return role.text in self.exact or any(matches(role.text) for matches in self.patterns)
 
 
 def parse_allowed(
@@ -54,12 +54,14 @@ def parse_allowed(
     read = [_entry(raw, dialect, base) for raw in entries]
     return AllowedRoles(
         exact=frozenset(each for each in read if isinstance(each, str)),
-        tests=tuple(each for each in read if not isinstance(each, str | Invalid)),
-        voided=tuple(each.why for each in read if isinstance(each, Invalid)),
+        patterns=tuple(each for each in read if not isinstance(each, str | Invalid)),
+        faults=tuple(each.why for each in read if isinstance(each, Invalid)),
     )
 
 
-def _entry(raw: msgspec.Raw, dialect: AllowedDialect, base: BaseArn | None) -> str | Test | Invalid:
+def _entry(
+    raw: msgspec.Raw, dialect: AllowedDialect, base: BaseArn | None
+) -> str | Matcher | Invalid:
     try:
         entry = msgspec.json.decode(raw, type=str)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
@@ -74,20 +76,20 @@ def _entry(raw: msgspec.Raw, dialect: AllowedDialect, base: BaseArn | None) -> s
     return _compiled(base.prefix, entry, dialect)
 
 
-def _compiled(prefix: str, entry: str, dialect: AllowedDialect) -> str | Test | Invalid:
+def _compiled(prefix: str, entry: str, dialect: AllowedDialect) -> str | Matcher | Invalid:
     match dialect:
         case AllowedDialect.GLOB | AllowedDialect.KUBE2IAM:
             if "*" not in entry:
                 return prefix + entry
             one = "[^/:]*" if dialect is AllowedDialect.GLOB else ".*"
-            return whole(literal(prefix) + _glob(entry, one))
+            return full_match(literal(prefix) + _glob(entry, one))
         case AllowedDialect.REGEXP:
-            return _after(prefix, whole(entry))
+            return _after(prefix, full_match(entry))
         case AllowedDialect.KUBE2IAM_REGEXP:
             # As there, the base is part of the expression, so that `a|b` is "base and a, or b".
             # Other than there, it is taken literally, and a role beyond the base never matches.
-            test = anywhere(literal(prefix) + entry)
-            return test if isinstance(test, Invalid) else _under(prefix, test)
+            matches = search(literal(prefix) + entry)
+            return matches if isinstance(matches, Invalid) else _under(prefix, matches)
         case _:
             assert_never(dialect)
 
@@ -103,12 +105,12 @@ def _star(stars: str, one: str) -> str:
     return one if len(stars) == 1 else ".*"
 
 
-def _after(prefix: str, test: Test | Invalid) -> Test | Invalid:
-    """Ask *test* about what follows *prefix*."""
-    if isinstance(test, Invalid):
-        return test
-    return lambda arn: arn.startswith(prefix) and test(arn[len(prefix) :])
+def _after(prefix: str, matches: Matcher | Invalid) -> Matcher | Invalid:
+    """Match what follows *prefix*."""
+    if isinstance(matches, Invalid):
+        return matches
+    return lambda arn: arn.startswith(prefix) and matches(arn[len(prefix) :])
 
 
-def _under(prefix: str, test: Test) -> Test:
-    return lambda arn: arn.startswith(prefix) and test(arn)
+def _under(prefix: str, matches: Matcher) -> Matcher:
+    return lambda arn: arn.startswith(prefix) and matches(arn)

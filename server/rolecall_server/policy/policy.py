@@ -10,7 +10,7 @@ from rolecall_server.model.decisions import Decision, Denied, Entitled, Gone, Pe
 from rolecall_server.model.pods import Namespace, Pod
 from rolecall_server.policy.allowed_roles import AllowedDialect
 from rolecall_server.policy.identity_builder import identity_of
-from rolecall_server.policy.namespace_rules import NamespaceRules, Verdict
+from rolecall_server.policy.namespace_rules import Evaluation, NamespaceRules
 from rolecall_server.policy.role_arns import Malformed, RoleArn, resolve, shown
 from rolecall_server.policy.rules import NamespaceMode, PolicySettings
 from rolecall_server.policy.session_tags import Tags, fault_of_values
@@ -64,11 +64,11 @@ class Policy:
         role = resolve(wished, self._settings.base)
         if isinstance(role, Malformed):
             return Denied(Reason.ROLE_MALFORMED, f"the role {role.why}")
-        verdict = self._verdict(namespace, role)
+        evaluation = self._evaluate(namespace, role)
         identity = identity_of(pod, role, self._settings)
         denied = (
             self._account(role)
-            or self._namespace(namespace, role, verdict)
+            or self._namespace(namespace, role, evaluation)
             or self._external_id(pod)
             or _tags(identity.tags)
         )
@@ -77,7 +77,7 @@ class Policy:
         return Entitled(
             identity=identity,
             role_shown=shown(role, self._settings.base),
-            notes=tuple(self._remarks(pod, namespace, role, verdict)),
+            notes=tuple(self._remarks(pod, namespace, role, evaluation)),
         )
 
     def _account(self, role: RoleArn) -> Denied | None:
@@ -89,15 +89,17 @@ class Policy:
             f"the role {role} is in account {role.account}, which is not an allowed one",
         )
 
-    def _verdict(self, namespace: Namespace, role: RoleArn) -> Verdict:
+    def _evaluate(self, namespace: Namespace, role: RoleArn) -> Evaluation:
         if self._settings.namespace_mode is NamespaceMode.OFF or role == self._exempt:
-            return Verdict()
-        return self._rules.verdict(namespace, role)
+            return Evaluation()
+        return self._rules.evaluate(namespace, role)
 
-    def _namespace(self, namespace: Namespace, role: RoleArn, verdict: Verdict) -> Denied | None:
-        if verdict.permits or self._settings.namespace_mode is not NamespaceMode.ENFORCE:
+    def _namespace(
+        self, namespace: Namespace, role: RoleArn, evaluation: Evaluation
+    ) -> Denied | None:
+        if evaluation.permits or self._settings.namespace_mode is not NamespaceMode.ENFORCE:
             return None
-        return Denied(Reason.NAMESPACE_FORBIDS, _forbidden(namespace, role, verdict))
+        return Denied(Reason.NAMESPACE_FORBIDS, _forbidden(namespace, role, evaluation))
 
     def _external_id(self, pod: Pod) -> Denied | None:
         wished = pod.wish.external_id if pod.wish else None
@@ -115,16 +117,16 @@ class Policy:
         return None
 
     def _remarks(
-        self, pod: Pod, namespace: Namespace, role: RoleArn, verdict: Verdict
+        self, pod: Pod, namespace: Namespace, role: RoleArn, evaluation: Evaluation
     ) -> Iterator[Remark]:
         if pod.host_network:
             yield Remark(
                 Reason.HOST_NETWORK_UNSUPPORTED,
                 "the pod shares its node's network: the metadata endpoint does not serve it",
             )
-        if not verdict.permits:
-            yield Remark(Reason.NAMESPACE_FORBIDS, _forbidden(namespace, role, verdict))
-        yield from _remarks_on_rule(namespace, verdict)
+        if not evaluation.permits:
+            yield Remark(Reason.NAMESPACE_FORBIDS, _forbidden(namespace, role, evaluation))
+        yield from _remarks_on_rule(namespace, evaluation)
         if pod.wish and pod.wish.session_name and not self._settings.allow_pod_session_name:
             yield Remark(
                 Reason.SESSION_NAME_IGNORED, "pods are not allowed to choose a session name"
@@ -135,21 +137,21 @@ class Policy:
             )
 
 
-def _remarks_on_rule(namespace: Namespace, verdict: Verdict) -> Iterator[Remark]:
-    if verdict.faults:
+def _remarks_on_rule(namespace: Namespace, evaluation: Evaluation) -> Iterator[Remark]:
+    if evaluation.faults:
         yield Remark(
             Reason.RULE_PARTLY_INVALID,
-            f"in the rule of namespace {namespace.name} {'; '.join(verdict.faults[:3])}",
+            f"in the rule of namespace {namespace.name} {'; '.join(evaluation.faults[:3])}",
         )
-    if verdict.everything:
+    if evaluation.everything:
         yield Remark(
             Reason.RULE_PERMITS_EVERYTHING,
             f"the rule of namespace {namespace.name} permits every role of every account",
         )
 
 
-def _forbidden(namespace: Namespace, role: RoleArn, verdict: Verdict) -> str:
-    objections = " and ".join(verdict.objections)
+def _forbidden(namespace: Namespace, role: RoleArn, evaluation: Evaluation) -> str:
+    objections = " and ".join(evaluation.objections)
     return f"namespace {namespace.name} does not permit the role {role}: {objections}"
 
 

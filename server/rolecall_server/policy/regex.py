@@ -21,7 +21,7 @@ class Invalid:
     why: str
 
 
-Test = Callable[[str], bool]
+Matcher = Callable[[str], bool]
 
 
 class _Compiled(Protocol):
@@ -30,16 +30,16 @@ class _Compiled(Protocol):
     def search(self, text: str) -> object: ...
 
 
-def whole(text: str) -> Test | Invalid:
-    """Compile *text*, on its own, to a test that only a whole subject passes."""
+def full_match(text: str) -> Matcher | Invalid:
+    """Compile *text*, on its own, to a matcher that only a whole subject passes."""
     compiled = _compiled(text)
     if isinstance(compiled, Invalid):
         return compiled
     return lambda subject: compiled.fullmatch(subject) is not None
 
 
-def anywhere(text: str) -> Test | Invalid:
-    """Compile *text* to a test that a subject passes if any part of it matches."""
+def search(text: str) -> Matcher | Invalid:
+    """Compile *text* to a matcher that a subject passes if any part of it matches."""
     compiled = _compiled(text)
     if isinstance(compiled, Invalid):
         return compiled

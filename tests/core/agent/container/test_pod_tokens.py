@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jwt import PyJWS
 
+from fakes.authentication import signing_key
 from fakes.container_rig import NODE, endpoint_keys, rules, said, token
 from fakes.endpoint_rig import START, known, pod
-from fakes.vouching import signing_key
 from rolecall_agent.container import pod_tokens
 from rolecall_agent.container.decide import REFUSALS, SERVED_ROUTES, decide, find
 from rolecall_agent.container.pod_tokens import UNDECIDED, Claims, PodTokens, read, token_of

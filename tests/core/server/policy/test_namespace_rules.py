@@ -28,7 +28,7 @@ def role(arn: str) -> RoleArn:
 def permits(expression: str, arn: str, dialect: PermittedDialect = PermittedDialect.STRICT) -> bool:
     """Tell whether a namespace with that `permitted` permits the role."""
     rules = NamespaceRules(permitted=dialect, base=BASE)
-    return rules.verdict(Namespace("shop", permitted=expression), role(arn)).permits
+    return rules.evaluate(Namespace("shop", permitted=expression), role(arn)).permits
 
 
 def allows(
@@ -40,7 +40,7 @@ def allows(
     """Tell whether a namespace with that `allowed-roles` permits the role."""
     text = entries if isinstance(entries, str) else json.dumps(entries)
     rules = NamespaceRules(allowed=dialect, base=base)
-    return rules.verdict(Namespace("shop", allowed_roles=text), role(arn)).permits
+    return rules.evaluate(Namespace("shop", allowed_roles=text), role(arn)).permits
 
 
 STRICT = [
@@ -98,10 +98,10 @@ def test_kiams_dialect_without_anchors_searches() -> None:
 @pytest.mark.parametrize("expression", hostile.INVALID_EXPRESSIONS)
 def test_an_invalid_expression_permits_nothing_and_says_why(expression: str) -> None:
     """In one short printable sentence."""
-    verdict = NamespaceRules().verdict(Namespace("shop", permitted=expression), role("x"))
+    evaluation = NamespaceRules().evaluate(Namespace("shop", permitted=expression), role("x"))
 
-    assert not verdict.permits
-    assert all(each.isprintable() and len(each) < 500 for each in verdict.objections)
+    assert not evaluation.permits
+    assert all(each.isprintable() and len(each) < 500 for each in evaluation.objections)
 
 
 @pytest.mark.parametrize("expression", hostile.SLOW_EXPRESSIONS)
@@ -111,7 +111,7 @@ def test_no_expression_takes_long(expression: str, dialect: PermittedDialect) ->
     long = role("p" * 500 + "/" + "a" * 60)
     rules = NamespaceRules(permitted=dialect)
     began = time.process_time()
-    rules.verdict(Namespace("shop", permitted=expression), long)
+    rules.evaluate(Namespace("shop", permitted=expression), long)
 
     assert time.process_time() - began < 5
 
@@ -217,9 +217,9 @@ def test_the_base_is_taken_literally(dialect: AllowedDialect) -> None:
     rules = NamespaceRules(allowed=dialect, base=base)
     namespace = Namespace("shop", allowed_roles='["x", "y*"]')
 
-    assert rules.verdict(namespace, role("team.a/x")).permits
-    assert not rules.verdict(namespace, role("teamXa/x")).permits
-    assert not rules.verdict(namespace, role("teamXa/y")).permits
+    assert rules.evaluate(namespace, role("team.a/x")).permits
+    assert not rules.evaluate(namespace, role("teamXa/x")).permits
+    assert not rules.evaluate(namespace, role("teamXa/y")).permits
 
 
 @pytest.mark.parametrize("dialect", AllowedDialect)
@@ -234,22 +234,22 @@ def test_without_a_base_short_entries_permit_nothing(dialect: AllowedDialect) ->
 def test_a_useless_list_permits_nothing(text: str, dialect: AllowedDialect) -> None:
     """Whatever else it is: no list, no strings, too deep, too long, not Unicode."""
     rules = NamespaceRules(allowed=dialect, base=BASE)
-    verdict = rules.verdict(Namespace("shop", allowed_roles=text), role("reader"))
+    evaluation = rules.evaluate(Namespace("shop", allowed_roles=text), role("reader"))
 
-    assert not verdict.permits
-    assert all(each.isprintable() for each in verdict.objections + verdict.faults)
+    assert not evaluation.permits
+    assert all(each.isprintable() for each in evaluation.objections + evaluation.faults)
 
 
 def test_voided_entries_are_named() -> None:
     """So that whoever wrote them learns of it although the rest works."""
     rules = NamespaceRules(allowed=AllowedDialect.REGEXP, base=BASE)
-    verdict = rules.verdict(
+    evaluation = rules.evaluate(
         Namespace("shop", allowed_roles='["[", 7, "", "reader"]'), role("reader")
     )
 
-    assert verdict.permits
-    assert len(verdict.faults) == 3
-    assert "missing ]" in verdict.faults[0]
+    assert evaluation.permits
+    assert len(evaluation.faults) == 3
+    assert "missing ]" in evaluation.faults[0]
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_every_annotation_that_is_there_must_permit(
     """One that is present and empty permits nothing; with none at all, nothing is permitted."""
     namespace = Namespace("shop", permitted=permitted, allowed_roles=allowed)
 
-    assert NamespaceRules(base=BASE).verdict(namespace, role("reader")).permits is expected
+    assert NamespaceRules(base=BASE).evaluate(namespace, role("reader")).permits is expected
 
 
 @pytest.mark.parametrize(
@@ -287,17 +287,17 @@ def test_every_annotation_that_is_there_must_permit(
 )
 def test_a_rule_that_permits_everything_is_known(namespace: Namespace, *, expected: bool) -> None:
     """It is a rule like any other, and somebody should know."""
-    assert NamespaceRules(base=BASE).verdict(namespace, role("reader")).everything is expected
+    assert NamespaceRules(base=BASE).evaluate(namespace, role("reader")).everything is expected
 
 
 def test_a_text_is_compiled_once() -> None:
     """However many pods a namespace has."""
     rules = NamespaceRules(base=BASE)
     namespace = Namespace("shop", permitted="(x|y){300}" * 10 + "|.*", allowed_roles='["**"]')
-    rules.verdict(namespace, role("reader"))
+    rules.evaluate(namespace, role("reader"))
     began = time.process_time()
     for _ in range(100):
-        rules.verdict(namespace, role("reader"))
+        rules.evaluate(namespace, role("reader"))
 
     assert time.process_time() - began < 5
 
@@ -340,6 +340,6 @@ def test_whatever_a_namespace_says_it_gets_a_verdict(
 ) -> None:
     """Nothing is raised, and every objection can be logged as it is."""
     namespace = Namespace("shop", permitted=permitted, allowed_roles=allowed)
-    verdict = NamespaceRules(one, other, BASE).verdict(namespace, role("reader"))
+    evaluation = NamespaceRules(one, other, BASE).evaluate(namespace, role("reader"))
 
-    assert all(each.isprintable() for each in verdict.objections + verdict.faults)
+    assert all(each.isprintable() for each in evaluation.objections + evaluation.faults)

@@ -22,7 +22,7 @@ from fakes.container_rig import (
     web,
 )
 from fakes.endpoint_rig import LONG, START, known, pod, session
-from fakes.vouching import signed
+from fakes.authentication import signed
 from rolecall_proto.values import (
     Assignment,
     AssignmentUpserted,

@@ -19,7 +19,7 @@ from fakes.container_rig import (
     token,
 )
 from fakes.endpoint_rig import LONG
-from fakes.vouching import signed
+from fakes.authentication import signed
 
 KUBERNETES = "kubernetes.io"
 

@@ -12,9 +12,9 @@ import grpc
 import jwt
 import pytest
 
+from fakes.authentication import AuthenticatorRig, agent_pod, claims, signed
 from fakes.clock import FakeClock
 from fakes.replica import Certificates, Replica, calling, pod, until_connected
-from fakes.vouching import Vouching, agent_pod, claims, signed
 from rolecall_common.secret import Secret
 from rolecall_proto.codec import encode_hello
 from rolecall_proto.v1 import broker_pb2 as pb
@@ -47,17 +47,17 @@ def certificates(tmp_path: Path) -> Certificates:
 
 
 @pytest.fixture
-async def vouching() -> AsyncGenerator[Vouching]:
-    made = Vouching(FakeClock())
+async def auth() -> AsyncGenerator[AuthenticatorRig]:
+    made = AuthenticatorRig(FakeClock())
     made.api.pods.add(AGENT.uid)
     async with made.running():
         yield made
 
 
 @pytest.fixture
-async def replica(certificates: Certificates, vouching: Vouching) -> AsyncGenerator[Replica]:
-    server = Replica(vouching.clock, certificates, vouching.authenticator)
-    vouching.find_pod = server.broker.pod
+async def replica(certificates: Certificates, auth: AuthenticatorRig) -> AsyncGenerator[Replica]:
+    server = Replica(auth.clock, certificates, auth.authenticator)
+    auth.find_pod = server.broker.pod
     server.sync(AGENT, pod("web", "10.0.0.1"))
     async with server.listening(), judging(server):
         yield server
@@ -102,10 +102,10 @@ async def end_of(call: "Call") -> tuple[grpc.StatusCode, list[str]]:
 
 
 async def test_an_agent_is_told_of_the_node_that_its_pod_is_on(
-    vouching: Vouching, replica: Replica, stub: "BrokerAsyncStub"
+    auth: AuthenticatorRig, replica: Replica, stub: "BrokerAsyncStub"
 ) -> None:
     """The node is nowhere in the request."""
-    message = await stub.WatchNode(HELLO, metadata=by(vouching.token())).read()
+    message = await stub.WatchNode(HELLO, metadata=by(auth.token())).read()
 
     assert isinstance(message, pb.NodeUpdates)
     assert [each.assignment.uid for each in message.updates if each.HasField("assignment")] == [
@@ -115,12 +115,12 @@ async def test_an_agent_is_told_of_the_node_that_its_pod_is_on(
     assert replica.broker.nodes() == 1
 
 
-def unsigned(vouching: Vouching) -> Secret:
-    return Secret(jwt.encode(claims(vouching.clock.now()), "", algorithm="none"))
+def unsigned(auth: AuthenticatorRig) -> Secret:
+    return Secret(jwt.encode(claims(auth.clock.now()), "", algorithm="none"))
 
 
-def of_a_deleted_pod(vouching: Vouching) -> Secret:
-    return vouching.token("deleted")
+def of_a_deleted_pod(auth: AuthenticatorRig) -> Secret:
+    return auth.token("deleted")
 
 
 @pytest.mark.parametrize(
@@ -142,27 +142,27 @@ def of_a_deleted_pod(vouching: Vouching) -> Secret:
 )
 @pytest.mark.usefixtures("replica")
 async def test_a_bad_token_is_refused_and_told_nothing(
-    vouching: Vouching,
+    auth: AuthenticatorRig,
     stub: "BrokerAsyncStub",
-    make: Callable[[Vouching], Secret],
+    make: Callable[[AuthenticatorRig], Secret],
     expected: grpc.StatusCode,
 ) -> None:
     """The same constant sentence whatever is wrong; the next good token is not concerned."""
-    token = make(vouching)
+    token = make(auth)
     code, details = await status_of(stub.WatchNode(HELLO, metadata=by(token)).read())
 
     assert code is expected
     assert details in {"the token was not accepted", "the token is not an agent's"}
-    assert await stub.WatchNode(HELLO, metadata=by(vouching.token())).read() != grpc.aio.EOF
+    assert await stub.WatchNode(HELLO, metadata=by(auth.token())).read() != grpc.aio.EOF
 
 
 @pytest.mark.usefixtures("replica")
-async def test_two_good_tokens_are_none(vouching: Vouching, stub: "BrokerAsyncStub") -> None:
+async def test_two_good_tokens_are_none(auth: AuthenticatorRig, stub: "BrokerAsyncStub") -> None:
     """Which of them is meant is not guessed, and neither is reviewed."""
-    code, _ = await status_of(stub.WatchNode(HELLO, metadata=by(vouching.token()) * 2).read())
+    code, _ = await status_of(stub.WatchNode(HELLO, metadata=by(auth.token()) * 2).read())
 
     assert code is grpc.StatusCode.UNAUTHENTICATED
-    assert vouching.api.reviews == []
+    assert auth.api.reviews == []
 
 
 def gone(replica: Replica) -> None:
@@ -186,10 +186,10 @@ ENDS = pytest.mark.parametrize("change", [gone, moved, finished, replaced])
 
 @ENDS
 async def test_a_stream_ends_with_its_agents_pod(
-    vouching: Vouching, replica: Replica, stub: "BrokerAsyncStub", change: Change
+    auth: AuthenticatorRig, replica: Replica, stub: "BrokerAsyncStub", change: Change
 ) -> None:
     """At once, as the watch shows it; what changes in the same turn is not told any more."""
-    call = stub.WatchNode(HELLO, metadata=by(vouching.token()))
+    call = stub.WatchNode(HELLO, metadata=by(auth.token()))
     await call.read()
     replica.change(pod("late", "10.0.0.2"))
     change(replica)
@@ -198,34 +198,34 @@ async def test_a_stream_ends_with_its_agents_pod(
     assert replica.broker.nodes() == 0
 
 
-async def look_again(vouching: Vouching, after: timedelta = PERIOD) -> None:
+async def look_again(auth: AuthenticatorRig, after: timedelta = PERIOD) -> None:
     """Let the time come at which open streams are looked at."""
-    await vouching.clock.asleep_until(vouching.clock.now() + PERIOD)
-    vouching.clock.advance(after)
+    await auth.clock.asleep_until(auth.clock.now() + PERIOD)
+    auth.clock.advance(after)
 
 
-async def judged(vouching: Vouching, replica: Replica, reviews: int) -> None:
+async def judged(auth: AuthenticatorRig, replica: Replica, reviews: int) -> None:
     """Return once so many reviews were asked for, and what came of the last is taken in."""
     streams = replica.service._streams  # noqa: SLF001 - nothing else tells
     await until(
         lambda: (
-            len(vouching.api.reviews) == reviews
+            len(auth.api.reviews) == reviews
             and all(stream.recheck_at is not None for stream in streams)
         )
     )
 
 
 async def test_a_stream_ends_when_a_later_review_says_no(
-    vouching: Vouching, replica: Replica, stub: "BrokerAsyncStub"
+    auth: AuthenticatorRig, replica: Replica, stub: "BrokerAsyncStub"
 ) -> None:
     """The watch may lag behind: the token of an open stream is reviewed every five minutes."""
-    call = stub.WatchNode(HELLO, metadata=by(vouching.token()))
+    call = stub.WatchNode(HELLO, metadata=by(auth.token()))
     await call.read()
-    await look_again(vouching, GOOD_FOR)
-    await judged(vouching, replica, 2)
+    await look_again(auth, GOOD_FOR)
+    await judged(auth, replica, 2)
     assert replica.broker.nodes() == 1
-    vouching.api.pods.clear()
-    await look_again(vouching, GOOD_FOR)
+    auth.api.pods.clear()
+    await look_again(auth, GOOD_FOR)
 
     assert (await end_of(call))[0] is grpc.StatusCode.UNAUTHENTICATED
     assert replica.broker.nodes() == 0
@@ -238,35 +238,35 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def test_a_stream_outlives_an_outage_and_is_reviewed_after_it(
-    vouching: Vouching, replica: Replica, stub: "BrokerAsyncStub"
+    auth: AuthenticatorRig, replica: Replica, stub: "BrokerAsyncStub"
 ) -> None:
     """Let in by its signature, it is reviewed as soon as somebody reviews, and may end by that."""
-    vouching.api.trouble = UnavailableError("no route to host")
-    call = stub.WatchNode(HELLO, metadata=by(vouching.token()))
+    auth.api.trouble = UnavailableError("no route to host")
+    call = stub.WatchNode(HELLO, metadata=by(auth.token()))
     await call.read()
     for asked in (2, 3):
-        await look_again(vouching)
-        await judged(vouching, replica, asked)
+        await look_again(auth)
+        await judged(auth, replica, asked)
     assert not call.done()
-    vouching.api.trouble = None
-    vouching.api.pods.clear()
-    await look_again(vouching)
+    auth.api.trouble = None
+    auth.api.pods.clear()
+    await look_again(auth)
 
     assert (await end_of(call))[0] is grpc.StatusCode.UNAUTHENTICATED
-    assert vouching.metrics.tokens_unreviewed.value() == 3
+    assert auth.metrics.tokens_unreviewed.value() == 3
 
 
 async def test_a_stream_goes_on_while_nobody_can_tell(
-    vouching: Vouching, replica: Replica, stub: "BrokerAsyncStub"
+    auth: AuthenticatorRig, replica: Replica, stub: "BrokerAsyncStub"
 ) -> None:
     """Even without keys: its pod is still there."""
-    vouching.authenticator._keys._known = None  # noqa: SLF001 - a cluster whose keys cannot be read
-    call = stub.WatchNode(HELLO, metadata=by(vouching.token()))
+    auth.authenticator._keys._known = None  # noqa: SLF001 - a cluster whose keys cannot be read
+    call = stub.WatchNode(HELLO, metadata=by(auth.token()))
     await call.read()
-    vouching.api.trouble = UnavailableError("no route to host")
-    await look_again(vouching, GOOD_FOR)
-    await judged(vouching, replica, 2)
-    await look_again(vouching)
+    auth.api.trouble = UnavailableError("no route to host")
+    await look_again(auth, GOOD_FOR)
+    await judged(auth, replica, 2)
+    await look_again(auth)
 
     assert not call.done()
     gone(replica)
@@ -302,21 +302,21 @@ async def deaf(
 
 
 async def test_a_peer_that_does_not_read_holds_no_more_than_its_share(
-    vouching: Vouching,
+    auth: AuthenticatorRig,
     replica: Replica,
     deaf: Callable[[], "BrokerAsyncStub"],
     stub: "BrokerAsyncStub",
 ) -> None:
     """Two streams count as its node; those that are stuck are bounded, and others are let in."""
-    metadata = by(vouching.token())
+    metadata = by(auth.token())
     calls = []
     for number in range(CALLS_PER_NODE):
         calls.append(deaf().WatchNode(HELLO, metadata=metadata))
         await until(lambda: open_calls(replica) == number + 1)  # noqa: B023 - awaited in this turn
         await until_connected(replica, min(number + 1, STREAMS_PER_NODE))
     code, _ = await status_of(deaf().WatchNode(HELLO, metadata=metadata).read())
-    vouching.api.pods.add("agent-2")
-    other = by(vouching.token("agent-2", "node-2"))
+    auth.api.pods.add("agent-2")
+    other = by(auth.token("agent-2", "node-2"))
 
     assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert await stub.WatchNode(HELLO, metadata=other).read() != grpc.aio.EOF
@@ -328,10 +328,10 @@ async def test_a_peer_that_does_not_read_holds_no_more_than_its_share(
 
 
 async def test_a_peer_that_was_stuck_is_told_why_its_stream_ended(
-    vouching: Vouching, replica: Replica, deaf: Callable[[], "BrokerAsyncStub"]
+    auth: AuthenticatorRig, replica: Replica, deaf: Callable[[], "BrokerAsyncStub"]
 ) -> None:
     """It finds the message that was on its way, then the status; its node was free before."""
-    call = deaf().WatchNode(HELLO, metadata=by(vouching.token()))
+    call = deaf().WatchNode(HELLO, metadata=by(auth.token()))
     subscriptions = replica.broker._subscriptions  # noqa: SLF001 - nothing else tells
     await until(lambda: any(each.held is None for some in subscriptions.values() for each in some))
     replica.change(pod("late", "10.0.0.2"))

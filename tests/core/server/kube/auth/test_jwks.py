@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from fakes.vouching import ISSUER, public
+from fakes.authentication import ISSUER, public
 from rolecall_server.kube.auth.jwks import KeysUnusableError, read_keys
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fakes.authentication import ISSUER, RULES, claims, signed
 from fakes.clock import START
-from fakes.vouching import ISSUER, RULES, claims, signed
 from rolecall_proto.values import NodeName, PodUid
 from rolecall_server.kube.auth.token_claims import Claims, Holder, read_token
 from rolecall_server.model.authenticator import (

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from fakes.vouching import RULES
+from fakes.authentication import RULES
 from rolecall_proto.values import NodeName, PodUid
 from rolecall_server.kube.auth.token_claims import Holder
 from rolecall_server.kube.auth.token_review import Refused, Status, holder_of

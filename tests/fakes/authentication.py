@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any, Literal
 
 import jwt
+import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from fakes.clock import FakeClock
@@ -20,6 +21,7 @@ from rolecall_server.kube.api import NO_QUERY, ApiError, Query
 from rolecall_server.kube.auth.authenticator import TokenReviewAuthenticator
 from rolecall_server.kube.auth.jwks import SigningKeys
 from rolecall_server.kube.auth.token_claims import AgentRules
+from rolecall_server.model.authenticator import AuthenticationError
 from rolecall_server.model.pods import Pod
 from rolecall_server.telemetry.metrics import Metrics
 
@@ -73,7 +75,7 @@ def agent_pod(uid: str = "agent-1", node: str | None = "node-1") -> Pod:
     )
 
 
-class VouchingApi:
+class TokenReviewApi:
     """Reviews tokens as an API server does, and shows its keys. A test may hold it or break it."""
 
     def __init__(self, clock: FakeClock) -> None:
@@ -171,12 +173,12 @@ def public(name: str) -> dict[str, Any]:
     }
 
 
-class Vouching:
+class AuthenticatorRig:
     """An authenticator beside such an API server, and the pods that its watch shows."""
 
     def __init__(self, clock: FakeClock | None = None) -> None:
         self.clock = clock or FakeClock()
-        self.api = VouchingApi(self.clock)
+        self.api = TokenReviewApi(self.clock)
         self.metrics = Metrics()
         self.watched: dict[PodUid, Pod] = {}
         self.find_pod: Callable[[PodUid], Pod | None] = self.watched.get
@@ -204,7 +206,7 @@ class Vouching:
         await self.clock.asleep()
 
     @contextlib.asynccontextmanager
-    async def running(self) -> AsyncGenerator["Vouching"]:
+    async def running(self) -> AsyncGenerator["AuthenticatorRig"]:
         task = asyncio.create_task(self.authenticator.run(), name="authenticator")
         try:
             await self.keys_known()
@@ -213,3 +215,11 @@ class Vouching:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+
+
+async def error_of(auth: AuthenticatorRig, token: Secret) -> type[AuthenticationError]:
+    """Return how the owner of *token* is refused, without a word of the token itself."""
+    with pytest.raises(AuthenticationError) as caught:
+        await auth.authenticator.authenticate(token)
+    assert token.reveal() not in str(caught.value)
+    return type(caught.value)
