@@ -49,7 +49,7 @@ async def run(settings: Settings) -> None:
 
     async with AsyncExitStack() as stack:
         with prechecks.refusing():
-            prechecks.say_cautions(settings)
+            prechecks.log_cautions(settings)
             with prechecks.refusing("auditFile"):
                 audit = stack.enter_context(auditing(output.audit_file))
             with prechecks.refusing("tlsCertificate, tlsKey"):

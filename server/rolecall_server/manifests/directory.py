@@ -79,8 +79,8 @@ class Directory:
         reading = self._contents.read(files)
         changes = [
             *self._changed_namespaces(reading),
-            *(PodGone(uid) for uid in self._bury(reading)),
-            *(PodChanged(pod) for pod in self._settle(reading)),
+            *(PodGone(uid) for uid in self._remove_gone(reading)),
+            *(PodChanged(pod) for pod in self._placed(reading)),
             *self._gone_namespaces(reading),
         ]
         self.statistics = Statistics(
@@ -106,7 +106,7 @@ class Directory:
             del self._namespaces[name]
             yield NamespaceGone(name)
 
-    def _bury(self, reading: Reading) -> Iterator[PodUid]:
+    def _remove_gone(self, reading: Reading) -> Iterator[PodUid]:
         for key, alive in list(self._alive.items()):
             wanted = reading.pods.get(key)
             if wanted is None or wanted.identity != alive.identity:
@@ -120,7 +120,7 @@ class Directory:
         if len(self._deaths) > _MOST_DEAD:
             del self._deaths[next(iter(self._deaths))]
 
-    def _settle(self, reading: Reading) -> Iterator[Pod]:
+    def _placed(self, reading: Reading) -> Iterator[Pod]:
         # Those that say where they are go first; the others get what is left.
         ordered = sorted(reading.pods.items(), key=lambda item: not item[1].model.addresses)
         for key, wanted in ordered:

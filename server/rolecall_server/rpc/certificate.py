@@ -65,7 +65,7 @@ def read_pair(certificate_file: Path, key_file: Path) -> KeyPair:
         # The error's own text may quote the file, which is secret.
         raise CertificateError(f"{key_file} holds no PEM key without a password") from error
     try:
-        belongs = _spelt(private.public_key()) == _spelt(leaf.public_key())
+        belongs = _public_bytes(private.public_key()) == _public_bytes(leaf.public_key())
     except (ValueError, UnsupportedAlgorithm) as error:
         raise CertificateError(f"{certificate_file} has a key of a kind that is unknown") from error
     if not belongs:
@@ -80,7 +80,7 @@ class ServerCertificate:
         """Read the pair; raises CertificateError where it cannot be used."""
         self._files = (certificate_file, key_file)
         self._clock = clock
-        self._pair = self._usable()
+        self._pair = self._read_usable()
         self._offered = self._pair  # What gRPC has.
         # Reloads that were tried, by whether they came to something; for metrics.
         self.reloads: Counter[bool] = Counter()
@@ -107,7 +107,7 @@ class ServerCertificate:
         self._offered = self._pair
         return grpc.dynamic_ssl_server_credentials(
             _configuration(self._offered),
-            self._news,  # type: ignore[arg-type]  # gRPC's types leave out the None that it allows
+            self._renewed,  # type: ignore[arg-type]  # gRPC's types leave out the None that it allows
             require_client_authentication=False,
         )
 
@@ -121,9 +121,9 @@ class ServerCertificate:
     def reload(self) -> None:
         """Take the files' content into use where it has changed and can be used."""
         try:
-            pair = self._usable()
+            pair = self._read_usable()
         except CertificateError as error:
-            self._stay(str(error))
+            self._keep_old(str(error))
             return
         self.problem = None
         if pair != self._pair:
@@ -141,7 +141,7 @@ class ServerCertificate:
             fields = {"not_after": self.not_after.isoformat()}
             log.warning("the certificate in use has to be renewed", extra=fields)
 
-    def _stay(self, problem: str) -> None:
+    def _keep_old(self, problem: str) -> None:
         if problem == self.problem:
             return  # Said and counted already.
         self.problem = problem
@@ -149,7 +149,7 @@ class ServerCertificate:
         fields = {"reason": problem, "not_after": self.not_after.isoformat()}
         log.error("the new certificate cannot be used, the old one stays", extra=fields)
 
-    def _usable(self) -> KeyPair:
+    def _read_usable(self) -> KeyPair:
         pair = read_pair(*self._files)
         now = self._clock.now()
         if now >= pair.not_after:
@@ -158,7 +158,7 @@ class ServerCertificate:
             raise CertificateError(f"{self._files[0]} begins at {pair.not_before.isoformat()}")
         return pair
 
-    def _news(self) -> grpc.ServerCertificateConfiguration | None:
+    def _renewed(self) -> grpc.ServerCertificateConfiguration | None:
         """Return the pair in use where gRPC has another; None where it has this one.
 
         Called for each connection, on threads of gRPC's own, so it does no more than look. None is
@@ -184,5 +184,5 @@ def _read(file: Path) -> bytes:
         raise CertificateError(f"{file} cannot be read: {error.strerror}") from error
 
 
-def _spelt(key: PublicKeyTypes) -> bytes:
+def _public_bytes(key: PublicKeyTypes) -> bytes:
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

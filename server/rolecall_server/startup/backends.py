@@ -82,7 +82,7 @@ class ManifestBackend:
         self.journals: tuple[Journal, ...] = ()
 
     def attach(self, broker: Broker) -> Attached:  # noqa: ARG002 - nothing here asks it
-        return Attached(self._authenticator, None, _nothing)
+        return Attached(self._authenticator, None, _no_tasks)
 
     def levels(self) -> SourceLevels:
         return SourceLevels(manifest_problems=len(self._source.statistics.problems))
@@ -167,5 +167,5 @@ class ClusterBackend:
         raise AssertionError("what runs above has no end")
 
 
-async def _nothing() -> None:
+async def _no_tasks() -> None:
     """Nothing has to run for a directory besides its source."""

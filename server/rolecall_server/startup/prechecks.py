@@ -117,7 +117,7 @@ def policy(settings: Settings, base: BaseArn, duration: timedelta, region: str) 
     return Policy(from_settings.policy_settings(settings, base, duration, region))
 
 
-def say_cautions(settings: Settings) -> None:
+def log_cautions(settings: Settings) -> None:
     """Log what works and should still be known. Raises ValueError, a line per problem."""
     base = settings.aws.base_arn or _SOME_BASE
     rules = from_settings.policy_settings(settings, base, settings.session_duration, "")

@@ -137,4 +137,7 @@ def test_without_manifests_the_api_server_says_who_an_agent_is() -> None:
     """Whoever runs on a cluster need not name the authentication; what is named holds."""
     assert read().authentication is AuthenticationMode.LOOPBACK
     assert read({"manifests": ""}).authentication is AuthenticationMode.TOKEN_REVIEW
-    assert read({"manifests": "", "authentication": "loopback"}).authentication is AuthenticationMode.LOOPBACK
+    assert (
+        read({"manifests": "", "authentication": "loopback"}).authentication
+        is AuthenticationMode.LOOPBACK
+    )

@@ -197,7 +197,7 @@ def test_what_works_and_has_a_consequence_is_said_at_the_start(
     flags: dict[str, Raw], said: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     """A sentence each, and none where all is as most people want it."""
-    prechecks.say_cautions(settings(**flags))
+    prechecks.log_cautions(settings(**flags))
 
     sentences = [str(vars(record)["sentence"]) for record in caplog.records]
     assert len(sentences) == len(said)
@@ -217,4 +217,4 @@ def test_what_works_and_has_a_consequence_is_said_at_the_start(
 def test_rules_that_cannot_be_are_refused_before_sts_is_asked(flags: dict[str, Raw]) -> None:
     """A mistake is said at once, not when the network is up."""
     with pytest.raises(StartError), prechecks.refusing():
-        prechecks.say_cautions(settings(**flags))
+        prechecks.log_cautions(settings(**flags))
