@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from fakes.authentication import signed
 from fakes.container_rig import (
     ContainerRig,
     asking,

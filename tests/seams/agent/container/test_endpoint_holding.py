@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from fakes.authentication import signed
 from fakes.container_rig import (
     ADDRESS,
     ContainerRig,
@@ -22,7 +23,6 @@ from fakes.container_rig import (
     web,
 )
 from fakes.endpoint_rig import LONG, START, known, pod, session
-from fakes.authentication import signed
 from rolecall_proto.values import (
     Assignment,
     AssignmentUpserted,

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from fakes.authentication import signed
 from fakes.container_rig import (
     ContainerRig,
     asking,
@@ -19,7 +20,6 @@ from fakes.container_rig import (
     token,
 )
 from fakes.endpoint_rig import LONG
-from fakes.authentication import signed
 
 KUBERNETES = "kubernetes.io"
 
