@@ -202,16 +202,33 @@ async def test_a_stop_that_finds_the_worker_dead_is_heard_as_in_a_pause() -> Non
     """However the worker ended: that was before it could be told."""
     async with family("report_synced()\n" + PATIENT) as running:
         await running.wait_line("up")
-        worker, supervising = running.worker, running.process.pid
-        await stand_still(supervising)
-        os.kill(worker, signal.SIGKILL)
-        await state(worker, "Z")
-        os.kill(supervising, signal.SIGTERM)
-        os.kill(supervising, signal.SIGCONT)
-        code = await running.ended()
+        code = await stopped_once_dead(running, signal.SIGKILL)
 
     assert code == 0
     assert len(running.out) == 1  # Nobody came after it.
+
+
+async def test_another_stop_does_not_hide_how_the_worker_took_the_first() -> None:
+    """It had been told by then, and what came of it counts."""
+    block = "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])\n"
+    then = "say('told'); signal.sigwait([signal.SIGUSR1]); sys.exit(5)"
+    async with family(obedient(signal.SIGTERM, then, block + UP)) as running:
+        await running.wait_line("up")
+        running.process.send_signal(signal.SIGTERM)
+        await running.wait_line("told")
+
+        assert await stopped_once_dead(running, signal.SIGUSR1) == 5
+
+
+async def stopped_once_dead(running: Running, number: signal.Signals) -> int:
+    """End the worker by a signal, and tell its supervisor to stop before that can know."""
+    worker, supervising = running.worker, running.process.pid
+    await stand_still(supervising)
+    os.kill(worker, number)
+    await state(worker, "Z")
+    os.kill(supervising, signal.SIGTERM)
+    os.kill(supervising, signal.SIGCONT)
+    return await running.ended()
 
 
 async def test_a_worker_that_was_synced_ends_the_pauses() -> None:
