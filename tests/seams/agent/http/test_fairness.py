@@ -130,7 +130,17 @@ async def test_a_pod_that_asks_too_much_waits_for_itself() -> None:
 
 async def test_slow_senders_hold_up_nobody() -> None:
     """A hundred that send a byte at a time are dropped on time; others are answered meanwhile."""
-    async with endpoint_rig(rules=ServerRules(time_limits=replace(TIME_LIMITS, head=1.5))) as rig:
+    for head in (1.5, 6.0, 24.0):  # On a machine with other work, few turns fit into a second.
+        answered = await answered_beside_slow_senders(head)
+        if answered > 3:
+            break
+
+    assert answered > 3
+
+
+async def answered_beside_slow_senders(head: float) -> int:
+    """Return how many answers one had until a hundred slow ones were dropped, in *head* seconds."""
+    async with endpoint_rig(rules=ServerRules(time_limits=replace(TIME_LIMITS, head=head))) as rig:
         rig.snapshot(*known(pod(OWN), pod("127.0.0.3")))
         async with contextlib.AsyncExitStack() as stack:
             slow = [await stack.enter_async_context(rig.client()) for _ in range(100)]
@@ -141,8 +151,7 @@ async def test_slow_senders_hold_up_nobody() -> None:
                 [answer] = await rig.ask(LIST, "127.0.0.3")
                 answered += answer.status == 200
                 await rig.until(lambda: rig.server.open_connections in (0, 100))
-
-    assert answered > 3
+    return answered
 
 
 async def test_thousands_of_idle_connections_of_one_pod_hold_up_nobody() -> None:
