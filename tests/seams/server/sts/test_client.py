@@ -3,16 +3,13 @@
 import asyncio
 import random
 import traceback
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from fakes.aws import USER, Wallet, forget_machine
+from fakes.aws import USER, forget_machine
 from fakes.clock import FakeClock
 from fakes.running import PATIENCE
 from fakes.sts import (
@@ -24,17 +21,14 @@ from fakes.sts import (
     FakeSts,
     Fault,
     Key,
-    Principal,
     Refusal,
     Role,
 )
 from rolecall_proto.values import Reason
 from rolecall_server.model.identity import Identity
 from rolecall_server.model.issuer import RefusedError, ThrottledError, UnavailableError
-from rolecall_server.sts.client import StsClient
 from rolecall_server.sts.error_codes import CallOutcome
-from rolecall_server.sts.factory import open_client
-from rolecall_server.sts.options import StsOptions
+from seams.server.sts.rig import Rig
 
 HOUR = timedelta(hours=1)
 PATIENT = {"patience": timedelta(seconds=PATIENCE)}  # How long STS may take is one test's subject.
@@ -44,34 +38,6 @@ READER = Identity("arn:aws:iam::111122223333:role/reader", "shop.cart", HOUR)
 @pytest.fixture(autouse=True)
 def _no_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     forget_machine(monkeypatch, tmp_path)
-
-
-@dataclass
-class Rig:
-    """An issuer before a fake, and everything that can be changed about the two."""
-
-    clock: FakeClock = field(default_factory=FakeClock)
-    wallet: Wallet = field(default_factory=Wallet)
-    outcomes: list[CallOutcome] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.fake = FakeSts(USER, any_role=True, region="eu-west-1", clock=self.clock)
-
-    @asynccontextmanager
-    async def connected(self, **options: Any) -> AsyncGenerator[StsClient]:  # noqa: ANN401 (of StsOptions)
-        async with self.fake, self.another(**options) as sts:
-            yield sts
-
-    @asynccontextmanager
-    async def another(self, **options: Any) -> AsyncGenerator[StsClient]:  # noqa: ANN401 (of StsOptions)
-        async with open_client(
-            StsOptions(region="eu-west-1", endpoint=self.fake.url, **{**PATIENT, **options}),
-            self.clock,
-            lambda outcome, _: self.outcomes.append(outcome),
-            environ={},
-            make_session=self.wallet.make_session,
-        ) as sts:
-            yield sts
 
 
 async def test_an_identity_becomes_credentials_that_work() -> None:
@@ -360,45 +326,3 @@ async def test_200_cold_calls_go_out_at_once() -> None:
         rig.clock.advance(timedelta(milliseconds=100))
 
     assert len({call.result().credentials.access_key_id for call in calls}) == 200
-
-
-async def test_the_first_hop_is_taken_once_and_renewed_at_half_its_life() -> None:
-    """With `assumeRoleArn` every call is signed as that role, which is assumed in time again."""
-    rig = Rig()
-    hop = "arn:aws:iam::999900001111:role/rolecall"
-    async with rig.connected(assume_role_arn=hop) as sts:
-        await sts.issue(READER)
-        await sts.issue(READER)
-        caller = await sts.caller()
-        assert len(rig.fake.calls_of("AssumeRole", hop)) == 1
-        rig.clock.advance(timedelta(minutes=31))
-        await sts.issue(READER)
-
-    assert caller.arn == "arn:aws:sts::999900001111:assumed-role/rolecall/rolecall-server"
-    assert len(rig.fake.calls_of("AssumeRole", hop)) == 2
-
-
-async def test_a_refused_first_hop_is_nobodys_identitys_fault() -> None:
-    """No pod is denied because the server's own role is not to be had."""
-    rig = Rig()
-    hop = Role("arn:aws:iam::999900001111:role/rolecall", trusts=("444455556666",))
-    rig.fake.account.roles[hop.arn] = hop
-    async with rig.connected(assume_role_arn=hop.arn) as sts:
-        with pytest.raises(UnavailableError, match=r"assumeRoleArn .*AccessDenied"):
-            await sts.issue(READER)
-
-
-async def test_what_a_role_issues_is_chained() -> None:
-    """A server that runs on a role gets one hour at most; STS says so of longer ones."""
-    rig = Rig()
-    role = Principal(
-        "arn:aws:sts::111122223333:assumed-role/server/i-0",
-        role_arn="arn:aws:iam::111122223333:role/server",
-    )
-    key = Key("ASIAEXAMPLEEXAMPLE00", "a-secret-key", role, "token")
-    rig.fake.account.keys[key.access_key_id] = key
-    rig.wallet.key = key
-    async with rig.connected() as sts:
-        assert (await sts.caller()).is_role
-        with pytest.raises(RefusedError, match="role chaining"):
-            await sts.issue(Identity(READER.role_arn, "shop.cart", 2 * HOUR))
