@@ -43,6 +43,7 @@ from rolecall_agent.witness.service import Witness, witnessing
 from rolecall_common import heartbeat_file
 from rolecall_common.admin_http import Readiness, serving_admin
 from rolecall_common.audit import auditing
+from rolecall_common.callbacks import Bugs
 from rolecall_common.clock import Clock, SystemClock
 from rolecall_common.heartbeat_file import Health
 from rolecall_common.lifecycle import StartError, refusing
@@ -93,8 +94,11 @@ class _Parts:
         return asyncio.gather(*(server.finished() for server in self.endpoints.servers))
 
 
-async def run(settings: Settings, inherited: Inherited) -> None:
-    """Answer pods until cancelled. Raises StartError where the settings cannot be used."""
+async def run(settings: Settings, inherited: Inherited, bugs: Bugs) -> None:
+    """Answer pods until cancelled, or until one of *bugs*.
+
+    Raises StartError where the settings cannot be used.
+    """
     async with AsyncExitStack() as stack:
         parts = _parts(settings, inherited, SystemClock(), stack)
         probes = partial(
@@ -113,7 +117,8 @@ async def run(settings: Settings, inherited: Inherited) -> None:
             with refusing("adminListen", OSError):
                 await stack.enter_async_context(probes())
         _say_start(inherited)
-        loops = _loops(parts)
+        # To be cancelled is to be told to end, and an agent that was told lets its pods finish.
+        loops = _loops(parts) | {"end at a bug in a callback": bugs.raised()}
         if takeover is None:
             await run_together(loops)
         else:

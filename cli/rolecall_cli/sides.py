@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from rolecall_cli.options import add_settings, settings_of
 from rolecall_cli.usage import UsageError
 from rolecall_common import logs
+from rolecall_common.callbacks import Bugs
 from rolecall_common.exit_code import Exit
 from rolecall_common.lifecycle import StartError, run
 
@@ -71,14 +72,19 @@ def _work(settings: "Settings", given: "Inherited") -> Exit:
 
     from rolecall_agent import app  # noqa: PLC0415
 
+    bugs = Bugs()
     for sentence in settings.cautions():
         log.warning("a setting has a consequence", extra={"sentence": sentence})
-    return _run(app.run(settings, given), uvloop.new_event_loop)
+    return _run(app.run(settings, given, bugs), uvloop.new_event_loop, bugs)
 
 
-def _run(main: Coroutine[Any, Any, None], loop_factory: Callable[[], Any] | None = None) -> Exit:
+def _run(
+    main: Coroutine[Any, Any, None],
+    loop_factory: Callable[[], Any] | None = None,
+    bugs: Bugs | None = None,
+) -> Exit:
     try:
-        return run(main, loop_factory)
+        return run(main, loop_factory, bugs)
     except StartError as error:
         raise UsageError(str(error)) from error
 

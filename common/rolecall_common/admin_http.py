@@ -17,6 +17,7 @@ from typing import cast
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics import exposition
 
+from rolecall_common.callbacks import Reporting, reports_os_errors
 from rolecall_common.connection_limits import ConnectionLimits
 from rolecall_common.settings.types import HostPort
 
@@ -120,6 +121,7 @@ class _Exchange(asyncio.Protocol):
         if not self._limits.admit(self, self._address, is_own=is_own):
             self.abort()
 
+    @reports_os_errors
     def data_received(self, data: bytes) -> None:
         if self._transport.is_closing():
             return
@@ -169,6 +171,7 @@ async def serving_admin(
     loop = asyncio.get_running_loop()
     pages, limits = Pages(readiness, registry, loop.time), ConnectionLimits()
 
+    @Reporting()
     def exchange() -> _Exchange:
         return _Exchange(pages, patience, limits)
 

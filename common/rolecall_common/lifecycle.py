@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
+from rolecall_common.callbacks import Bugs
 from rolecall_common.exit_code import Exit
 
 # Allocations between two looks of the collector. Python's own 700 is for scripts; a burst of pods
@@ -35,17 +36,22 @@ def refusing(setting: str, *errors: type[Exception]) -> Iterator[None]:
 def run(
     main: Coroutine[Any, Any, None],
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+    bugs: Bugs | None = None,
 ) -> Exit:
     """Run *main* until it ends or a signal says so, unwinding every `async with` on the way.
 
-    Raises whatever *main* raises but the cancellation by a signal: a bug leaves with its traceback.
+    A bug in a callback ends it too: it is logged, and FAILED is returned. Raises whatever else
+    *main* raises but the cancellation by a signal: a bug leaves with its traceback. *bugs* is for a
+    *main* that has to know of them itself.
     """
+    bugs = bugs or Bugs()
     with asyncio.Runner(loop_factory=loop_factory) as runner:
-        runner.run(_until_signalled(main))
-    return Exit.OK
+        runner.run(_until_signalled(main, bugs))
+    # Asked last: some are only heard of as the loop is closed.
+    return Exit.OK if bugs.first is None else Exit.FAILED
 
 
-async def _until_signalled(main: Coroutine[Any, Any, None]) -> None:
+async def _until_signalled(main: Coroutine[Any, Any, None], bugs: Bugs) -> None:
     task, told = asyncio.current_task(), False
     assert task is not None  # noqa: S101 - a coroutine that runs is some task's
 
@@ -57,14 +63,19 @@ async def _until_signalled(main: Coroutine[Any, Any, None]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end)
+    bugs.end_by(task.cancel)
     _leave_no_core()
     _settle()
     try:
         await main
     except asyncio.CancelledError:
         # Without a signal nobody has asked for it, so that it is a bug like any other.
-        if not told:
+        if not told and bugs.first is None:
             raise
+    except BaseExceptionGroup as group:
+        rest = bugs.beside_first(group)
+        if rest is not None:
+            raise rest from None
 
 
 def _leave_no_core() -> None:

@@ -27,6 +27,7 @@ from rolecall_agent.http.lingering_close import LingeringClose, linger
 from rolecall_agent.http.request_cycle import RequestCycle
 from rolecall_agent.http.response_cache import CachedResponse
 from rolecall_agent.http.server_state import ServerState
+from rolecall_common.callbacks import reports_os_errors
 
 MOST_UNSENT = 8 * 1024  # bytes of answers that wait for one client to read, and one answer more
 
@@ -90,6 +91,7 @@ class Connection(RequestCycle):
             if self._lingering is None:
                 self._release()
 
+    @reports_os_errors
     def data_received(self, data: bytes) -> None:
         known = self._last
         if known is None or known.head != data:
@@ -105,6 +107,7 @@ class Connection(RequestCycle):
             self._framing.feed(data)
             self.go_on()
 
+    @reports_os_errors
     def eof_received(self) -> bool:
         """Keep a half-closed connection open for what it has asked already."""
         self._half_closed = True
@@ -252,6 +255,7 @@ class WatchedConnection(Connection):
 
     __slots__ = ()
 
+    @reports_os_errors
     def data_received(self, data: bytes) -> None:
         self._server.poll()
         if not self._transport.is_closing():  # It may be this one that was cut.

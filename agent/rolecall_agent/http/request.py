@@ -67,6 +67,8 @@ def parse(head: bytes) -> Request | None:
         httptools.HttpRequestParser(reading).feed_data(text)
     except httptools.HttpParserUpgrade:
         pass  # An offer to speak something else, which a server may ignore.
+    except httptools.HttpParserCallbackError:
+        raise  # What was sent is not to blame: `_Reading` has failed.
     except httptools.HttpParserError:
         return None
     if not reading.well_formed or (reading.host is None and minor == b"1"):

@@ -16,6 +16,7 @@ from rolecall_agent.http.endpoint import Endpoint
 from rolecall_agent.http.host_header import names_of
 from rolecall_agent.http.server_state import ServerRules, ServerState
 from rolecall_agent.store.cache import Cache
+from rolecall_common.callbacks import Reporting
 from rolecall_common.clock import Clock
 from rolecall_proto.values import Address, Assignment, Session
 
@@ -118,6 +119,7 @@ class Server:
             return await loop.create_server(self._connection, sock=where, backlog=BACKLOG)
         return await loop.create_server(self._connection, *where, backlog=BACKLOG)
 
+    @Reporting()
     def _connection(self) -> Connection:
         return WatchedConnection(self.state) if self._changes_hands() else Connection(self.state)
 

@@ -112,6 +112,8 @@ async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
             raise UnavailableError("its answer is cut off" if left else "its answer is too long")
         try:
             parser.feed_data(data)
+        except httptools.HttpParserCallbackError:
+            raise  # What was sent is not to blame: `_Reading` has failed.
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             raise UnavailableError("its answer is no HTTP") from error
     return parser.get_status_code(), reading.body

@@ -22,6 +22,7 @@ from rolecall_cli.demo.stage import Node, Stage, cluster
 from rolecall_cli.demo.story import Story
 from rolecall_cli.lab import NODE_ADDRESS, LabError, LabNode
 from rolecall_cli.lab.addresses import POD_NETWORK
+from rolecall_common.callbacks import Bugs
 from rolecall_common.exit_code import Exit
 from rolecall_warden.settings import RedirectSettings
 
@@ -48,11 +49,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the demo; return 0 when everything was as it should be, else 1."""
     root = Path(tempfile.mkdtemp(prefix="rolecall-demo-"))
+    bugs = Bugs()
     try:
-        problem = _run(root, options)
+        problem = _run(root, options, bugs)
     except asyncio.CancelledError:
-        shutil.rmtree(root)
-        return 0 if options.keep else Exit.INTERRUPTED
+        problem = bugs.first
+        if problem is None:
+            shutil.rmtree(root)
+            return 0 if options.keep else Exit.INTERRUPTED
     if problem is not None:
         sys.stderr.write(f"rolecall demo: {problem}; the logs are in {root}\n")
         return 1
@@ -60,11 +64,11 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _run(root: Path, options: argparse.Namespace) -> BaseException | None:
+def _run(root: Path, options: argparse.Namespace, bugs: Bugs) -> BaseException | None:
     """Run the demo to its end; return what went wrong where it did."""
     problem: BaseException | None = None
     try:
-        asyncio.run(_until_stopped(root, options))
+        asyncio.run(_until_stopped(root, options, bugs))
     except* (DemoError, LabError) as errors:
         problem = errors
         while isinstance(problem, BaseExceptionGroup):
@@ -72,11 +76,12 @@ def _run(root: Path, options: argparse.Namespace) -> BaseException | None:
     return problem
 
 
-async def _until_stopped(root: Path, options: argparse.Namespace) -> None:
+async def _until_stopped(root: Path, options: argparse.Namespace, bugs: Bugs) -> None:
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 -- a coroutine runs in a task
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    bugs.end_by(task.cancel)
     await _demo(root, options)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import grpc
 
+from rolecall_common.callbacks import Reporting
 from rolecall_common.clock import Clock
 from rolecall_common.secret import Secret
 from rolecall_server.engine.broker import Broker
@@ -72,9 +73,12 @@ class Authentication:
             await refuse(context, STOPPING, self._clock.now())
         if not self._streams.begin_call(agent.node):
             await refuse(context, TOO_MANY, self._clock.now())
-        context.add_done_callback(
-            lambda _: self._streams.end_call(agent.node)  # type: ignore[arg-type]  # no Protocol
-        )
+
+        @Reporting()
+        def over(_: Context) -> None:
+            self._streams.end_call(agent.node)
+
+        context.add_done_callback(over)  # type: ignore[arg-type]  # no Protocol
         return agent, token
 
 

@@ -4,6 +4,7 @@ gRPC goes on with the last certificate without a word where a new one cannot be 
 checks before gRPC sees it, and says so.
 """
 
+import asyncio
 import logging
 from collections import Counter
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from rolecall_common.callbacks import Reporting
 from rolecall_common.clock import Clock
 from rolecall_common.secret import NotPickled
 
@@ -107,7 +109,7 @@ class ServerCertificate:
         self._offered = self._pair
         return grpc.dynamic_ssl_server_credentials(
             _configuration(self._offered),
-            self._renewed,  # type: ignore[arg-type]  # gRPC's types leave out the None that it allows
+            Reporting(loop=asyncio.get_running_loop())(self._renewed),  # type: ignore[arg-type]  # gRPC's types leave out the None that it allows
             require_client_authentication=False,
         )
 

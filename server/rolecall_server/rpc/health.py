@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import grpc
 
+from rolecall_common.callbacks import reports_all_but
 from rolecall_proto.v1.broker_pb2 import DESCRIPTOR
 
 # The protocol's two messages have one field each, so their bytes are written out here: a dependency
@@ -18,6 +19,7 @@ _NOT_SERVING = b"\x08\x02"  # HealthCheckResponse{status: NOT_SERVING}
 def health_handler(is_serving: Callable[[], bool]) -> grpc.GenericRpcHandler:
     """Answer `Check` by asking *is_serving* each time; `Watch` is UNIMPLEMENTED, as it may be."""
 
+    @reports_all_but(grpc.aio.BaseError)
     async def check(request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
         if request not in (_WHOLE_SERVER, _ONE_SERVICE):
             await context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")

@@ -6,6 +6,7 @@ from typing import NoReturn
 
 import grpc
 
+from rolecall_common.callbacks import reports_all_but
 from rolecall_common.clock import Clock
 from rolecall_proto.codec import (
     Malformed,
@@ -74,6 +75,7 @@ class Service(broker_pb2_grpc.BrokerServicer):
 
     # A coroutine, where the generated class knows generators only: of those a cancelled one is
     # closed by the garbage collector, and its node would stay connected until then.
+    @reports_all_but(grpc.aio.BaseError)
     async def WatchNode(  # type: ignore[override]  # see above  # noqa: N802 - the protocol's name
         self, request: pb.WatchNodeRequest, context: Context
     ) -> None:
@@ -83,6 +85,7 @@ class Service(broker_pb2_grpc.BrokerServicer):
             await self._refuse(context, _invalid(hello))
         await context.abort(*await self._streamer.run(agent, token, hello, context))
 
+    @reports_all_but(grpc.aio.BaseError)
     async def ResolvePods(  # noqa: N802 - the protocol's name
         self, request: pb.ResolvePodsRequest, context: Context
     ) -> pb.ResolvePodsResponse:
