@@ -134,6 +134,76 @@ async def test_a_bug_unwinds_and_ends_with_1_and_its_traceback() -> None:
     assert err.endswith(b"LookupError: a bug\n")
 
 
+# A module of ours, for what counts is whose code has raised.
+IN_A_CALLBACK = """import types
+        code = "def bug(): raise LookupError('a bug')"
+        ours = types.ModuleType("rolecall_test")
+        exec(code, vars(ours))
+        asyncio.get_running_loop().call_soon(ours.bug)
+        """
+
+
+async def test_a_bug_in_a_callback_unwinds_and_ends_with_1() -> None:
+    """The loop would go on; whoever restarts the process can read why it did not."""
+    process = await started(IN_A_CALLBACK + WAIT)
+    out, err = await process.communicate()
+
+    assert (process.returncode, out) == (1, b"closed\n")
+    assert err.startswith(b"a bug ends the process; please report it\n")
+    assert err.endswith(b"LookupError: a bug\n")
+    assert err.count(b"Traceback") == 1
+
+
+async def test_a_failure_after_a_bug_in_a_callback_hides_nothing() -> None:
+    """The bug was said before anything was closed, and the other failure is said as well."""
+    process = await started(IN_A_CALLBACK + "await clumsy()")
+    out, err = await process.communicate()
+
+    assert (process.returncode, out) == (1, b"closed\n")
+    assert err.startswith(b"a bug ends the process; please report it\n")
+    assert b"LookupError: a bug\n" in err
+    assert err.endswith(b"LookupError: while ending\n")
+
+
+async def test_a_signal_after_a_bug_does_not_make_a_good_end() -> None:
+    """The process ends as it would have without."""
+    process = await started(IN_A_CALLBACK + "await stubborn()")
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"ending\n"
+    process.send_signal(signal.SIGTERM)
+    out, err = await process.communicate()
+
+    assert (process.returncode, out) == (1, b"closed\n")
+    assert err.endswith(b"LookupError: a bug\n")
+
+
+SIGNALLED = """
+import asyncio, signal, sys
+sys.path.insert(0, {path!r})
+from fakes.planted import planted
+from rolecall_common.lifecycle import run
+
+async def main():
+    signal.raise_signal(signal.SIGTERM)
+    await asyncio.Event().wait()
+
+with planted("rolecall_common.lifecycle:_until_signalled.<locals>.end", "LookupError('a bug')"):
+    sys.exit(run(main()))
+"""
+
+
+async def test_a_bug_in_what_a_signal_calls_ends_the_process() -> None:
+    """It was to end in order, and it ends."""
+    program = SIGNALLED.format(path=str(Path(__file__).parents[2]))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, stderr=asyncio.subprocess.PIPE
+    )
+    _, err = await process.communicate()
+
+    assert process.returncode == 1
+    assert err.endswith(b"LookupError: a bug\n")
+
+
 async def test_a_crash_leaves_no_core_file() -> None:
     """Memory is full of credentials, and a core file is memory."""
     program = PROGRAM.format(body="pass")
