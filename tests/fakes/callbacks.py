@@ -27,11 +27,11 @@ from fakes.replica import SERVER_NAME, Certificates, Node, Replica, calling, fol
 from rolecall_agent.http import server
 from rolecall_agent.witness.bindings import Bindings
 from rolecall_agent.witness.kernel import Kernel
-from rolecall_agent.witness.observation import LinkId, Sight, Way
+from rolecall_agent.witness.observation import LinkId, Observation, Way
 from rolecall_agent.witness.service import Witness
-from rolecall_agent.witness.state_file import RecordFile, Surroundings
+from rolecall_agent.witness.state_file import Scope, StateFile
 from rolecall_cli.demo.loopback import LoopbackNode
-from rolecall_common.admin_http import Readiness, probing
+from rolecall_common.admin_http import Readiness, serving_admin
 from rolecall_common.clock import SystemClock
 from rolecall_common.settings.types import HostPort
 from rolecall_proto.v1 import broker_pb2 as pb
@@ -131,8 +131,8 @@ class _NewsOfOurs(Kernel):
     def fileno(self) -> int:
         return self._heard.fileno()
 
-    def look(self, address: Address) -> Sight:  # noqa: ARG002 - it is there, whatever it is
-        return Sight(Way.ROUTE, LinkId(7, 1))
+    def observe(self, address: Address) -> Observation:  # noqa: ARG002 - it is there, whatever it is
+        return Observation(Way.ROUTE, LinkId(7, 1))
 
 
 async def _watch_links(*, says: bytes = b"", claims: bool = False) -> None:
@@ -141,8 +141,8 @@ async def _watch_links(*, says: bytes = b"", claims: bool = False) -> None:
         stack.callback(kernel.said.close)
         stack.callback(kernel._heard.close)  # noqa: SLF001 - our own
         bindings = Bindings({}, accept_unwitnessed=True, settling=0.2)
-        record = RecordFile(None, Surroundings.here())
-        witness = Witness(kernel, bindings, record, SystemClock())
+        state = StateFile(None, Scope.here())
+        witness = Witness(kernel, bindings, state, SystemClock())
         stack.enter_context(witness.listening())
         kernel.said.send(says or b"")
         for uid in ("first", "second") if claims else ():
@@ -154,7 +154,7 @@ async def _probe(
     sent: bytes = b"GET /healthz HTTP/1.1\r\n\r\n", patience: timedelta = timedelta(seconds=5)
 ) -> None:
     pages = CollectorRegistry()
-    async with probing(ANYWHERE, lambda: Readiness(ready=True), pages, patience) as port:
+    async with serving_admin(ANYWHERE, lambda: Readiness(ready=True), pages, patience) as port:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(sent)
         try:
@@ -242,14 +242,14 @@ ON_ANY_LOOP: dict[str, Play] = {
     "rolecall_agent.http.request_cycle:Exchange.give_up": _ask_an_endpoint_that_knows_nothing,
     "rolecall_agent.http.server:Hall._connection": _ask,
     "rolecall_agent.http.timeouts:Deadlines._look": _be_slow,
-    "rolecall_agent.witness.service:Witness.glance": partial(_watch_links, says=b"news"),
+    "rolecall_agent.witness.service:Witness.poll": partial(_watch_links, says=b"news"),
     "rolecall_agent.witness.service:Witness._tick": partial(_watch_links, claims=True),
     "rolecall_cli.demo.loopback:LoopbackNode.add_pod.<locals>.<lambda>": _forward,
     "rolecall_common.admin_http:_Exchange.abort": partial(_probe, b"", timedelta(milliseconds=10)),
     "rolecall_common.admin_http:_Exchange.connection_lost": _probe,
     "rolecall_common.admin_http:_Exchange.connection_made": _probe,
     "rolecall_common.admin_http:_Exchange.data_received": _probe,
-    "rolecall_common.admin_http:probing.<locals>.exchange": _probe,
+    "rolecall_common.admin_http:serving_admin.<locals>.exchange": _probe,
     "rolecall_warden.file_changes:watching.<locals>.read": _replace_a_file,
 }
 # gRPC's are called on the server's loop, and on threads of its own.

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from fakes.callbacks import ASYNCIO, DOCUMENT, UVLOOP
 from fakes.endpoint_rig import endpoint_rig, known, pod
 from fakes.planted import LoopFactory
-from rolecall_common.admin_http import Readiness, probing
+from rolecall_common.admin_http import Readiness, serving_admin
 from rolecall_common.callbacks import Bugs
 from rolecall_common.settings.types import HostPort
 
@@ -169,7 +169,7 @@ def test_nobody_who_resets_a_connection_to_the_probes_ends_the_process(
         bugs.end_by(task.cancel)
         where, patience = HostPort("127.0.0.1", 0), timedelta(seconds=5)
         pages = CollectorRegistry()
-        async with probing(where, lambda: Readiness(ready=True), pages, patience) as port:
+        async with serving_admin(where, lambda: Readiness(ready=True), pages, patience) as port:
             for _ in range(20):
                 await _reset(port, sent, "127.0.0.3")
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
