@@ -24,7 +24,8 @@ from fakes.clock import FakeClock
 from fakes.endpoint_rig import ROLES, START, Client, Rig, endpoint_rig, known, pod, request
 from fakes.planted import LoopFactory, for_ever
 from fakes.replica import SERVER_NAME, Certificates, Node, Replica, calling, following
-from rolecall_agent.http import server
+from rolecall_agent.http.server_state import ServerRules
+from rolecall_agent.http.timeouts import TIME_LIMITS
 from rolecall_agent.witness.bindings import Bindings
 from rolecall_agent.witness.kernel import Kernel
 from rolecall_agent.witness.observation import LinkId, Observation, Way
@@ -70,7 +71,7 @@ async def _ask_an_endpoint_that_knows_nothing() -> None:
 
 async def _ask_where_connections_change_hands() -> None:
     async with endpoint_rig() as rig:
-        rig.endpoint.watches(lambda: None, lambda: True)
+        rig.server.watches(lambda: None, lambda: True)
         async with rig.client() as client:
             client.send(DOCUMENT)
             await for_ever()
@@ -84,7 +85,7 @@ async def _send_no_more() -> None:
 
 async def _leave() -> None:
     async with _connected() as (rig, client):
-        await rig.until(lambda: rig.endpoint.open_connections == 1)
+        await rig.until(lambda: rig.server.open_connections == 1)
         client.end()
         await for_ever()
 
@@ -108,17 +109,16 @@ async def _read_late(*, reads: bool, ends: bool = False) -> None:
 
 async def _wait_in_line() -> None:
     async with _connected() as (rig, _):
-        await rig.until(lambda: rig.endpoint.open_connections == 1)
-        [connection] = rig.endpoint._turns  # noqa: SLF001 - else it takes hundreds of connections
-        connection.wait_turn()
+        await rig.until(lambda: rig.server.open_connections == 1)
+        [connection] = rig.server.state.limits
+        connection.queue()  # Else it takes hundreds of connections.
         await for_ever()
 
 
 async def _be_slow() -> None:
-    async with endpoint_rig() as rig:
-        rig.endpoint.patience = replace(server.PATIENCE, head=0.01)
-        async with rig.client():
-            await for_ever()
+    limits = replace(TIME_LIMITS, head=0.01)
+    async with endpoint_rig(rules=ServerRules(time_limits=limits)) as rig, rig.client():
+        await for_ever()
 
 
 class _NewsOfOurs(Kernel):
@@ -230,18 +230,18 @@ ON_ANY_LOOP: dict[str, Play] = {
     "rolecall_agent.http.connection:Connection.eof_received": _send_no_more,
     "rolecall_agent.http.connection:Connection.pause_writing": partial(_read_late, reads=False),
     "rolecall_agent.http.connection:Connection.resume_writing": partial(_read_late, reads=True),
-    "rolecall_agent.http.connection:Connection._hush": _wait_in_line,
+    "rolecall_agent.http.connection:Connection._stop_reading": _wait_in_line,
     "rolecall_agent.http.connection:WatchedConnection.data_received": (
         _ask_where_connections_change_hands
     ),
-    "rolecall_agent.http.fair_queue:Pace._turn": _ask,
-    "rolecall_agent.http.lingering_close:Leaving._look": partial(
+    "rolecall_agent.http.fair_queue:FairQueue._turn": _ask,
+    "rolecall_agent.http.lingering_close:LingeringClose._look": partial(
         _read_late, reads=False, ends=True
     ),
     "rolecall_agent.http.request:_Reading.on_header": _ask,
-    "rolecall_agent.http.request_cycle:Exchange.give_up": _ask_an_endpoint_that_knows_nothing,
-    "rolecall_agent.http.server:Hall._connection": _ask,
-    "rolecall_agent.http.timeouts:Deadlines._look": _be_slow,
+    "rolecall_agent.http.request_cycle:RequestCycle.expire": _ask_an_endpoint_that_knows_nothing,
+    "rolecall_agent.http.server:Server._connection": _ask,
+    "rolecall_agent.http.timeouts:Timeouts._look": _be_slow,
     "rolecall_agent.witness.service:Witness.poll": partial(_watch_links, says=b"news"),
     "rolecall_agent.witness.service:Witness._tick": partial(_watch_links, claims=True),
     "rolecall_cli.demo.loopback:LoopbackNode.add_pod.<locals>.<lambda>": _forward,

@@ -145,7 +145,7 @@ def test_no_pod_that_resets_its_connections_ends_the_agent(
             for _ in range(20):
                 await _reset(rig.port, sent, "127.0.0.2")
             [answer] = await rig.ask(DOCUMENT)
-            await rig.until(lambda: rig.endpoint.open_connections == 0)
+            await rig.until(lambda: rig.server.open_connections == 0)
             assert answer.status == 200
 
     with asyncio.Runner(loop_factory=loop_factory) as runner:
