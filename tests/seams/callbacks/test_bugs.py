@@ -1,6 +1,8 @@
 """A bug in a callback ends the run, whichever callback it is, and whatever it raises."""
 
 import asyncio
+import gc
+from collections.abc import Iterator
 
 import httptools
 import pytest
@@ -25,6 +27,14 @@ EVERY = [
     for target, play in rows.items()
     for name, loop in loops.items()
 ]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Have what is left open collected here, where that is no failure."""
+    yield
+    caplog.clear()
+    gc.collect()
 
 
 @ERRORS
