@@ -254,11 +254,11 @@ ON_ANY_LOOP: dict[str, Play] = {
 }
 # gRPC's are called on the server's loop, and on threads of its own.
 ON_ASYNCIO: dict[str, Play] = {
-    "rolecall_server.rpc.certificate:ServerCertificate._news": _ask_health,
+    "rolecall_server.rpc.certificate:ServerCertificate._renewed": _ask_health,
     "rolecall_server.rpc.health:health_handler.<locals>.check": _ask_health,
     "rolecall_server.rpc.service:Service.ResolvePods": _resolve,
     "rolecall_server.rpc.service:Service.WatchNode": _follow,
-    "rolecall_server.rpc.service:Service._authenticated.<locals>.over": _resolve,
+    "rolecall_server.rpc.authentication:Authentication.authenticate.<locals>.over": _resolve,
 }
 # What is called out within a call of our own, through which it comes back to us.
 COMES_BACK = {

@@ -107,9 +107,11 @@ class ServerCertificate:
     def credentials(self) -> grpc.ServerCredentials:
         """Return credentials that offer each new connection the certificate in use."""
         self._offered = self._pair
+        loop = asyncio.get_running_loop()
         return grpc.dynamic_ssl_server_credentials(
             _configuration(self._offered),
-            Reporting(loop=asyncio.get_running_loop())(self._renewed),  # type: ignore[arg-type]  # gRPC's types leave out the None that it allows
+            # gRPC's types leave out the None that it allows.
+            Reporting(loop=loop)(self._renewed),  # type: ignore[arg-type]  # see above
             require_client_authentication=False,
         )
 
