@@ -11,7 +11,6 @@ import pytest
 
 from fakes.aws import USER, forget_machine
 from fakes.clock import FakeClock
-from fakes.running import PATIENCE
 from fakes.sts import (
     BODY_CUT,
     DROPPED,
@@ -31,7 +30,6 @@ from rolecall_server.sts.error_codes import CallOutcome
 from seams.server.sts.rig import Rig
 
 HOUR = timedelta(hours=1)
-PATIENT = {"patience": timedelta(seconds=PATIENCE)}  # How long STS may take is one test's subject.
 READER = Identity("arn:aws:iam::111122223333:role/reader", "shop.cart", HOUR)
 
 
