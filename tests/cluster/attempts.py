@@ -22,7 +22,9 @@ class Control(enum.Enum):
     API = "the API server's own checks"
     GUARD = "**Rolecall's node guard**"
     MIRROR = "**the rule for mirror pods**: they never have a role"
-    FANOUT = "**the stream of a node** holds its own pods only; the node is derived from the token"
+    SUBSCRIPTION = (
+        "**the stream of a node** holds its own pods only; the node is derived from the token"
+    )
     BEARER = "**the server**: it wants one bearer token"
     CLAIMS = "**the server** reads the token: algorithm, audience, end, account, pod"
     SIGNATURE = "**the server** and TokenReview: the cluster has not signed it"

@@ -162,17 +162,17 @@ ATTEMPTS = (
     ),
     Attempt(
         "Ask for the health of the server",
-        Control.FANOUT,
+        Control.SUBSCRIPTION,
         said("/grpc.health.v1.Health/Check", b""),
     ),
     Attempt(
         "Name another node beside the right token",
-        Control.FANOUT,
+        Control.SUBSCRIPTION,
         _named_in_metadata,
     ),
     Attempt(
         "Name another node in fields that the protocol does not have",
-        Control.FANOUT,
+        Control.SUBSCRIPTION,
         _named_in_the_hello,
     ),
 )

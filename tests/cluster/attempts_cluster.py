@@ -195,7 +195,7 @@ EVERYTHING_ELSE = (
     idle(
         "Take the address of another node, and labels that it may have",
         take_the_address,
-        Control.FANOUT,
+        Control.SUBSCRIPTION,
     ),
 )
 

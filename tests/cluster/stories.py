@@ -27,7 +27,7 @@ STORIES = (
     ),
     Story(
         "Ask for the addresses of other nodes' pods, to learn which there are",
-        Control.FANOUT,
+        Control.SUBSCRIPTION,
         "test_compromised_addresses.py::test_questions_tell_nothing_of_other_nodes",
     ),
     Story(

@@ -30,7 +30,7 @@ RIGHTS = [{"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["c
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class Reporting:
     """Events that are being written, as a service account of the namespace."""
 
     events: EventRecorder
@@ -70,15 +70,15 @@ def _count(event: Manifest) -> int:
 
 
 @pytest.fixture
-async def desk(
+async def reporting(
     cluster: Cluster, admin: Client, namespace: str, tmp_path: Path
-) -> AsyncGenerator[Desk]:
+) -> AsyncGenerator[Reporting]:
     """Have Events written by a service account with the chart's rights, and no other ones."""
     await _let_write(admin, namespace)
     kubeconfig = await _account(cluster, admin, namespace, tmp_path)
     await _until_allowed(admin, namespace)
-    async with _reporting(kubeconfig, admin, namespace) as desk:
-        yield desk
+    async with _reporting(kubeconfig, admin, namespace) as reporting:
+        yield reporting
 
 
 async def _account(cluster: Cluster, admin: Client, namespace: str, folder: Path) -> Path:
@@ -89,13 +89,13 @@ async def _account(cluster: Cluster, admin: Client, namespace: str, folder: Path
 
 
 @contextlib.asynccontextmanager
-async def _reporting(kubeconfig: Path, admin: Client, namespace: str) -> AsyncGenerator[Desk]:
+async def _reporting(kubeconfig: Path, admin: Client, namespace: str) -> AsyncGenerator[Reporting]:
     metrics, dice = Metrics(), random.Random()  # noqa: S311 - only jitter
     async with Transport(Access(kubeconfig)) as api:
         events = EventRecorder(api, Reporter("server-1"), SystemClock(), dice, metrics)
         writing = asyncio.create_task(events.run(), name="write Events")
         try:
-            yield Desk(events, metrics, admin, namespace)
+            yield Reporting(events, metrics, admin, namespace)
         finally:
             writing.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -152,12 +152,14 @@ def _kubeconfig(cluster: Cluster, token: str) -> str:
     )
 
 
-async def test_kubectl_shows_on_the_pod_why_it_has_no_role(cluster: Cluster, desk: Desk) -> None:
+async def test_kubectl_shows_on_the_pod_why_it_has_no_role(
+    cluster: Cluster, reporting: Reporting
+) -> None:
     """Reason, sentence and who says so are in the last lines of `kubectl describe pod`."""
-    web = await desk.pod("web")
-    desk.events.denied(web, Reason.NAMESPACE_FORBIDS, "the role 'admin' is not permitted here")
-    await desk.until_event(web)
-    shown = await cluster.kubectl("describe", "pod", "web", "--namespace", desk.namespace)
+    web = await reporting.pod("web")
+    reporting.events.denied(web, Reason.NAMESPACE_FORBIDS, "the role 'admin' is not permitted here")
+    await reporting.until_event(web)
+    shown = await cluster.kubectl("describe", "pod", "web", "--namespace", reporting.namespace)
 
     line = shown.splitlines()[-1]
     assert line.split()[:2] == ["Warning", "RoleDenied"]
@@ -165,54 +167,56 @@ async def test_kubectl_shows_on_the_pod_why_it_has_no_role(cluster: Cluster, des
     assert line.endswith("the role 'admin' is not permitted here")
 
 
-async def test_a_repeat_is_taken_as_a_series(cluster: Cluster, desk: Desk) -> None:
+async def test_a_repeat_is_taken_as_a_series(cluster: Cluster, reporting: Reporting) -> None:
     """There is one Event, and kubectl shows how often."""
-    web = await desk.pod("web")
+    web = await reporting.pod("web")
     for count in (1, 2):
-        desk.events.refused(web, Reason.ACCESS_DENIED, "STS says no")
-        event = await desk.until_event(web, count=count)
-    shown = await cluster.kubectl("describe", "pod", "web", "--namespace", desk.namespace)
+        reporting.events.refused(web, Reason.ACCESS_DENIED, "STS says no")
+        event = await reporting.until_event(web, count=count)
+    shown = await cluster.kubectl("describe", "pod", "web", "--namespace", reporting.namespace)
 
     assert event["reason"] == "RoleNotAssumable"
     assert event["reportingInstance"] == "server-1"
     assert "(x2 over " in shown.splitlines()[-1]
-    assert desk.metrics.events.value("RoleNotAssumable") == 2
+    assert reporting.metrics.events.value("RoleNotAssumable") == 2
 
 
-async def test_another_server_goes_on_with_the_series(cluster: Cluster, desk: Desk) -> None:
+async def test_another_server_goes_on_with_the_series(
+    cluster: Cluster, reporting: Reporting
+) -> None:
     """A server that knows nothing of the Event finds it by its name."""
-    web = await desk.pod("web")
-    desk.events.denied(web, Reason.ROLE_MALFORMED, "what is this")
-    await desk.until_event(web)
-    async with _reporting(cluster.kubeconfig, desk.admin, desk.namespace) as other:
+    web = await reporting.pod("web")
+    reporting.events.denied(web, Reason.ROLE_MALFORMED, "what is this")
+    await reporting.until_event(web)
+    async with _reporting(cluster.kubeconfig, reporting.admin, reporting.namespace) as other:
         other.events.denied(web, Reason.ROLE_MALFORMED, "what is this")
         event = await other.until_event(web, count=2)
 
     assert event["reason"] == "RoleMalformed"
 
 
-async def test_an_event_that_is_gone_is_written_anew(desk: Desk) -> None:
+async def test_an_event_that_is_gone_is_written_anew(reporting: Reporting) -> None:
     """The API server says 404 to a change of an Event that has expired."""
-    web = await desk.pod("web")
-    desk.events.denied(web, Reason.NAMESPACE_FORBIDS, "no")
-    old = await desk.until_event(web)
-    await desk.admin.delete("Event", old["metadata"]["name"], desk.namespace)
-    desk.events.denied(web, Reason.NAMESPACE_FORBIDS, "no")
-    new = await desk.until_event(web)
+    web = await reporting.pod("web")
+    reporting.events.denied(web, Reason.NAMESPACE_FORBIDS, "no")
+    old = await reporting.until_event(web)
+    await reporting.admin.delete("Event", old["metadata"]["name"], reporting.namespace)
+    reporting.events.denied(web, Reason.NAMESPACE_FORBIDS, "no")
+    new = await reporting.until_event(web)
 
     assert new["metadata"]["uid"] != old["metadata"]["uid"]
     assert new["metadata"]["name"] == old["metadata"]["name"]
 
 
-async def test_the_longest_name_and_the_strangest_sentence_are_taken(desk: Desk) -> None:
+async def test_the_longest_name_and_the_strangest_sentence_are_taken(reporting: Reporting) -> None:
     """Limits of names and notes are the API server's own."""
-    long = await desk.pod("a" * 63 + ".b" * 95)
-    desk.events.denied(long, Reason.ROLE_MALFORMED, "\x1b[2J\ud800\u202e" + "ü😀" * 1000)
-    event = await desk.until_event(long)
+    long = await reporting.pod("a" * 63 + ".b" * 95)
+    reporting.events.denied(long, Reason.ROLE_MALFORMED, "\x1b[2J\ud800\u202e" + "ü😀" * 1000)
+    event = await reporting.until_event(long)
 
     assert len(event["message"].encode()) <= 1024
     assert event["message"].isprintable()
-    assert desk.metrics.events_dropped.value("rejected") == 0
+    assert reporting.metrics.events_dropped.value("rejected") == 0
 
 
 async def test_a_namespace_that_is_going_takes_no_event_and_is_no_missing_right(
@@ -222,12 +226,12 @@ async def test_a_namespace_that_is_going_takes_no_event_and_is_no_missing_right(
     going = f"test-going-{secrets.token_hex(4)}"
     await admin.create_namespace(going)
     # The administrator's access: that of an account of the namespace would go with it.
-    async with _reporting(cluster.kubeconfig, admin, going) as desk:
-        web = await desk.pod("web")
+    async with _reporting(cluster.kubeconfig, admin, going) as reporting:
+        web = await reporting.pod("web")
         await admin.patch("Pod", "web", {"metadata": {"finalizers": ["example.com/kept"]}}, going)
         await admin.delete("Namespace", going)
-        desk.events.denied(web, Reason.NAMESPACE_FORBIDS, "no")
-        await _until_counted(desk, "namespace_gone")
+        reporting.events.denied(web, Reason.NAMESPACE_FORBIDS, "no")
+        await _until_counted(reporting, "namespace_gone")
         await admin.patch("Pod", "web", {"metadata": {"finalizers": []}}, going)
 
     assert caplog.messages == []
@@ -243,17 +247,17 @@ async def test_a_missing_right_is_named(
     """The line says which verb on what, in the API server's own words too."""
     caplog.set_level(logging.WARNING, logger="rolecall_server.kube.events.recorder")
     kubeconfig = await _account(cluster, admin, namespace, tmp_path)
-    async with _reporting(kubeconfig, admin, namespace) as desk:
-        desk.events.denied(await desk.pod("web"), Reason.NAMESPACE_FORBIDS, "no")
-        await _until_counted(desk, "forbidden")
+    async with _reporting(kubeconfig, admin, namespace) as reporting:
+        reporting.events.denied(await reporting.pod("web"), Reason.NAMESPACE_FORBIDS, "no")
+        await _until_counted(reporting, "forbidden")
 
     (record,) = caplog.records
     assert vars(record)["verb"] == "create"
     assert "cannot create resource" in vars(record)["reason"]
 
 
-async def _until_counted(desk: Desk, why: str) -> None:
+async def _until_counted(reporting: Reporting, why: str) -> None:
     """Return once an Event was dropped for *why*: what is refused leaves no trace elsewhere."""
     async with asyncio.timeout(PATIENCE):
-        while not desk.metrics.events_dropped.value(why):  # noqa: ASYNC110 - nothing tells
+        while not reporting.metrics.events_dropped.value(why):  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.02)
