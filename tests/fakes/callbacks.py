@@ -44,6 +44,7 @@ Play = Callable[[], Awaitable[object]]
 OWN = "127.0.0.2"
 DOCUMENT = request(f"{ROLES}/reader")
 MANY = DOCUMENT * 400  # More than the kernel takes of their answers for whoever does not read.
+SOON = timedelta(seconds=1)  # In which a slow machine has done what comes before a timer.
 ANYWHERE = HostPort("127.0.0.1", 0)
 ASYNCIO: LoopFactory = asyncio.new_event_loop
 UVLOOP: LoopFactory = uvloop.new_event_loop
@@ -64,7 +65,8 @@ async def _ask() -> None:
 
 
 async def _ask_an_endpoint_that_knows_nothing() -> None:
-    async with endpoint_rig() as rig, rig.client() as client:
+    # Longer than a request waits to be read on a slow machine: else it is answered without a timer.
+    async with endpoint_rig(hold=SOON) as rig, rig.client() as client:
         client.send(DOCUMENT)
         await for_ever()
 
@@ -140,7 +142,7 @@ async def _watch_links(*, says: bytes = b"", claims: bool = False) -> None:
         kernel = stack.enter_context(_NewsOfOurs())
         stack.callback(kernel.said.close)
         stack.callback(kernel._heard.close)  # noqa: SLF001 - our own
-        bindings = Bindings({}, accept_unwitnessed=True, settling=0.2)
+        bindings = Bindings({}, accept_unwitnessed=True, settling=SOON.total_seconds())
         state = StateFile(None, Scope.here())
         witness = Witness(kernel, bindings, state, SystemClock())
         stack.enter_context(witness.listening())
