@@ -27,7 +27,7 @@ from rolecall_agent.http.lingering_close import LingeringClose, linger
 from rolecall_agent.http.request_cycle import RequestCycle
 from rolecall_agent.http.response_cache import CachedResponse
 from rolecall_agent.http.server_state import ServerState
-from rolecall_common.callbacks import reports_os_errors
+from rolecall_common.callbacks import Reporting, reports_os_errors
 
 MOST_UNSENT = 8 * 1024  # bytes of answers that wait for one client to read, and one answer more
 
@@ -107,7 +107,7 @@ class Connection(RequestCycle):
             self._framing.feed(data)
             self.go_on()
 
-    @reports_os_errors
+    @Reporting()
     def eof_received(self) -> bool:
         """Keep a half-closed connection open for what it has asked already."""
         self._half_closed = True
