@@ -74,7 +74,7 @@ class Agent:
     witness: Witness
     cache: Cache
     updates: UpdateHandler
-    endpoint: MetadataEndpoint
+    server: Server
     # What a live read of a pod says; who is not here cannot be read.
     truth: dict[PodUid, tuple[Address, ...]] = field(default_factory=dict)
 
@@ -134,7 +134,7 @@ async def agent(
         endpoint = MetadataEndpoint(cache, lambda each: at.asks(each))  # noqa: PLW0108 - `at` comes last
         server = Server(endpoint, cache, clock, rules)
         updates = UpdateHandler(cache, clock, endpoint, lambda _: None, lambda _: None, witness)
-        at = Agent(network, witness, cache, updates, endpoint)
+        at = Agent(network, witness, cache, updates, server)
         witness.changed, witness.moved = updates.holders_changed, server.cut
         server.watches(witness.poll, lambda: witness.checks_each_request)
         updates.begin()

@@ -34,10 +34,9 @@ async def a_connection_does_not_outlive_its_link(ground: Ground) -> None:
         with client("open") as made:
             assert await connect(made)
             assert await request(made) == Answer(200, "open")
-            assert at.endpoint is not None
             await ground.remove("open")
             async with asyncio.timeout(2):
-                while at.endpoint.open_connections:  # noqa: ASYNC110 - others have no event
+                while at.server.open_connections:  # noqa: ASYNC110 - others have no event
                     await asyncio.sleep(0.01)
 
 
@@ -52,13 +51,12 @@ async def _loses(ground: Ground, way: str, sent: bytes, *, ends: bool = False) -
         with client(old) as made:
             assert await connect(made)
             await aside(mislead, address)
-            assert at.endpoint is not None
-            before = at.endpoint.tally.requests.total()
+            before = at.server.counters.requests.total()
             await asyncio.get_running_loop().sock_sendall(made, sent)
             if ends:
                 made.shutdown(socket.SHUT_WR)
             async with asyncio.timeout(2):
-                while at.endpoint.tally.requests.total() == before:  # noqa: ASYNC110 - as above
+                while at.server.counters.requests.total() == before:  # noqa: ASYNC110 - as above
                     await asyncio.sleep(0.01)
             at.truth[PodUid(old)] = ()
             await ground.replace(old, new, address)

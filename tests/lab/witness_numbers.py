@@ -126,9 +126,8 @@ async def a_number_is_given_again_before_anybody_looks(ground: Ground) -> None:
             assert await connect(made)
             assert await request(made) == Answer(200, twins.old)
             at_once(twins.replace)
-            assert at.endpoint is not None
             async with asyncio.timeout(2):
-                while at.endpoint.open_connections:  # noqa: ASYNC110 - others have no event
+                while at.server.open_connections:  # noqa: ASYNC110 - others have no event
                     await asyncio.sleep(0.01)
         await gets_nothing(at, twins)
 
