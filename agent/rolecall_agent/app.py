@@ -1,4 +1,4 @@
-"""The agent, put run_together. Read this first: it shows who hands what to whom."""
+"""The agent, put together. Read this first: it shows who hands what to whom."""
 
 import asyncio
 import logging

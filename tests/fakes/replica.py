@@ -242,7 +242,7 @@ async def until_connected(replica: Replica, agents: int) -> None:
 
 
 async def ended(follower: StreamClient) -> Mapping[EndReason, int]:
-    """Return the end_reasons, once there is one."""
+    """Return the reasons of ends, once there is one."""
     async with asyncio.timeout(30):
         while not (end_reasons := follower.statistics().end_reasons):  # noqa: ASYNC110 - nothing tells it
             await asyncio.sleep(0)

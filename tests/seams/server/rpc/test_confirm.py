@@ -1,4 +1,4 @@
-"""An agent that live_reads has pods confirmed, by the very question that its request raised."""
+"""An agent in doubt has pods confirmed, by the very question that its request raised."""
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
