@@ -22,6 +22,7 @@ from rolecall_agent.decision import (
 )
 from rolecall_agent.http.client import Client
 from rolecall_agent.http.counters import Counters
+from rolecall_agent.http.host_header import names_of
 from rolecall_agent.http.parked_requests import ParkedRequest, ParkedRequests
 from rolecall_agent.http.request import ReceivedRequest
 from rolecall_agent.http.response import Response
@@ -35,9 +36,7 @@ from rolecall_proto.values import Address, EndpointKeys
 
 NAME = "metadata"
 # The metadata service's own addresses (contract §5).
-HOSTS = frozenset(
-    {b"169.254.169.254", b"169.254.169.254:80", b"[fd00:ec2::254]", b"[fd00:ec2::254]:80"}
-)
+HOSTS = names_of("169.254.169.254", 80) | names_of("fd00:ec2::254", 80)
 
 
 def _ignore_unknown(address: Address) -> None: ...

@@ -127,6 +127,25 @@ async def test_a_name_that_a_page_could_rebind_is_refused(rig: ContainerRig, hos
     assert json.loads(answer.body)["code"] == "BadRequest"
 
 
+async def test_the_address_alone_is_a_right_host(rig: ContainerRig) -> None:
+    """The C runtime names no port, whichever it asks."""
+    async with rig.client() as client:
+        client.send(asking(token(), host=rig.host))
+        [answer] = await client.rest()
+
+    assert answer.status == 200
+
+
+async def test_an_ipv6_address_without_brackets_is_a_right_host() -> None:
+    """As the C runtime sends it."""
+    async with container_rig(LONG, host="::1") as rig, rig.client() as client:
+        rig.snapshot(*known(web()))
+        client.send(asking(token(), host="::1"))
+        [answer] = await client.rest()
+
+    assert answer.status == 200
+
+
 async def test_over_ipv6() -> None:
     """Clusters without IPv4 have this endpoint."""
     async with container_rig(LONG, host="::1") as rig:

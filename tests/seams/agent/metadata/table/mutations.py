@@ -168,14 +168,14 @@ def _hosts() -> Iterator[Row]:
             "0169.0254.0169.0254",
             "169.254.169.255",
         ),
-        *("[::ffff:169.254.169.254]", "[::ffff:a9fe:a9fe]", "fd00:ec2::254", "[fd00:ec2::254"),
+        *("[::ffff:169.254.169.254]", "[::ffff:a9fe:a9fe]", "fd00:ec2::254:80", "[fd00:ec2::254"),
         *("[fd00:ec2::254%eth0]", "[fd00:ec2:0::254]", "[fd00:0ec2::254]", "[fd00:ec2::254]:81"),
         *("169.254.169.254.nip.io", "instance-data", "instance-data.ec2.internal", "metadata"),
         *("metadata.example", "metadata.example:8080.evil.example", "xmetadata.example:8080"),
-        *("127.0.0.1", "127.0.0.1:80", "[::1]", "[::]", "\xb9\xb6\xb9.254.169.254"),
+        *("127.0.0.9", "127.0.0.1:80", "[::1]", "[::]", "\xb9\xb6\xb9.254.169.254"),
     ):
         yield f"host {host!r}", request(host=host), OWN, (400,)
-    for host in ("METADATA.EXAMPLE:8080", "[fd00:EC2::254]", "[fd00:ec2::254]:80"):
+    for host in ("METADATA.EXAMPLE:8080", "[fd00:EC2::254]", "[fd00:ec2::254]:80", "FD00:ec2::254"):
         yield f"host {host!r}", request(host=host), OWN, (200,)
 
 
