@@ -116,6 +116,7 @@ async def run(settings: Settings, inherited: Inherited, bugs: Bugs) -> None:
             await stack.enter_async_context(opening)
             with refusing("adminListen", OSError):
                 await stack.enter_async_context(probes())
+        inherited.report_begun()
         _say_start(inherited)
         # To be cancelled is to be told to end, and an agent that was told lets its pods finish.
         loops = _loops(parts) | {"end at a bug in a callback": bugs.raised()}

@@ -75,7 +75,14 @@ def _work(settings: "Settings", given: "Inherited") -> Exit:
     bugs = Bugs()
     for sentence in settings.cautions():
         log.warning("a setting has a consequence", extra={"sentence": sentence})
-    return _run(app.run(settings, given, bugs), uvloop.new_event_loop, bugs)
+    try:
+        return _run(app.run(settings, given, bugs), uvloop.new_event_loop, bugs)
+    except UsageError as error:
+        if not given.has_begun:
+            raise
+        # The endpoints stay open, and the supervisor tries again: it is no end, and is logged.
+        log.error("this worker cannot begin", extra={"reason": str(error)})  # noqa: TRY400 - it has no cause of ours
+        return Exit.USAGE
 
 
 def _run(

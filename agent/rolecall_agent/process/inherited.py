@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NoReturn
 
 from rolecall_agent.process import supervisor
@@ -21,16 +21,27 @@ class Inherited:
     """What a worker has from its supervisor, which is its parent process."""
 
     sockets: Mapping[str, tuple[socket.socket, ...]]  # By the name of their endpoint.
-    restarts: int = 0  # Workers before this one that ended by themselves.
+    deaths: Mapping[str, int] = field(default_factory=dict)  # Workers that ended, by `CAUSES`.
     last_exit: int = 0  # How the last of them did: its code, or the signal's number, negative.
-    _synced: int = -1  # The descriptor by which it is reported; none once it has been.
+    has_begun: bool = False  # Whether any of them could use what it was told.
+    _tell: int = -1  # The descriptor by which the supervisor is told; none after the last word.
+
+    @property
+    def restarts(self) -> int:
+        """How many workers before this one ended by themselves."""
+        return sum(self.deaths.values())
+
+    def report_begun(self) -> None:
+        """Tell the supervisor that this worker could use what it was told."""
+        if self._tell >= 0:
+            os.write(self._tell, supervisor.BEGUN)
 
     def report_synced(self) -> None:
         """Tell the supervisor, once, that this worker holds all that a server has for the node."""
-        if self._synced >= 0:
-            os.write(self._synced, b"\n")
-            os.close(self._synced)
-            self._synced = -1
+        if self._tell >= 0:
+            os.write(self._tell, supervisor.SYNCED)
+            os.close(self._tell)
+            self._tell = -1
 
 
 def take(environ: MutableMapping[str, str]) -> Inherited | None:
@@ -40,14 +51,15 @@ def take(environ: MutableMapping[str, str]) -> Inherited | None:
         return None
     words = dict(word.split("=", 1) for word in text.split())
     _end_with_parent(int(words.pop("parent")))
-    synced, restarts, last_exit = (
-        int(words.pop(name)) for name in ("synced", "restarts", "last_exit")
+    tell, has_begun, last_exit = (
+        int(words.pop(name)) for name in ("tell", "has_begun", "last_exit")
     )
+    deaths = {cause: int(words.pop(cause)) for cause in supervisor.CAUSES}
     sockets = {
         name: tuple(socket.socket(fileno=int(number)) for number in numbers.split(",") if number)
         for name, numbers in words.items()
     }
-    return Inherited(sockets, restarts, last_exit, synced)
+    return Inherited(sockets, deaths, last_exit, bool(has_begun), tell)
 
 
 def become_supervisor(sockets: Mapping[str, Sequence[socket.socket]]) -> NoReturn:

@@ -14,8 +14,16 @@ import sys
 
 # A start after one that came to nothing waits, each time twice as long, up to the last of these.
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
-UNUSABLE = 2  # A worker ends so when what it was told cannot be used: another one could not either.
 FAILED = 1
+UNUSABLE = 2  # A worker ends so when what it was told cannot be used.
+MEMORY = 3  # And so where it leaves before the memory that it may have is used up.
+
+# What a worker says by the pipe: that it could begin, and that it holds all that a server has for
+# this node.
+BEGUN, SYNCED = b"b", b"s"
+
+# How workers end by themselves: by a signal, by a bug, and by the last two codes above.
+CAUSES = ("killed", "failed", "unusable", "memory")
 
 _STOPS = frozenset({signal.SIGTERM, signal.SIGINT})
 WATCHED = _STOPS | {signal.SIGCHLD, signal.SIGALRM}
@@ -24,28 +32,35 @@ WATCHED = _STOPS | {signal.SIGCHLD, signal.SIGALRM}
 class Supervisor:
     """Keeps one worker running until it is told to stop.
 
-    A worker says that it is *synced*, by a byte in a pipe, once it holds all that a server has for
-    this node. The next one after it is started at once, and so is the first after one that did not.
+    Where the first worker cannot use what it is told, neither could another, and that is the end.
+    Once one *has begun*, that is a crash like any other: a file can be broken for a moment, and
+    with this process the endpoints would close.
+
+    The next worker after one that was *synced* is started at once, and so is the first after one
+    that was not.
     """
 
     def __init__(self, inherited: str, command: list[str]) -> None:
         self._inherited = inherited
         self._command = command
-        self._synced_out, self._synced_in = os.pipe()
-        os.set_blocking(self._synced_out, False)
-        os.set_inheritable(self._synced_in, True)  # noqa: FBT003 - as the standard library has it
-        self._restarts = 0
+        self._told, self._tell = os.pipe()
+        os.set_blocking(self._told, False)
+        os.set_inheritable(self._tell, True)  # noqa: FBT003 - as the standard library has it
+        self._deaths = dict.fromkeys(CAUSES, 0)
         self._last_exit = 0
+        self._has_begun = False
 
     def run(self) -> int:
         """Return the exit code that this process should have."""
         failures = 0
         while True:
             code, stop = self._run_worker()
-            if stop or code == UNUSABLE:
+            said = self._said()
+            self._has_begun = self._has_begun or BEGUN in said
+            if stop or (code == UNUSABLE and not self._has_begun):
                 return _exit_code(code, stop)
-            failures = 0 if self._was_synced() else failures + 1
-            self._restarts += 1
+            failures = 0 if SYNCED in said else failures + 1
+            self._deaths[_cause(code)] += 1
             self._last_exit = code
             if failures > 1 and not _pause(min(FIRST_PAUSE * 2 ** (failures - 2), LONGEST_PAUSE)):
                 return 0
@@ -68,25 +83,39 @@ class Supervisor:
                 return code, stop
 
     def _spawn(self) -> int | None:
-        history = f"restarts={self._restarts} last_exit={self._last_exit}"
-        own = f"parent={os.getpid()} synced={self._synced_in} {history}"
+        history = f"has_begun={self._has_begun:d} last_exit={self._last_exit}"
+        deaths = " ".join(f"{cause}={count}" for cause, count in self._deaths.items())
+        own = f"parent={os.getpid()} tell={self._tell} {history} {deaths}"
         environment = {**os.environ, "ROLECALL_INHERITED": f"{own} {self._inherited}"}
         try:
             # It begins with no signal blocked, and with these descriptors, which are inheritable.
             return os.posix_spawn(self._command[0], self._command, environment, setsigmask=())
         except OSError as error:  # No memory or no process to be had, for the moment.
-            sys.stderr.write(f"rolecall agent: no worker can be started: {error.strerror}\n")
+            _complain(f"rolecall agent: no worker can be started: {error.strerror}\n")
             return None
 
-    def _was_synced(self) -> bool:
-        """Whether the last worker was; what it wrote says nothing of the next one."""
-        synced = False
+    def _said(self) -> bytes:
+        """Return what the last worker has said; it says nothing of the next one."""
+        said = b""
         while True:
             try:
-                os.read(self._synced_out, 4096)
+                said += os.read(self._told, 4096)
             except BlockingIOError:
-                return synced
-            synced = True
+                return said
+
+
+def _complain(line: str) -> None:
+    # Whoever reads it may be gone, or the disk full: nothing of that ends this process.
+    try:  # noqa: SIM105 - contextlib is memory
+        os.write(2, line.encode())
+    except OSError:
+        pass
+
+
+def _cause(code: int) -> str:
+    if code < 0:
+        return "killed"
+    return {UNUSABLE: "unusable", MEMORY: "memory"}.get(code, "failed")
 
 
 def _reap(worker: int) -> int | None:

@@ -1,6 +1,7 @@
 """The agent's worker is killed again and again, under load: nobody is refused."""
 
 import asyncio
+import json
 import os
 import signal
 from collections.abc import AsyncGenerator
@@ -37,7 +38,7 @@ class Load:
     async def _client(self) -> None:
         while not self.ended:
             try:
-                answer = await self._ask()
+                answer = await self.ask()
             except ConnectionRefusedError:
                 self.refused += 1
             except ConnectionResetError:
@@ -50,7 +51,7 @@ class Load:
                 else:
                     self.wrong.append(answer)
 
-    async def _ask(self) -> bytes:
+    async def ask(self) -> bytes:
         reader, writer = await asyncio.open_connection(
             "127.0.0.1", self.endpoint, local_addr=(POD, 0)
         )
@@ -103,3 +104,22 @@ async def kill(agent: Running, restarts: int) -> None:
         await agent.grown.wait_for(
             lambda: any("following a server" in line for line in agent.err[seen - 1 :])
         )
+
+
+async def test_a_file_that_is_broken_at_a_crash_closes_no_endpoint(node: System) -> None:
+    """The next worker cannot begin, says why, and is tried again until the file is whole."""
+    await node.start()
+    await node.until_served(POD, "reader")
+    agent, authority = node.running("agent"), node.root / "ca.pem"
+    whole = authority.read_bytes()
+    authority.write_text("nothing that vouches for anybody")
+    os.kill(agent.worker, signal.SIGKILL)
+    line = await agent.wait_line("this worker cannot begin")
+    asking = asyncio.create_task(Load(node.endpoint).ask())
+    authority.write_bytes(whole)
+    answer = await asking
+    code = await agent.stop()
+
+    assert "caFile: " in json.loads(line)["reason"]
+    assert answer.endswith(b"reader")
+    assert code == 0

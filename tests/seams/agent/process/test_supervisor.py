@@ -20,10 +20,14 @@ from rolecall_agent.process.inherited import Inherited
 HELLO = """
 import os, signal, socket, sys, time
 words = dict(word.split("=") for word in os.environ["ROLECALL_INHERITED"].split())
+causes = "killed", "failed", "unusable", "memory"
+words["restarts"] = str(sum(int(words[cause]) for cause in causes))
 def say(*what):
     print(*what, flush=True)
+def report_begun():
+    os.write(int(words["tell"]), b"b")
 def report_synced():
-    os.write(int(words["synced"]), b"!")
+    os.write(int(words["tell"]), b"s")
 """
 UP = "say('up', os.getpid(), words['restarts'], words['last_exit'])\n"
 PATIENT = UP + "signal.pause()\n"
@@ -147,10 +151,46 @@ async def test_no_worker_outlives_its_parent(program: str) -> None:
 
 
 async def test_what_cannot_be_used_ends_the_parent_too() -> None:
-    """Exit code 2 is not tried again."""
+    """Where no worker could begin, exit code 2 is not tried again."""
     async with family("say('up')\nsys.exit(2)\n") as running:
         assert await running.ended() == 2
         assert running.out == ["up"]
+
+
+async def test_what_cannot_be_used_any_more_is_tried_again() -> None:
+    """Once a worker has begun, exit code 2 is a crash like any other: the endpoints stay open."""
+    worker = """
+if words["restarts"] == "0":
+    report_begun()
+    sys.exit(1)
+if words["restarts"] != "4":
+    sys.exit(2)
+say("up", words["has_begun"], words["failed"], words["unusable"], words["last_exit"])
+signal.pause()
+"""
+    async with family(worker) as running:
+        assert await running.wait_line("up") == "up 1 1 3 2"
+        assert await running.stop() == 0
+
+
+async def test_a_worker_that_cannot_be_started_is_tried_again(tmp_path: Path) -> None:
+    """Even where nobody reads the complaint: a pipe without a reader ends many a program."""
+    reader, complaints = os.pipe()
+    os.close(reader)
+    worker, up = tmp_path / "worker", tmp_path / "up"
+    words = ("-I", "-S", *OWN, "metadata=", str(worker))
+    process = await asyncio.create_subprocess_exec(sys.executable, *words, stderr=complaints)
+    os.close(complaints)
+    os.mkfifo(up)
+    draft = tmp_path / "draft"
+    draft.write_text(f"#!/bin/sh\necho up > {up}\nexec sleep 600\n")
+    draft.chmod(0o755)
+    draft.rename(worker)
+    told = await asyncio.to_thread(up.read_text)
+    process.terminate()
+
+    assert told == "up\n"
+    assert await process.wait() == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -268,13 +308,13 @@ def test_a_worker_reports_itself_synced_once() -> None:
     """At its first snapshot; a pipe that nobody reads meanwhile is full one day."""
     out, synced = os.pipe()
     os.set_blocking(out, False)
-    worker = Inherited({}, _synced=synced)
+    worker = Inherited({}, _tell=synced)
     for _ in range(3):
         worker.report_synced()
     with os.fdopen(out, "rb") as stream:
         told = stream.read(2), stream.read(2)
 
-    assert told == (b"\n", b"")  # Its end, for the worker has closed its side.
+    assert told == (b"s", b"")  # Its end, for the worker has closed its side.
 
 
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="needs unshare of util-linux")
