@@ -64,12 +64,13 @@ def is_role_of(asked: bytes, assignment: Assignment, base_arn: str) -> bool:
     """Whether *asked* is a spelling of the assignment's role (contract §2).
 
     It is the role's ARN (with `arn` in any case), or what follows the base, with or without one
-    leading slash.
+    leading slash; and either with one slash behind it, which EC2 takes and some clients always add.
     """
     try:
         text = asked.decode("ascii")
     except UnicodeDecodeError:
         return False
+    text = text.removesuffix("/")
     if not text or not assignment.role_arn:
         return False
     if text[:4].lower() == "arn:":

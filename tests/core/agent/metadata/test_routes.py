@@ -85,6 +85,10 @@ def test_every_path_leads_somewhere(path: bytes) -> None:
         (BASE.encode() + b"reader", BASE + "reader"),
         (b"ARN" + BASE[3:].encode() + b"reader", BASE + "reader"),
         (b"arn:aws:iam::444455556666:role/x/y", "arn:aws:iam::444455556666:role/x/y"),
+        (b"reader/", BASE + "reader"),
+        (b"team/reader/", BASE + "team/reader"),
+        (BASE.encode() + b"team/reader/", BASE + "team/reader"),
+        (b"arn:aws:iam::444455556666:role/x/y/", "arn:aws:iam::444455556666:role/x/y"),
     ],
 )
 def test_every_spelling_of_the_role_is_the_role(asked: bytes, arn: str) -> None:
@@ -99,7 +103,9 @@ def test_every_spelling_of_the_role_is_the_role(asked: bytes, arn: str) -> None:
         b"/",
         b"Reader",
         b"//reader",
-        b"reader/",
+        b"reader//",
+        b"reader/x/",
+        b"team/",
         b"team/reader",
         b"arn:",
         b"AWS:iam",
@@ -127,6 +133,12 @@ def test_a_base_may_be_any_prefix() -> None:
     assert is_role_of(b"reader", assignment(BASE + "prod-reader"), BASE + "prod-")
 
 
+@pytest.mark.parametrize("asked", [b"/", b"team/", b"team//", b"team/reader//", b"team/writer/"])
+def test_a_slash_behind_a_part_of_the_role_names_no_role(asked: bytes) -> None:
+    """Only the whole role may have it."""
+    assert not is_role_of(asked, assignment(BASE + "team/reader"), BASE)
+
+
 @pytest.mark.parametrize("asked", [b"", b"arn:", b"/"])
 def test_a_pod_without_a_role_has_no_spelling_of_it(asked: bytes) -> None:
     """The empty ARN equals nothing."""
@@ -138,4 +150,4 @@ def test_whatever_is_asked_for_is_compared_without_an_error(asked: bytes) -> Non
     """Hostile names are other names."""
     matches = is_role_of(asked, assignment(BASE + "reader"), BASE)
 
-    assert matches == (asked.removeprefix(b"/") == b"reader")
+    assert matches == (asked.removeprefix(b"/").removesuffix(b"/") == b"reader")
