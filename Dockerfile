@@ -37,7 +37,7 @@ RUN /opt/rolecall/bin/python -m compileall -q -f --invalidation-mode unchecked-h
 FROM ${PYTHON} AS server
 COPY --from=server-environment /opt/rolecall /opt/rolecall
 ENV PATH=/opt/rolecall/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
-USER 65532:65532
+USER 60980:60980
 ENTRYPOINT ["rolecall"]
 CMD ["server", "--help"]
 
@@ -46,6 +46,6 @@ FROM ${PYTHON} AS agent
 RUN apt-get update && apt-get install --yes --no-install-recommends conntrack iproute2 nftables && rm -rf /var/lib/apt/lists/*
 COPY --from=agent-environment /opt/rolecall /opt/rolecall
 ENV PATH=/opt/rolecall/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
-USER 65532:65532
+USER 60980:60980
 ENTRYPOINT ["rolecall"]
 CMD ["agent", "--help"]

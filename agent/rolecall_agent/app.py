@@ -24,8 +24,9 @@ from rolecall_agent.metadata.item_fetcher import ItemFetcher
 from rolecall_agent.metrics import AgentCollector
 from rolecall_agent.process.file_limit import room_for
 from rolecall_agent.process.inherited import Inherited
-from rolecall_agent.process.sockets import CONTAINER, METADATA
-from rolecall_agent.process.takeover import Takeover, WarmUp, run_together
+from rolecall_agent.process.shared_port import SharedPort
+from rolecall_agent.process.sockets import CONTAINER, METADATA, addresses_of
+from rolecall_agent.process.takeover import ContainerPart, Served, Takeover, WarmUp, run_together
 from rolecall_agent.settings import (
     EndpointSettings,
     ServerSettings,
@@ -45,7 +46,7 @@ from rolecall_common.admin_http import Readiness, serving_admin
 from rolecall_common.audit import auditing
 from rolecall_common.callbacks import Bugs
 from rolecall_common.clock import Clock, SystemClock
-from rolecall_common.heartbeat_file import Health
+from rolecall_common.heartbeat_file import Condition, Health
 from rolecall_common.lifecycle import StartError, refusing
 from rolecall_common.process_metrics import ProcessMetrics
 from rolecall_common.settings.types import HostPort
@@ -123,7 +124,8 @@ async def run(settings: Settings, inherited: Inherited, bugs: Bugs) -> None:
         if takeover is None:
             await run_together(loops)
         else:
-            loops |= takeover.loops(parts.warm_up, inherited, opening, parts.readiness, probes)
+            container = _container_part(settings, inherited, opening)
+            loops |= takeover.loops(parts.warm_up, inherited, container, parts.readiness, probes)
             await takeover.run(loops, parts.finished)
 
 
@@ -263,6 +265,24 @@ def _takeover(settings: Settings, clock: Clock) -> Takeover | None:
         return None
     with refusing("endpointFile", OSError):
         return Takeover(path, clock)
+
+
+def _container_part(settings: Settings, inherited: Inherited, opening: Served) -> ContainerPart:
+    with refusing("containerListen", OSError):
+        addresses = [
+            address
+            for each in settings.container.container_listen
+            for address in addresses_of(each.host, each.port)
+        ]
+    warden_file = settings.takeover.warden_file
+
+    def is_superseded() -> bool:
+        warden = heartbeat_file.read(warden_file).heartbeat if warden_file is not None else None
+        return warden is not None and warden.condition is Condition.SUPERSEDED
+
+    return ContainerPart(
+        SharedPort(inherited.sockets[CONTAINER], addresses), opening, is_superseded
+    )
 
 
 def _access(settings: ServerSettings) -> Access:

@@ -132,7 +132,8 @@ class TakeoverSettings:
     warden_file: Path | None = setting(
         types.optional(types.PATH),
         "Where the warden of this pod says that it lives. The agent is ready only while the rules "
-        "are in place and are that warden's.",
+        "are in place and are that warden's, and shares the container endpoint's port with a newer "
+        "agent only once they are that one's.",
         default=None,
     )
 

@@ -21,10 +21,10 @@ def test_every_container_is_confined_as_restricted_demands(default: Rendering) -
     for template in templates(default):
         spec = template["spec"]
         assert spec["securityContext"] == {
-            "fsGroup": 65532,
-            "runAsGroup": 65532,
+            "fsGroup": 60980,
+            "runAsGroup": 60980,
             "runAsNonRoot": True,
-            "runAsUser": 65532,
+            "runAsUser": 60980,
             "seccompProfile": {"type": "RuntimeDefault"},
         }
         assert "initContainers" not in spec

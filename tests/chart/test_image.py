@@ -79,5 +79,5 @@ def test_both_images_run_as_the_user_that_the_chart_names() -> None:
     ]
 
     assert len(final) == 2
-    assert all("\nUSER 65532:65532\n" in stage for stage in final)
+    assert all("\nUSER 60980:60980\n" in stage for stage in final)
     assert all('\nENTRYPOINT ["rolecall"]\n' in stage for stage in final)

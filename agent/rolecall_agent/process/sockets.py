@@ -11,6 +11,7 @@ import os
 import socket
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from rolecall_agent.settings import Settings
 from rolecall_common import endpoint_file
@@ -25,30 +26,35 @@ BACKLOG = 4096  # connections that the kernel keeps for us while no worker is th
 # while several upgrades follow one another faster than the last agents end.
 _PORTS = 8
 _IPV6_FREEBIND = 78  # Linux's; the module `socket` knows only IPv4's, and that since 3.12 at best.
-_IP_FREEBIND = 15
+IP_FREEBIND = 15
+
+# A family, and what a socket of it is bound to.
+SocketAddress = tuple[int, tuple[Any, ...]]
 
 
 def bind_endpoints(settings: Settings) -> dict[str, list[socket.socket]]:
     """Listen for each endpoint, by its name. Raises StartError where an address cannot be had.
 
-    In a takeover the container endpoint's sockets are bound and not yet listened on: another agent
-    may answer at its address, and this one is cold.
+    In a takeover the container endpoint's sockets are not yet listened on, for this agent is cold,
+    and not even bound where another one has the address: see `shared_port.py`.
     """
     file = settings.takeover.endpoint_file
     with refusing("listen", OSError):
         metadata = _listening(settings.endpoint.listen, file)
     with refusing("containerListen", OSError):
         where = [(each.host, each.port) for each in settings.container.container_listen]
-        container = bind_all(where, shared=file is not None)
+        container = bind_all(where, leave_taken=file is not None)
         if file is None:
             _listen(container)
     return {METADATA: metadata, CONTAINER: container}
 
 
-def bind_all(listen: Iterable[tuple[str, int]], *, shared: bool = False) -> list[socket.socket]:
+def bind_all(
+    listen: Iterable[tuple[str, int]], *, leave_taken: bool = False
+) -> list[socket.socket]:
     """Return a socket bound to each of *listen*, but for protocols that the machine lacks.
 
-    Others of this user may have the same address where all of them want it *shared*.
+    With *leave_taken* the socket of an address that another one has is left without any.
 
     IPv6 may be switched off, and IPv4 goes on then. Raises OSError where an address cannot be had,
     and where nothing is left.
@@ -58,7 +64,7 @@ def bind_all(listen: Iterable[tuple[str, int]], *, shared: bool = False) -> list
     try:
         for host, port in listen:
             try:
-                bound += _bind_host(host, port, shared=shared)
+                bound += _bind_host(host, port, leave_taken=leave_taken)
             except OSError as error:
                 if error.errno != errno.EAFNOSUPPORT:
                     raise
@@ -95,33 +101,42 @@ def _candidates(first: int, file: Path) -> Iterator[int]:
     yield from range(first, min(first + _PORTS, 65_536))
 
 
-def _bind_host(host: str, port: int, *, shared: bool) -> Iterator[socket.socket]:
+def addresses_of(host: str, port: int) -> list[SocketAddress]:
+    """Return what *host* stands for: perhaps several addresses, each of them once."""
     flags = socket.AI_PASSIVE
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
-    # A name may stand for several addresses, and have one of them twice.
-    for family, address in dict.fromkeys((each[0], each[4]) for each in found):
+    return list(dict.fromkeys((each[0], each[4]) for each in found))
+
+
+def is_bound(each: socket.socket) -> bool:
+    """Return whether *each* has an address already."""
+    return bool(each.getsockname()[1])
+
+
+def _bind_host(host: str, port: int, *, leave_taken: bool) -> Iterator[socket.socket]:
+    for family, address in addresses_of(host, port):
         try:
-            yield _bind_address(family, address, shared=shared)
+            yield _bind_address(family, address, leave_taken=leave_taken)
         except OSError as error:
             where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
             reason = f"cannot listen on {where}: {os.strerror(error.errno or 0)}"
             raise OSError(error.errno, reason) from error
 
 
-def _bind_address(family: int, address: tuple[object, ...], *, shared: bool) -> socket.socket:
+def _bind_address(family: int, address: tuple[Any, ...], *, leave_taken: bool) -> socket.socket:
     made = socket.socket(family, socket.SOCK_STREAM)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, shared)
         if family == socket.AF_INET6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             made.setsockopt(socket.IPPROTO_IPV6, _IPV6_FREEBIND, 1)
         else:
-            made.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
+            made.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
         made.bind(address)
-    except OSError:
-        made.close()
-        raise
+    except OSError as error:
+        if not (leave_taken and error.errno == errno.EADDRINUSE):
+            made.close()
+            raise
     return made
 
 

@@ -3,6 +3,8 @@
 The new one has an endpoint of its own (`sockets.py`), and says where it is once it could answer
 every pod. Then the warden of its pod leads pods there, in one step, and the old one ends: what is
 connected to it finishes first. An agent to which pods are led already has nothing to wait for.
+The container endpoint's address is the same for both: the old one shares its port meanwhile
+(`shared_port.py`).
 """
 
 import asyncio
@@ -12,11 +14,13 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from rolecall_agent.process.inherited import Inherited
+from rolecall_agent.process.shared_port import SharedPort
 from rolecall_agent.process.sockets import CONTAINER, METADATA
 from rolecall_agent.store.cache import Cache
 from rolecall_common import endpoint_file
@@ -37,6 +41,18 @@ _AWAITED = tuple(
 )
 
 Served = AbstractAsyncContextManager[object]
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerPart:
+    """What a takeover has to do with the container endpoint.
+
+    It is opened once this agent is warm, or at once where pods are led here.
+    """
+
+    port: SharedPort
+    opening: Served
+    is_superseded: Callable[[], bool]  # Whether another agent's warden has the node's rules.
 
 
 class WarmUp:
@@ -82,6 +98,7 @@ class Takeover:
         self._ready = path.with_suffix(".ready")
         self._clock = clock
         self._is_leaving = False
+        self._is_open = False  # At the container endpoint, too, where there is one.
         # A worker before this one may have been ready.
         self._ready.touch()
         self._ready.unlink()
@@ -90,17 +107,14 @@ class Takeover:
         self,
         warm_up: WarmUp,
         inherited: Inherited,
-        opening: Served,
+        container: ContainerPart,
         readiness: Callable[[], Readiness],
         probes: Callable[[], Served],
     ) -> dict[str, Coroutine[Any, Any, None]]:
-        """Return what is to run beside the agent's own loops, by name.
-
-        *opening* is the container endpoint. Its address is the same for all agents, which share it
-        while there are two: it is opened once this one is warm, or at once where pods are led here.
-        """
+        """Return what is to run beside the agent's own loops, by name."""
         return {
-            "take over": self._take_over(warm_up, inherited, opening),
+            "take over": self._take_over(warm_up, inherited, container),
+            "share the container endpoint's port": self._share(container),
             "report readiness": self._report_readiness(readiness),
             "serve the probes": self._serve_probes(probes),
         }
@@ -125,17 +139,20 @@ class Takeover:
             task.cancel()
             await asyncio.wait([task])
 
-    async def _take_over(self, warm_up: WarmUp, inherited: Inherited, opening: Served) -> None:
+    async def _take_over(
+        self, warm_up: WarmUp, inherited: Inherited, container: ContainerPart
+    ) -> None:
         port = inherited.sockets[METADATA][0].getsockname()[1]
         led_here = endpoint_file.read(self._path) == port
-        if not led_here:
+        if led_here:
+            log.info("pods are led here already", extra={"port": port})
+        else:
             await warm_up.wait()
-        async with opening:
-            if led_here:
-                log.info("pods are led here already", extra={"port": port})
-            else:
-                endpoint_file.write(self._path, port)
-                log.info("warm: pods may be led here", extra={"port": port})
+            endpoint_file.write(self._path, port)
+            log.info("warm: pods may be led here", extra={"port": port})
+        await self._listen(container.port)
+        async with container.opening:
+            self._is_open = True
             try:
                 await asyncio.Event().wait()
             finally:
@@ -145,13 +162,27 @@ class Takeover:
                     with contextlib.suppress(OSError):
                         each.shutdown(socket.SHUT_RDWR)
 
+    async def _listen(self, port: SharedPort) -> None:
+        told = False
+        while not port.listen():
+            if not told:
+                log.info("another process has the container endpoint's port; an agent shares it")
+                told = True
+            await self._clock.sleep(_AGAIN)
+
+    async def _share(self, container: ContainerPart) -> None:
+        """Share our port with a newer agent while its warden has the node's rules."""
+        while True:
+            container.port.share(wanted=container.is_superseded())
+            await self._clock.sleep(_AGAIN)
+
     async def _report_readiness(self, readiness: Callable[[], Readiness]) -> None:
         """Keep the file there while we are ready.
 
         The kubelet cannot ask by a port: the other agent has the same address, and might answer.
         """
         while True:
-            if readiness().ready:
+            if self._is_open and readiness().ready:
                 self._ready.touch()
             else:
                 self._ready.unlink(missing_ok=True)

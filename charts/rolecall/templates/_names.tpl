@@ -96,12 +96,19 @@ runAsNonRoot: false
 runAsUser: 0
 {{- end -}}
 
+{{/*
+The user of both sides, and of nobody else: a process of the same user on the node's network could share a port with an
+agent. Images use 65532 ("nonroot"), 65534 and numbers from 1000 on; accounts end at 60000, and systemd takes its own from
+61184 on. It is the Dockerfile's, too.
+*/}}
+{{- define "rolecall.user" -}}60980{{- end -}}
+
 {{- define "rolecall.podSecurity" -}}
 # The group lets a process that is not root read its mounted files.
-fsGroup: 65532
-runAsGroup: 65532
+fsGroup: {{ include "rolecall.user" . }}
+runAsGroup: {{ include "rolecall.user" . }}
 runAsNonRoot: true
-runAsUser: 65532
+runAsUser: {{ include "rolecall.user" . }}
 seccompProfile:
   type: RuntimeDefault
 {{- end -}}

@@ -1,12 +1,14 @@
 """Two agents on one node for a moment, as real processes: nobody meets a cold one."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import socket
+import time
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,8 @@ import pytest
 from fakes.cluster import namespace, pod
 from fakes.running import PATIENCE, Running
 from fakes.system import LIST, System, ask, system
+from rolecall_common import heartbeat_file
+from rolecall_common.heartbeat_file import Condition, Heartbeat
 
 POD, LATE = "127.9.0.1", "127.9.0.2"
 
@@ -143,21 +147,35 @@ async def test_the_container_endpoint_is_shared(node: System) -> None:
     await node.start_sts()
     await node.start_server()
     shared = ("--container-listen", f"127.0.0.1:{node.port('container')}")
-    old = await agent(node, "old", *shared)
-    await old.wait_line("warm")
-    ended = asyncio.Event()
-    asking = asyncio.create_task(keep_asking(node.port("container"), ended))
-    new = await agent(node, "new", *shared)
-    await new.wait_line("warm")
-    code = await old.stop()
+    with warden(node, "old") as beat:
+        beat(Condition.IN_PLACE)
+        old = await agent(node, "old", *shared, "--warden-file", str(node.root / "old" / "warden"))
+        await old.wait_line("warm")
+        ended = asyncio.Event()
+        asking = asyncio.create_task(keep_asking(node.port("container"), ended))
+        new = await agent(node, "new", *shared)
+        await new.wait_line("another process has the container endpoint's port")
+        early = (node.root / "new" / "endpoint.ready").exists()
+        beat(Condition.SUPERSEDED)
+        await until_ready(node, "new")
+        code = await old.stop()
     ended.set()
     outcomes = await asking
 
+    assert not early
     assert code == 0
     assert set(outcomes) <= {"404", "ConnectionResetError"}
     # In the instant of a close the kernel has nobody to give a connection to: docs/upgrade.md.
     assert outcomes["ConnectionResetError"] <= 2
     assert outcomes["404"] > 10
+
+
+@contextlib.contextmanager
+def warden(node: System, name: str) -> Iterator[Callable[[Condition], None]]:
+    """Be the warden of the pod of that *name*: give what says how it stands with the rules."""
+    (node.root / name).mkdir()
+    with heartbeat_file.hold(node.root / name / "warden") as file:
+        yield lambda condition: file.write(Heartbeat(time.monotonic(), 3600.0, condition))
 
 
 async def test_a_crash_closes_no_endpoint_while_the_servers_are_away(node: System) -> None:

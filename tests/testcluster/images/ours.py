@@ -50,5 +50,5 @@ def _side(name: str, side: str, layers: list[Path]) -> Image:
         entrypoint=["rolecall"],
         command=[side, "--help"],
         environment={"PATH": f"{_OURS}/bin:{_SYSTEM}", **_PYTHON},
-        user="65532:65532",
+        user="60980:60980",
     )

@@ -12,8 +12,9 @@ import pytest
 from fakes.clock import START, FakeClock
 from fakes.endpoint_rig import LIMIT, pod
 from rolecall_agent.process.inherited import Inherited
+from rolecall_agent.process.shared_port import SharedPort
 from rolecall_agent.process.sockets import CONTAINER, METADATA
-from rolecall_agent.process.takeover import Takeover, WarmUp
+from rolecall_agent.process.takeover import ContainerPart, Takeover, WarmUp
 from rolecall_agent.store.cache import Cache
 from rolecall_common import endpoint_file
 from rolecall_common.admin_http import Readiness
@@ -48,7 +49,9 @@ class Worker:
         loops = takeover.loops(
             self.warm_up,
             self.inherited,
-            self._opening(),
+            ContainerPart(
+                SharedPort(self.inherited.sockets[CONTAINER], []), self._opening(), lambda: False
+            ),
             lambda: Readiness(ready=True),
             self._probes,
         )
