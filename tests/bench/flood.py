@@ -9,21 +9,22 @@ from collections.abc import Iterator
 _HOST = "\r\nHost: 169.254.169.254\r\n\r\n"
 _PIPELINE = "".join(f"GET /latest/{number} HTTP/1.1{_HOST}" for number in range(4000)).encode()
 _ASKED = f"GET /latest/meta-data/iam/security-credentials/ HTTP/1.1{_HOST}".encode() * 4000
-# What a connection sends, over and over, and whether it reads.
+_PIECE = 64 * 1024
+# What a connection sends, over and over, how much at once, and whether it reads.
 KINDS = {
-    "idle": (b"", True),
-    "pipeline": (_PIPELINE, True),
-    "deaf": (_ASKED, False),
+    "idle": (b"", _PIECE, True),
+    "pipeline": (_PIPELINE, _PIECE, True),
+    "deaf": (_ASKED, _PIECE, False),
+    "trickle": (b"GET /" + b"x" * 8_000, 1, True),
 }
 _AT_ONCE = 50  # connections that are opened before those that are open have their turn
-_PIECE = 64 * 1024
 
 
 class Flood:
     """So many connections, each opened anew when the endpoint drops it."""
 
     def __init__(self, kind: str, port: int, source: str, count: int) -> None:
-        self._payload, self._reads = KINDS[kind]
+        self._payload, self._piece, self._reads = KINDS[kind]
         self._port, self._source, self._count = port, source, count
         self._selector = selectors.DefaultSelector()
         self._open = 0
@@ -43,6 +44,7 @@ class Flood:
     def _connect(self) -> None:
         sock = socket.socket()
         sock.setblocking(False)  # noqa: FBT003 - the socket's own signature
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.bind((self._source, 0))
         with contextlib.suppress(BlockingIOError):
             sock.connect(("127.0.0.1", self._port))
@@ -64,8 +66,8 @@ class Flood:
     def _pieces(self) -> Iterator[bytes]:
         # What `sendall` could not send whole is lost: half a request is as good here.
         while True:
-            for start in range(0, len(self._payload), _PIECE):
-                yield self._payload[start : start + _PIECE]
+            for start in range(0, len(self._payload), self._piece):
+                yield self._payload[start : start + self._piece]
 
     def _close(self, key: selectors.SelectorKey) -> None:
         self._selector.unregister(key.fileobj)

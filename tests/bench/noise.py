@@ -20,6 +20,7 @@ NOISES = {
     "idle": (2000, "that say nothing"),
     "pipeline": (1000, "that pipeline without end"),
     "deaf": (1000, "that never read"),
+    "trickle": (1000, "that send byte by byte"),
 }
 # The least patient SDK (Go v2) waits for 500 ms, and the asking core is the noisy pod's as well.
 _PROMISED = 0.1  # seconds

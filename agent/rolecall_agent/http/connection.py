@@ -4,7 +4,6 @@ Nothing is read while something that was read waits: the rest is in the kernel, 
 """
 
 import asyncio
-import math
 from typing import cast
 
 from rolecall_agent.http.connection_state import (
@@ -24,15 +23,15 @@ from rolecall_agent.http.connection_state import (
 )
 from rolecall_agent.http.framing import Framing
 from rolecall_agent.http.lingering_close import LingeringClose, linger
-from rolecall_agent.http.request_cycle import RequestCycle
 from rolecall_agent.http.response_cache import CachedResponse
 from rolecall_agent.http.server_state import ServerState
+from rolecall_agent.http.timed_connection import NEVER, TimedConnection
 from rolecall_common.callbacks import Reporting, reports_os_errors
 
 MOST_UNSENT = 8 * 1024  # bytes of answers that wait for one client to read, and one answer more
 
 
-class Connection(RequestCycle):
+class Connection(TimedConnection):
     """A client, known by its TCP peer's address and by nothing else."""
 
     __slots__ = (
@@ -42,27 +41,19 @@ class Connection(RequestCycle):
         "_half_closed",
         "_last",
         "_lingering",
-        "_owes_head",
         "_read_at",
-        "_time",
-        "_time_limits",
-        "due",
     )
 
     def __init__(self, server: ServerState) -> None:
         super().__init__(server)
         self._cache = server.cache
-        self._time = server.loop.time
         self._find = server.endpoint.responses.find
-        self._time_limits = server.time_limits
         self._framing = Framing()
         self._read_at = 0.0  # When the last bytes were read.
         # What the last warm answer came from; none but while nothing of a request is here.
         self._last: CachedResponse | None = None
-        self._owes_head = True  # Its deadline is that of a head: begun, or the first of all.
         self._half_closed = False  # The client sends no more.
         self._lingering: LingeringClose | None = None  # What is kept of it after its end.
-        self.due = math.inf  # When it is dropped, on the loop's clock.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -71,7 +62,7 @@ class Connection(RequestCycle):
             self._transport.abort()
             return
         self._transport.set_write_buffer_limits(MOST_UNSENT)
-        self._expire_in(self._time_limits.head)
+        self._await_head()
         peer = self._server.admit(self, peername[0])
         if peer is None:
             self._transport.abort()
@@ -81,7 +72,7 @@ class Connection(RequestCycle):
     def connection_lost(self, exc: Exception | None) -> None:
         at_once = self._state is ABORTED or exc is not None
         self._enter(CLOSING)
-        self.due = math.inf
+        self.due = NEVER
         if self._parked is not None:
             self._unpark(self._parked)
         self._framing.clear()
@@ -102,7 +93,10 @@ class Connection(RequestCycle):
                 self._repeat(known, now)
                 return
         self._last = None
-        if self._state is not DRAINING:
+        if self._state is DRAINING:
+            if not self._server.fair_queue.admit(self, self._peer):
+                self._transport.pause_reading()
+        else:
             self._read_at = self._time()
             self._framing.feed(data)
             self.go_on()
@@ -112,7 +106,7 @@ class Connection(RequestCycle):
         """Keep a half-closed connection open for what it has asked already."""
         self._half_closed = True
         self._last = None
-        return self._parked is not None or self._framing.has_whole
+        return self._parked is not None or self._framing.has_unseen
 
     def pause_writing(self) -> None:
         if self._state not in ENDING:
@@ -135,29 +129,28 @@ class Connection(RequestCycle):
     def start(self) -> None:
         """Read, and go on with what has come meanwhile."""
         self._enter(IDLE)
-        self._owes_head = True
-        self._expire_in(self._time_limits.head)
+        self._head_due = NEVER
+        self._await_head()
         if self._framing.is_empty:
             self._transport.resume_reading()
         else:
             self.go_on()
 
     def go_on(self) -> None:
-        """Answer what is whole, in order, until something must wait or nothing is left."""
+        """Answer what is whole, in order, until something must wait or nothing is left.
+
+        Each look at what has come is a share of a turn, also one that finds no whole head.
+        """
         if self._state is THROTTLED:
             self._state = READING
         framing, admit = self._framing, self._server.fair_queue.admit
         # A connection that was dropped may have its turn once more before it hears of its end.
-        while self._state in ANSWERING and not self._transport.is_closing():
-            head = framing.peek()
-            if head is None:
-                break
+        while self._state in ANSWERING and framing.has_unseen and not self._transport.is_closing():
             if not admit(self, self._peer):
                 self._state = THROTTLED
-                break
-            framing.take()
-            self._owes_head = False
-            self._handle(head, self._read_at)
+            elif (head := framing.take()) is not None:
+                self._head_due = NEVER
+                self._handle(head, self._read_at)
         if not self._transport.is_closing():
             self._settle()
 
@@ -172,7 +165,7 @@ class Connection(RequestCycle):
         Its deadline has passed, others need its place, or its pod's address has moved: the kernel
         would go on sending what was not received, to whoever has the address now.
         """
-        self.due = math.inf  # Once is enough.
+        self.due = NEVER  # Once is enough.
         if self._lingering is None:
             self._enter(ABORTED)
             self._transport.abort()
@@ -191,7 +184,7 @@ class Connection(RequestCycle):
     def _repeat(self, known: CachedResponse, now: float) -> None:
         known.served += 1
         self._last = known
-        self._owes_head = False
+        self._head_due = NEVER
         self.due = now + self._time_limits.idle
         self._transport.write(known.response)  # It may block, which comes with a deadline.
         if known.close:
@@ -206,32 +199,29 @@ class Connection(RequestCycle):
             else:
                 self._read_on()
         elif state in WAITING:
-            self._owes_head = False
+            if state is not THROTTLED:
+                self._head_due = NEVER
             if state is PARKED or state is THROTTLED:
-                self.due = math.inf  # It is for us to go on.
+                self.due = NEVER  # It is for us to go on.
             if not self._framing.is_empty:
                 self._transport.pause_reading()
+        elif state is DRAINING:
+            self._transport.resume_reading()
 
     def _read_on(self) -> None:
         if not self._transport.is_reading():
             self._transport.resume_reading()
         if self._framing.is_empty:
             self._state = IDLE
-            self._owes_head = False
+            self._head_due = NEVER
             self._expire_in(self._time_limits.idle)
         else:
             self._state = READING
-            if not self._owes_head:
-                self._owes_head = True
-                self._expire_in(self._time_limits.head)
+            self._await_head()
 
     def _stop_reading(self) -> None:
         if self._state is QUEUED or not self._framing.is_empty:
             self._transport.pause_reading()
-
-    def _expire_in(self, seconds: float) -> None:
-        self.due = self._time() + seconds
-        self._server.timeouts.watch(self.due)
 
     def _close_once_sent(self) -> None:
         self._enter(CLOSING)
@@ -248,15 +238,3 @@ class Connection(RequestCycle):
         self._transport.write_eof()
         self._transport.resume_reading()
         self._expire_in(self._time_limits.head)  # No longer than a slow head.
-
-
-class WatchedConnection(Connection):
-    """One that may become another pod's while it is open: behind a bridge, say."""
-
-    __slots__ = ()
-
-    @reports_os_errors
-    def data_received(self, data: bytes) -> None:
-        self._server.poll()
-        if not self._transport.is_closing():  # It may be this one that was cut.
-            super().data_received(data)

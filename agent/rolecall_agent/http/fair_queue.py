@@ -1,4 +1,6 @@
-"""Lets each pod have so many requests read in one turn of the loop; the others wait their turn.
+"""Lets each pod have so many reads looked at in one turn of the loop; the others wait their turn.
+
+A request is one, and so is a part of one: whoever sends byte by byte pays for each byte.
 
 A pod that sends more than its share waits for itself, and every other pod for one share of it at
 the most. What the response cache answers is not counted: one for each read, and it is cheap.
@@ -9,7 +11,7 @@ import asyncio
 from rolecall_agent.http.client import Client
 from rolecall_proto.values import Address
 
-SHARE = 8  # requests of one address in a turn, in which uvloop takes one new connection
+SHARE = 8  # looks at what one address has sent in a turn, in which uvloop takes one new connection
 
 
 class FairQueue:
@@ -22,7 +24,7 @@ class FairQueue:
         self._queues: dict[Address, dict[Client, None]] = {}  # In the order they came.
 
     def admit(self, client: Client, address: Address) -> bool:
-        """Count one request; where it is one too many, *client* is told to go on in its turn."""
+        """Count one look; where it is one too many, *client* is told to go on in its turn."""
         if not self._spent:
             self._loop.call_soon(self._turn)
         spent = self._spent.get(address, 0)

@@ -7,55 +7,50 @@ HOPELESS = b""
 
 
 class Framing:
-    """Keeps what was read and not taken yet: a read's worth, and the part of a head before it."""
+    """Keeps what was read and not taken yet: a read's worth, and the part of a head before it.
 
-    __slots__ = ("_head", "_start", "_text")
+    Each byte is looked at once, however many reads it takes until its head is whole.
+    """
+
+    __slots__ = ("_seen", "_start", "_text")
 
     def __init__(self) -> None:
         self._text = b""
         self._start = 0  # What is before it was cut off.
-        self._head: bytes | None = None  # What was cut off last, until it is taken.
+        self._seen = 0  # Bytes from there in which no head ends.
 
     @property
     def is_empty(self) -> bool:
-        return not self._text and self._head is None
+        return not self._text
 
     @property
-    def has_whole(self) -> bool:
-        """Whether there is a head to take."""
-        return self.peek() is not None
+    def has_unseen(self) -> bool:
+        """Whether `take` has something to look at that it has not seen."""
+        return self._start + self._seen < len(self._text)
 
     def feed(self, data: bytes) -> None:
         self._text = self._text[self._start :] + data if self._text else data
         self._start = 0
 
-    def peek(self) -> bytes | None:
-        """Return the next head; None where more must come first, and HOPELESS where none can."""
-        if self._head is None:
-            self._head = self._cut()
-        return self._head
-
     def take(self) -> bytes | None:
-        """Return what `peek` does, and go on to what follows."""
-        head, self._head = self.peek(), None
-        return head
+        """Return the next head; None where more must come first, and HOPELESS where none can."""
+        text, start = self._text, self._start
+        # The end of a head may have begun in what was seen.
+        end = text.find(HEAD_END, start + max(0, self._seen + 1 - len(HEAD_END)))
+        if end < 0:
+            return self._take_none(text[start:])
+        self._start, self._seen = end + len(HEAD_END), 0
+        if self._start == len(text):
+            self.clear()
+        return text[start : end + len(HEAD_END)]
 
     def clear(self) -> None:
         self._text = b""
-        self._start = 0
-        self._head = None
+        self._start = self._seen = 0
 
-    def _cut(self) -> bytes | None:
-        text, start = self._text, self._start
-        end = text.find(HEAD_END, start)
-        if end >= 0:
-            self._start = end + len(HEAD_END)
-            head = text[start : self._start]
-        elif text and is_hopeless(text[start:]):
-            self._start = len(text)
-            head = HOPELESS
-        else:
-            return None
-        if self._start == len(text):
-            self._text, self._start = b"", 0
-        return head
+    def _take_none(self, partial: bytes) -> bytes | None:
+        if partial and is_hopeless(partial, self._seen):
+            self.clear()
+            return HOPELESS
+        self._text, self._start, self._seen = partial, 0, len(partial)
+        return None

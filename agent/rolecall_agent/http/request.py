@@ -85,14 +85,19 @@ def parse(head: bytes) -> Request | None:
     )
 
 
-def is_hopeless(partial: bytes) -> bool:
-    """Whether no more bytes can make *partial*, which has no empty line yet, a well-formed head."""
+def is_hopeless(partial: bytes, seen: int = 0) -> bool:
+    """Whether no more bytes can make *partial*, which has no empty line yet, a well-formed head.
+
+    Its first bytes, as many as *seen*, were found to be none of that, and are not looked at again.
+    """
     if len(partial) >= LONGEST_HEAD:
         return True
-    # The last byte may be the first half of a line's end.
-    if partial.count(b"\n") != partial.count(b"\r\n"):
+    # The last byte that was seen may be the first half of a line's end.
+    start = seen - 1 if partial.endswith(b"\r", 0, seen) else seen
+    if partial.count(b"\n", start) != partial.count(b"\r\n", start):
         return True
-    return b"\r\n" in partial and _REQUEST_LINE.match(partial) is None
+    first = partial.find(b"\r\n")
+    return first >= start and _REQUEST_LINE.match(partial) is None
 
 
 def _is_well_formed(head: bytes) -> bool:

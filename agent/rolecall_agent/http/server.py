@@ -10,11 +10,12 @@ import socket
 from collections.abc import AsyncGenerator, Callable, Iterable
 
 from rolecall_agent.audit import FirstServe
-from rolecall_agent.http.connection import Connection, WatchedConnection
+from rolecall_agent.http.connection import Connection
 from rolecall_agent.http.counters import Counters
 from rolecall_agent.http.endpoint import Endpoint
 from rolecall_agent.http.host_header import names_of
 from rolecall_agent.http.server_state import ServerRules, ServerState
+from rolecall_agent.http.watched_connection import WatchedConnection
 from rolecall_agent.store.cache import Cache
 from rolecall_common.callbacks import Reporting
 from rolecall_common.clock import Clock

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rolecall_agent.http.framing import HOPELESS, Framing
-from rolecall_agent.http.request import LONGEST_HEAD, parse
+from rolecall_agent.http.request import LONGEST_HEAD, is_hopeless, parse
 
 HEAD = b"GET /latest HTTP/1.1\r\nHost: 169.254.169.254\r\n\r\n"
 
@@ -62,13 +62,13 @@ def test_what_is_not_taken_stays() -> None:
     framing = Framing()
     framing.feed(HEAD * 2 + HEAD[:9])
     first = framing.take()
-    before = framing.has_whole, framing.is_empty
+    before = framing.has_unseen, framing.is_empty
     rest = heads_of(HEAD[9:], framing)
 
     assert first == HEAD
     assert before == (True, False)
     assert rest == [HEAD] * 2
-    assert (framing.has_whole, framing.is_empty) == (False, True)
+    assert (framing.has_unseen, framing.is_empty) == (False, True)
 
 
 def test_hope_ends_as_soon_as_it_can_be_told() -> None:
@@ -77,6 +77,27 @@ def test_hope_ends_as_soon_as_it_can_be_told() -> None:
     assert heads_of(b"GET /x\r\n") == [HOPELESS]
     assert heads_of(b"x" * LONGEST_HEAD) == [HOPELESS]
     assert heads_of(HEAD + b"\x16\x03\x01\n") == [HEAD, HOPELESS]
+
+
+@given(st.text(alphabet="G /x.1HTP\r\n:", max_size=40).map(str.encode), st.integers(0, 40))
+def test_what_was_looked_at_is_not_looked_at_again(junk: bytes, cut: int) -> None:
+    """The rest tells as much as the whole does, wherever the first look ended."""
+    text = b"GET / HTTP/1.1\r\n"[:cut] + junk
+    seen = min(cut, len(text))
+
+    assert is_hopeless(text[:seen]) or is_hopeless(text, seen) == is_hopeless(text)
+
+
+def test_a_head_that_is_not_whole_is_looked_at_once_a_read() -> None:
+    """Until more of it has come there is nothing to look at, however long it is."""
+    framing = Framing()
+    framing.feed(HEAD + HEAD[:20])
+    begun = framing.has_unseen
+    heads = [framing.take(), framing.take()]
+    left = framing.has_unseen
+    framing.feed(HEAD[20:21])
+
+    assert (begun, heads, left, framing.has_unseen) == (True, [HEAD, None], False, True)
 
 
 def test_hope_remains_while_it_can_become_a_head() -> None:
