@@ -73,6 +73,7 @@ class ServerCollector:
             metrics.OVERDUE: stands.overdue,
             metrics.IN_FLIGHT: stands.in_flight,
             metrics.STS_RATE: stands.calls_per_second,
+            metrics.STS_SLOWED: stands.accounts_slowed,
         }
         for metric, level in levels.items():
             yield gauge_family(metric, {(): level})

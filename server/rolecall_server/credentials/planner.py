@@ -4,15 +4,20 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from rolecall_proto.values import SessionId
+from rolecall_server.credentials.call_rates import CallRates, Scope
 from rolecall_server.credentials.heap import KeyedHeap
 from rolecall_server.credentials.identity_state import IdentityState
 from rolecall_server.credentials.queue import IssueQueue, Urgency
-from rolecall_server.credentials.rate_limiter import RateLimiter
 from rolecall_server.credentials.retention import IdleRetention
 from rolecall_server.model.identity import Identity
 from rolecall_server.telemetry.journal import Why
 
-_WHY = {Urgency.WAITING: Why.WAITING, Urgency.NEW: Why.NEW, Urgency.RENEWAL: Why.RENEWAL}
+_WHY = {
+    Urgency.ENDING: Why.RENEWAL,
+    Urgency.WAITING: Why.WAITING,
+    Urgency.NEW: Why.NEW,
+    Urgency.RENEWAL: Why.RENEWAL,
+}
 
 
 class Planner:
@@ -26,12 +31,12 @@ class Planner:
     def __init__(
         self,
         states: dict[SessionId, IdentityState],
-        limiter: RateLimiter,
+        rates: CallRates,
         wake: Callable[[], None],
     ) -> None:
         """*states* is the store's, and shared. *wake* is called when `due` may say more."""
         self.queue = IssueQueue()
-        self.limiter = limiter
+        self.rates = rates
         self._states = states
         self._wake = wake
         self._ends: KeyedHeap[SessionId, datetime] = KeyedHeap()
@@ -43,8 +48,9 @@ class Planner:
         """Take what may be issued now; drop what has ended, and what nobody needs any more."""
         self._expire(now)
         taken: list[Identity] = []
-        while self.limiter.is_open(now):
-            session_id = self.queue.take(now)
+        open_scopes = self.rates.open_scopes(now)
+        while self.rates.is_open(now):
+            session_id = self.queue.take(now, open_scopes)
             if session_id is None:
                 break
             if self._start(self._states[session_id], now):
@@ -54,7 +60,8 @@ class Planner:
     def next_moment(self, now: datetime) -> datetime | None:
         """Return when `due` is to be called next; None: when something has changed."""
         moments = [] if (end := self._ends.first()) is None else [end[0]]
-        queued, opens = self.queue.next_moment(now), self.limiter.opens_at(now)
+        queued = self.queue.next_moment(now, self.rates.scope_opens_at)
+        opens = self.rates.opens_at(now)
         if queued is not None and opens is not None:
             moments.append(max(queued, opens))
         return max(now, min(moments)) if moments else None
@@ -68,8 +75,7 @@ class Planner:
             self._ends.drop(session_id)
         else:
             self._ends.put(session_id, end)
-        worst = state.missing_since or end or now
-        self.queue.put(session_id, state.due_at(now), state.urgency(), worst)
+        self.queue.put(session_id, state.entry(now))
         self._wake()
 
     def replan(self, state: IdentityState) -> None:
@@ -79,7 +85,7 @@ class Planner:
     def complete(self, session_id: SessionId) -> tuple[Why, datetime]:
         """Note that the call for it is over; return why it was made, and since when it was due."""
         self.queue.complete(session_id)
-        self.limiter.complete()
+        self.rates.complete()
         return self._started.pop(session_id)
 
     def retain(self, session_id: SessionId) -> None:
@@ -98,8 +104,8 @@ class Planner:
         state.recount()
         due_at = state.due_at(now)
         if state.needed_by and due_at <= now:
-            self._started[session_id] = (_WHY[state.urgency()], due_at)
-            self.limiter.start()
+            self._started[session_id] = (_WHY[state.urgency(now)], due_at)
+            self.rates.start(Scope.of(state.identity))
             return True
         self.queue.complete(session_id)
         if state.needed_by:

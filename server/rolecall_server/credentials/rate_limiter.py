@@ -44,6 +44,11 @@ class RateLimiter:
         """The present rate: below the limit for a while after STS asked for it."""
         return self._rate
 
+    def is_whole(self, now: datetime) -> bool:
+        """Tell whether nothing is left of what STS has asked for."""
+        self._count(now)
+        return self._rate >= self._limits.calls_per_second and self._tokens >= self._limits.burst
+
     def is_open(self, now: datetime) -> bool:
         """Tell whether a call may start at *now*."""
         self._count(now)

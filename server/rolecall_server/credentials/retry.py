@@ -14,6 +14,8 @@ _LONGEST_AFTER_REFUSAL = timedelta(minutes=10)
 # A pod that is new may hope that somebody has changed something; a crash loop may not hope often.
 PULL_FORWARD_PAUSE = timedelta(seconds=5)
 _UNAVAILABLE = Backoff(timedelta(seconds=0.2), timedelta(seconds=30))
+# Besides the limits of its account: one that is throttled again and again makes room for others.
+_THROTTLED = Backoff(timedelta(seconds=0.5), timedelta(seconds=30))
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class Failure:
     reason: Reason | None = None
     explanation: str = ""
     unreachable: bool = False
+    throttled: int = 0  # How often in a row STS said "slower".
 
     def pulled_forward(self, now: datetime) -> "Failure":
         """Return this for a pod that is new: tried again sooner, where STS had said no."""
@@ -45,10 +48,10 @@ def failure_after(
         again = now + _after_refusal(count)
         return Failure(again, now, count, reason=error.reason, explanation=error.explanation)
     if isinstance(error, ThrottledError):
-        # The rate limiter does the waiting, for everyone alike. "Slower" says nothing about the
-        # identity: whatever was known of it stands.
+        # "Slower" says nothing about the identity: whatever was known of it stands.
         known = before or Failure(now, now, in_a_row=0)
-        return replace(known, retry_at=now, failed_at=now)
+        again = now + _THROTTLED.delay(known.throttled + 1, dice)
+        return replace(known, retry_at=again, failed_at=now, throttled=known.throttled + 1)
     count = before.in_a_row + 1 if before is not None and before.unreachable else 1
     return Failure(now + _UNAVAILABLE.delay(count, dice), now, count, unreachable=True)
 

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from rolecall_proto.values import PodUid, Reason, Session, SessionId, State
+from rolecall_server.credentials.call_rates import CallRates, Scope
 from rolecall_server.credentials.identity_state import IdentityState
 from rolecall_server.credentials.planner import Planner
-from rolecall_server.credentials.rate_limiter import RateLimiter
 from rolecall_server.credentials.retry import Failure, failure_after
 from rolecall_server.model.identity import Identity
 from rolecall_server.model.issuer import Issued, IssueError, ThrottledError, UnavailableError
+from rolecall_server.model.pods import Pod
+from rolecall_server.model.renewal_window import shortest_plausible
 from rolecall_server.nodes.subscription import NodeSubscription
 from rolecall_server.telemetry.journal import Journal
 
@@ -21,14 +23,14 @@ class CredentialStore:
 
     def __init__(
         self,
-        limiter: RateLimiter,
+        rates: CallRates,
         reported_early: timedelta,
         dice: random.Random,
         journal: Journal,
         wake: Callable[[], None],
     ) -> None:
         self.states: dict[SessionId, IdentityState] = {}
-        self.planner = Planner(self.states, limiter, wake)
+        self.planner = Planner(self.states, rates, wake)
         self.held_sessions_restored = 0
         self._reported_early = reported_early
         self._dice = dice
@@ -37,13 +39,13 @@ class CredentialStore:
     def need(
         self,
         identity: Identity,
-        uid: PodUid,
+        pod: Pod,
         subscription: NodeSubscription,
         now: datetime,
         *,
         new: bool,
     ) -> None:
-        """Note that a pod of *subscription* needs *identity*; *new*: it did not before."""
+        """Note that *pod*, of *subscription*, needs *identity*; *new*: it did not before."""
         session_id = identity.session_id
         state = self.states.get(session_id)
         if state is None:
@@ -52,7 +54,9 @@ class CredentialStore:
         if session_id not in subscription.users:
             subscription.users[session_id] = {}
             self._join(state, subscription)
-        subscription.users[session_id][uid] = None
+        if pod.uid not in subscription.users[session_id]:
+            subscription.users[session_id][pod.uid] = pod.namespace
+            state.add_user(pod.namespace)
         if new and state.failure is not None:
             state.failure = state.failure.pulled_forward(now)
         self.planner.plan(state, now)
@@ -64,14 +68,17 @@ class CredentialStore:
         users = subscription.users.get(session_id)
         if users is None:
             return
-        users.pop(uid, None)
+        if (namespace := users.pop(uid, None)) is not None:
+            self.states[session_id].remove_user(namespace)
         if not users:
             del subscription.users[session_id]
             self._leave(session_id, subscription, now)
 
     def release_all(self, subscription: NodeSubscription, now: datetime) -> None:
         """Note that the subscription is over."""
-        for session_id in list(subscription.users):
+        for session_id, users in subscription.users.items():
+            for namespace in users.values():
+                self.states[session_id].remove_user(namespace)
             self._leave(session_id, subscription, now)
         subscription.users.clear()
 
@@ -110,28 +117,30 @@ class CredentialStore:
     def issued(self, identity: Identity, issued: Issued, now: datetime) -> None:
         """Take in what STS gave, and give it to every node that needs it."""
         credentials = issued.credentials
-        if credentials.expires_at <= now:
+        if (left := credentials.expires_at - now) < shortest_plausible(identity.duration):
             # Taken as it is, it would be asked for again at once, and again.
-            late = UnavailableError("STS gave credentials that have ended; is a clock wrong?")
-            self.failed(identity, late, now)
+            minutes = left / timedelta(minutes=1)
+            why = f"STS gave credentials that end in {minutes:.1f} minutes; is a clock wrong?"
+            self.failed(identity, UnavailableError(why), now)
             return
         state = self.states[identity.session_id]
-        why, due_at = self.planner.complete(identity.session_id)
+        cause, due_at = self.planner.complete(identity.session_id)
         end = credentials.expires_at - self._reported_early
         session = Session(identity.session_id, credentials, reported_until=end)
+        self.planner.rates.succeed(now)
         with _notified_of_changes(state):
             state.renew(session, now, self._dice)
         for subscription in state.needed_by:
             subscription.touch_session(session.id, state=False)
         self.planner.plan(state, now)
-        self._journal.issued(identity, issued, why, max(now - due_at, timedelta()))
+        self._journal.issued(identity, issued, cause, max(now - due_at, timedelta()))
 
     def failed(self, identity: Identity, error: IssueError, now: datetime) -> None:
         """Note that STS gave nothing; it is asked again when the error allows."""
         state = self.states[identity.session_id]
         self.planner.complete(identity.session_id)
         if isinstance(error, ThrottledError):
-            self.planner.limiter.throttle(now)
+            self.planner.rates.throttle(Scope.of(identity), now)
         with _notified_of_changes(state):
             state.failure = failure_after(state.failure, error, now, self._dice)
         self.planner.plan(state, now)

@@ -13,7 +13,7 @@ from rolecall_proto.values import (
     PodUid,
     Resolution,
 )
-from rolecall_server.credentials.rate_limiter import RateLimiter
+from rolecall_server.credentials.call_rates import CallRates
 from rolecall_server.credentials.store import CredentialStore
 from rolecall_server.engine.assignments import Assignments
 from rolecall_server.engine.endpoint_keys import endpoint_keys
@@ -49,7 +49,7 @@ class Broker:
         self._index = Index()
         self._subscriptions: Subscriptions = {}
         self._store = CredentialStore(
-            RateLimiter(rules.limits), rules.reported_early, dice, journal, self._wake
+            CallRates(rules.limits), rules.reported_early, dice, journal, self._wake
         )
         self._reconciler = Reconciler(
             policy, self._index, self._store, self._subscriptions, journal
@@ -119,9 +119,9 @@ class Broker:
         subscriber = Subscriber(node, hello.version, held, keys, agent.pod_uid)
         subscription = NodeSubscription(subscriber, wake, self._assignments)
         self._subscriptions.setdefault(node, []).append(subscription)
-        for uid, entry in self._index.on_node(node).items():
+        for entry in self._index.on_node(node).values():
             if isinstance(entry.decision, Entitled):
-                self._store.need(entry.decision.identity, uid, subscription, now, new=False)
+                self._store.need(entry.decision.identity, entry.pod, subscription, now, new=False)
             self._reconciler.reporter.report(entry)
         return subscription
 

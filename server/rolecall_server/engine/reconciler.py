@@ -185,7 +185,7 @@ class Reconciler:
         for subscription in self._subscriptions.get(entry.node, ()):
             subscription.touch_pod(uid)
             if isinstance(decision, Entitled) and after != before:
-                self._store.need(decision.identity, uid, subscription, now, new=True)
+                self._store.need(decision.identity, entry.pod, subscription, now, new=True)
             if before is not None and before != after:
                 self._store.release(before, uid, subscription, now)
         self.reporter.report(entry)

@@ -30,7 +30,8 @@ class Statistics:
     due: int  # Identities that may be issued as soon as the rate limiter allows.
     overdue: int  # Of all needed: due for more than a minute and not issued.
     in_flight: int
-    calls_per_second: float  # What the rate limiter allows at the moment.
+    calls_per_second: float  # What may be made at the moment, in all.
+    accounts_slowed: int  # Where STS has throttled calls, and is asked more slowly.
     quarantined: int
     bugs: int  # Caught at the boundary around one object, ever.
     watch_fresh: bool
@@ -69,8 +70,9 @@ def statistics_of(
         held_restored=store.held_sessions_restored,
         due=store.planner.queue.count_ready(now),
         overdue=count_overdue(states, now),
-        in_flight=store.planner.limiter.in_flight,
-        calls_per_second=store.planner.limiter.calls_per_second,
+        in_flight=store.planner.rates.in_flight,
+        calls_per_second=store.planner.rates.calls_per_second,
+        accounts_slowed=store.planner.rates.slowed,
         quarantined=len(reconciler.quarantine),
         bugs=reconciler.quarantine.bugs,
         watch_fresh=reconciler.watch_fresh,

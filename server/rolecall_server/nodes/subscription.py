@@ -88,8 +88,8 @@ class NodeSubscription:
     def __init__(self, subscriber: Subscriber, wake: Callable[[], None], view: View) -> None:
         self.node = subscriber.node
         self.version = subscriber.version
-        # Which pods of the node need which session; kept by the store.
-        self.users: dict[SessionId, dict[PodUid, None]] = {}
+        # Which pods of the node need which session, and their namespaces; kept by the store.
+        self.users: dict[SessionId, dict[PodUid, str]] = {}
         # What the agent says it holds; None once the snapshot says what it may keep.
         self.held: HeldSessions | None = subscriber.held
         self._wake = wake
@@ -140,7 +140,7 @@ class NodeSubscription:
         """Note a newer session, or, with *state*, that what its pods get has changed."""
         self._touch()
         if state:
-            self._pods.update(self.users.get(session_id, {}))
+            self._pods.update(dict.fromkeys(self.users.get(session_id, ())))
         else:
             self._sessions[session_id] = None
 

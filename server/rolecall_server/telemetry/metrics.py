@@ -88,7 +88,12 @@ IN_FLIGHT = Metric("rolecall_sts_inflight", Kind.GAUGE, "Calls of STS that await
 STS_RATE = Metric(
     "rolecall_sts_rate_limit_calls_per_second",
     Kind.GAUGE,
-    "Calls a second that the rate limiter allows now: fewer than configured after a throttling.",
+    "Calls a second that may be made now in all: fewer than configured where STS throttled many.",
+)
+STS_SLOWED = Metric(
+    "rolecall_sts_throttled_accounts",
+    Kind.GAUGE,
+    "Accounts and regions that are asked more slowly, since STS throttled calls there.",
 )
 STS_CALLS = Metric(
     "rolecall_sts_calls_total", Kind.COUNTER, "Calls of STS, by how they ended.", (_RESULT,)
@@ -198,6 +203,7 @@ METRICS = (
     OVERDUE,
     IN_FLIGHT,
     STS_RATE,
+    STS_SLOWED,
     STS_CALLS,
     STS_DURATION,
     ISSUED,

@@ -1,33 +1,43 @@
 """The queue: what is due is state that can be asked again, never a signal."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from fakes.clock import START
 from rolecall_proto.values import SessionId
-from rolecall_server.credentials.queue import IssueQueue, Urgency
+from rolecall_server.credentials.call_rates import Scope
+from rolecall_server.credentials.fair_lanes import Place
+from rolecall_server.credentials.queue import Entry, IssueQueue, Urgency
 
 READER, WRITER, ADMIN = SessionId("reader"), SessionId("writer"), SessionId("admin")
+OURS, THEIRS = Scope("111122223333", "eu-west-1"), Scope("444455556666", "eu-west-1")
+TEAM, STORM = Place(("team",), OURS), Place(("storm",), OURS)
 
 
 def after(seconds: float) -> datetime:
     return START + timedelta(seconds=seconds)
 
 
-def put(
-    queue: IssueQueue,
-    session_id: SessionId,
-    at: datetime = START,
-    urgency: Urgency = Urgency.RENEWAL,
-    end: datetime = START,
-) -> None:
-    queue.put(session_id, at, urgency, end)
+def put(queue: IssueQueue, session_id: SessionId, **changes: Any) -> None:  # noqa: ANN401 (Entry's)
+    entry = Entry(START, Urgency.RENEWAL, end=START, place=TEAM)
+    queue.put(session_id, entry._replace(**changes))
 
 
-def take_all(queue: IssueQueue, now: datetime) -> list[SessionId]:
+def take(queue: IssueQueue, now: datetime, *closed: Scope) -> SessionId | None:
+    return queue.take(now, lambda scope: scope not in closed)
+
+
+def take_all(queue: IssueQueue, now: datetime, *closed: Scope) -> list[SessionId]:
     taken = []
-    while (session_id := queue.take(now)) is not None:
+    while (session_id := take(queue, now, *closed)) is not None:
         taken.append(session_id)
     return taken
+
+
+def next_moment(
+    queue: IssueQueue, now: datetime, opens: dict[Scope, datetime] | None = None
+) -> datetime | None:
+    return queue.next_moment(now, opens.get if opens else lambda _, now: now)
 
 
 def test_an_entry_waits_for_its_moment() -> None:
@@ -35,9 +45,9 @@ def test_an_entry_waits_for_its_moment() -> None:
     queue = IssueQueue()
     put(queue, READER, at=after(10))
 
-    assert queue.take(after(9)) is None
-    assert queue.next_moment(after(9)) == after(10)
-    assert queue.take(after(10)) == READER
+    assert take(queue, after(9)) is None
+    assert next_moment(queue, after(9)) == after(10)
+    assert take(queue, after(10)) == READER
 
 
 def test_what_is_due_stays_due_until_it_is_taken() -> None:
@@ -46,9 +56,9 @@ def test_what_is_due_stays_due_until_it_is_taken() -> None:
     for session_id in (READER, WRITER):
         put(queue, session_id)
 
-    assert queue.take(after(1000)) == READER
-    assert queue.next_moment(after(1000)) == after(1000)
-    assert queue.take(after(2000)) == WRITER
+    assert take(queue, after(1000)) == READER
+    assert next_moment(queue, after(1000)) == after(1000)
+    assert take(queue, after(2000)) == WRITER
 
 
 def test_the_most_urgent_is_taken_first() -> None:
@@ -78,23 +88,23 @@ def test_there_is_one_call_at_a_time() -> None:
     """An identity in flight cannot be put into it, so it cannot be taken twice."""
     queue = IssueQueue()
     put(queue, READER)
-    queue.take(START)
+    take(queue, START)
     put(queue, READER)
 
-    assert queue.take(after(1000)) is None
-    assert queue.next_moment(START) is None
+    assert take(queue, after(1000)) is None
+    assert next_moment(queue, START) is None
 
 
 def test_an_entry_is_possible_again_once_the_call_is_complete() -> None:
     """A complete call enters nothing by itself."""
     queue = IssueQueue()
     put(queue, READER)
-    queue.take(START)
+    take(queue, START)
     queue.complete(READER)
-    assert queue.next_moment(START) is None
+    assert next_moment(queue, START) is None
     put(queue, READER, at=after(5))
 
-    assert queue.next_moment(START) == after(5)
+    assert next_moment(queue, START) == after(5)
 
 
 def test_a_dropped_entry_is_not_taken() -> None:
@@ -107,7 +117,7 @@ def test_a_dropped_entry_is_not_taken() -> None:
     queue.drop(WRITER)
 
     assert take_all(queue, after(10)) == []
-    assert queue.next_moment(START) is None
+    assert next_moment(queue, START) is None
 
 
 def test_a_new_entry_takes_the_place_of_the_old_one() -> None:
@@ -116,5 +126,65 @@ def test_a_new_entry_takes_the_place_of_the_old_one() -> None:
     put(queue, READER)
     put(queue, READER, at=after(60))
 
-    assert queue.take(after(59)) is None
-    assert queue.take(after(60)) == READER
+    assert take(queue, after(59)) is None
+    assert take(queue, after(60)) == READER
+
+
+def test_what_is_ending_and_all_the_rest_take_turns() -> None:
+    """Neither a thousand renewals nor a thousand new pods keep the other waiting for long."""
+    queue = IssueQueue()
+    for n in range(3):
+        put(queue, SessionId(f"ending-{n}"), urgency=Urgency.ENDING, end=after(n))
+        put(queue, SessionId(f"waiting-{n}"), urgency=Urgency.WAITING, end=after(n))
+    put(queue, READER, urgency=Urgency.RENEWAL)
+
+    assert take_all(queue, START) == [
+        *(f"{kind}-{n}" for n in range(3) for kind in ("ending", "waiting")),
+        READER,
+    ]
+
+
+def test_a_renewal_that_waits_too_long_becomes_an_ending_one() -> None:
+    """Its moment passes in the queue, without anybody's word."""
+    queue = IssueQueue()
+    queue.put(READER, Entry(START, Urgency.RENEWAL, after(100), TEAM, ending_at=after(10)))
+    for n in range(4):
+        put(queue, SessionId(f"new-{n}"), urgency=Urgency.NEW, end=after(n))
+
+    assert take(queue, after(9)) == "new-0"
+    assert take(queue, after(10)) == READER
+
+
+def test_namespaces_take_turns() -> None:
+    """However many of one are ready, another's waits for one of them."""
+    queue = IssueQueue()
+    for n in range(1000):
+        put(queue, SessionId(f"storm-{n}"), urgency=Urgency.NEW, place=STORM)
+    take(queue, START)
+    put(queue, READER, urgency=Urgency.NEW, end=after(100))
+
+    assert READER in [take(queue, START) for _ in range(2)]
+
+
+def test_what_several_need_is_taken_at_the_first_ones_turn() -> None:
+    """Once; its other places are free then."""
+    queue = IssueQueue()
+    for n in range(10):
+        put(queue, SessionId(f"storm-{n}"), place=STORM)
+    put(queue, READER, end=after(100), place=Place(("storm", "team"), OURS))
+    taken = take_all(queue, START)
+
+    assert taken.index(READER) == 1
+    assert len(taken) == len(set(taken)) == 11
+
+
+def test_a_closed_account_holds_up_nobody() -> None:
+    """Neither other namespaces nor its own namespace's roles in other accounts."""
+    queue = IssueQueue()
+    put(queue, WRITER, place=Place(("team",), THEIRS))
+    put(queue, READER, end=after(100))
+    put(queue, ADMIN, end=after(200), place=Place(("other",), OURS))
+
+    assert set(take_all(queue, START, THEIRS)) == {READER, ADMIN}
+    assert next_moment(queue, START, {THEIRS: after(5)}) == after(5)
+    assert take(queue, after(5)) == WRITER

@@ -1,5 +1,6 @@
 """When STS is asked again, by the kind of error (contract §7)."""
 
+import itertools
 import random
 from datetime import timedelta
 
@@ -39,14 +40,18 @@ def test_an_unreachable_sts_is_asked_again_quickly_but_not_in_step() -> None:
         assert whole * 0.8 <= wait <= whole
 
 
-def test_throttling_is_left_to_the_rate_limiter() -> None:
-    """The identity is due at once, as before; what was known of it stands."""
+def test_what_is_throttled_again_and_again_makes_room_for_others() -> None:
+    """It backs off by itself, besides the rates; what was known of it stands."""
     refused = failure_after(None, REFUSED, START, DICE)
-    throttled = failure_after(refused, ThrottledError("slower"), START, DICE)
+    throttled, waits = refused, []
+    for _ in range(10):
+        throttled = failure_after(throttled, ThrottledError("slower"), START, DICE)
+        waits.append((throttled.retry_at - START).total_seconds())
 
-    assert throttled.retry_at == START
-    assert throttled.reason is Reason.ACCESS_DENIED
-    assert waits(ThrottledError("slower"), 3) == [0, 0, 0]
+    assert (throttled.reason, throttled.in_a_row) == (refused.reason, refused.in_a_row)
+    assert 0.4 <= waits[0] <= 0.5
+    assert all(later > sooner for sooner, later in itertools.pairwise(waits[:6]))
+    assert 24 <= waits[-1] <= 30
 
 
 def test_another_kind_of_error_begins_anew() -> None:
