@@ -179,7 +179,9 @@ def _endpoints(
     metadata.offers(items, item_fetcher.want)
     item_fetcher.wakes(metadata.items_changed)
     each = room_for(2 * MOST_IN_ALL) // 2  # There are two endpoints.
-    rules = ServerRules(settings.allowed_hosts, settings.hold, each)
+    rules = ServerRules(
+        settings.allowed_hosts, settings.hold, settings.patient_answers, connections=each
+    )
     return _Endpoints(
         metadata,
         container,

@@ -111,18 +111,22 @@ class Refuse:
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """Not yet: the request waits for what is missing."""
-
-    missing: Missing
-
-
 Answer = Serve | GiveToken | GiveText | Refuse
-Decision = Answer | Hold
 
 MALFORMED = Refuse(400, Outcome.MALFORMED)
 TIMED_OUT = Refuse(503, Outcome.TIMEOUT)
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Not yet: the request waits for what is missing, and gets *otherwise* if that never comes."""
+
+    missing: Missing
+    otherwise: Answer = TIMED_OUT
+
+
+Decision = Answer | Hold
+
 _NO_ROLE = Refuse(404, Outcome.NO_ROLE)
 _DENIED = Refuse(404, Outcome.DENIED)
 _FAILED = Refuse(404, Outcome.FAILED)

@@ -13,7 +13,7 @@ from rolecall_common.settings.declare import group, setting
 from rolecall_common.settings.durations import duration_text
 from rolecall_common.settings.types import HostPort
 
-# botocore, the least patient SDK, gives up after one second; the answer has to travel too.
+# botocore gives up after one second of silence; the answer has to travel too.
 PATIENCE = timedelta(milliseconds=950)
 
 _HOST = types.matching(
@@ -57,8 +57,15 @@ class EndpointSettings:
     )
     hold: timedelta = setting(
         types.duration(timedelta(0), timedelta(seconds=10)),
-        "How long a request is held whose pod or credentials are not known yet.",
+        "How long a request is held in silence whose pod or credentials are not known yet.",
         default=timedelta(milliseconds=900),
+    )
+    patient_answers: bool = setting(
+        types.SWITCH,
+        "Whether such a request is held for up to 3.4s, while the first bytes of its answer keep "
+        "the SDK waiting: one each 0.4s. Requests for tokens and the SDK for Rust, which the bytes "
+        "do not help, are held in silence all the same. Without it all are.",
+        default=True,
     )
     metadata_service: HostPort | None = setting(
         types.optional(types.HOST_PORT),
@@ -162,7 +169,7 @@ class Settings:
         """Yield what works and should still be known: a sentence each, for the log at start."""
         if self.endpoint.hold > PATIENCE:
             held = duration_text(self.endpoint.hold)
-            yield f"requests are held for {held}, and some SDKs give up for good after 1s"
+            yield f"requests are held in silence for {held}; some SDKs give up for good after 1s"
         if self.witness.unwitnessed is Unwitnessed.SERVE:
             yield "pods without a link of their own are served by what the API says of them alone"
         if self.endpoint.metadata_service in self.endpoint.listen:

@@ -234,11 +234,11 @@ ON_ANY_LOOP: dict[str, Play] = {
     "rolecall_agent.http.connection:Connection.resume_writing": partial(_read_late, reads=True),
     "rolecall_agent.http.connection:Connection._stop_reading": _wait_in_line,
     "rolecall_agent.http.fair_queue:FairQueue._turn": _ask,
+    "rolecall_agent.http.hold_timer:HoldTimer._look": _ask_an_endpoint_that_knows_nothing,
     "rolecall_agent.http.lingering_close:LingeringClose._look": partial(
         _read_late, reads=False, ends=True
     ),
     "rolecall_agent.http.request:_Reading.on_header": _ask,
-    "rolecall_agent.http.request_cycle:RequestCycle.expire": _ask_an_endpoint_that_knows_nothing,
     "rolecall_agent.http.server:Server._connection": _ask,
     "rolecall_agent.http.timeouts:Timeouts._look": _be_slow,
     "rolecall_agent.http.watched_connection:WatchedConnection.data_received": (

@@ -131,7 +131,10 @@ class ContainerRig:
 
 @contextlib.asynccontextmanager
 async def container_rig(
-    hold: timedelta = timedelta(milliseconds=50), host: str = "127.0.0.1"
+    hold: timedelta = timedelta(milliseconds=50),
+    host: str = "127.0.0.1",
+    *,
+    patient: bool = False,
 ) -> AsyncGenerator[ContainerRig]:
     """Run an endpoint that knows nothing yet. It holds for 50 ms, so tests of 503 are quick."""
     clock, cache = FakeClock(START), Cache()
@@ -145,7 +148,7 @@ async def container_rig(
         endpoint,
         cache,
         clock,
-        ServerRules(hold=hold),
+        ServerRules(hold=hold, patient=patient),
         first_serve=lambda assignment, session, name: rig.served.append(
             (assignment.uid, f"{session.credentials.access_key_id} {name}")
         ),

@@ -228,6 +228,11 @@ class Client:
     def end(self) -> None:
         self._writer.write_eof()
 
+    async def some(self, size: int) -> bytes:
+        """Read so many bytes, and no more."""
+        async with asyncio.timeout(LIMIT):
+            return await self._reader.readexactly(size)
+
     async def answer(self) -> Answer:
         """Read one answer; for those with a body, as every GET's is said to be."""
         async with asyncio.timeout(LIMIT):
@@ -240,6 +245,15 @@ class Client:
         """Half-close, and read answers until the endpoint closes too."""
         self.end()
         return await self.until_closed(has_body=has_body)
+
+    async def rest_as_sent(self) -> bytes:
+        """Half-close, and return what comes until the endpoint closes too, or resets."""
+        self.end()
+        async with asyncio.timeout(LIMIT):
+            try:
+                return await self._reader.read()
+            except ConnectionResetError:
+                return b""
 
     async def until_closed(self, *, has_body: bool = True) -> list[Answer]:
         """Read answers until the endpoint closes, or resets."""

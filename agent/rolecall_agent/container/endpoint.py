@@ -16,7 +16,8 @@ from rolecall_agent.container.pod_tokens import PodTokens, Verifier, read, token
 from rolecall_agent.decision import Answer, Decision, Serve, Target, status_of
 from rolecall_agent.http.client import Client
 from rolecall_agent.http.counters import Counters
-from rolecall_agent.http.parked_requests import ParkedRequest, ParkedRequests
+from rolecall_agent.http.parked_requests import ParkedRequests
+from rolecall_agent.http.patience import ParkedRequest
 from rolecall_agent.http.request import ReceivedRequest
 from rolecall_agent.http.response import DateHeader
 from rolecall_agent.http.response_cache import ResponseCache
@@ -125,6 +126,9 @@ class ContainerEndpoint:
             response = responses.error(status_of(answer), received.target.route)
         close, with_body = not request.keep_alive, request.method != b"HEAD"
         return response.rendered(self._date.line(now), close=close, with_body=with_body)
+
+    def is_patient(self, received: ReceivedRequest) -> bool:  # noqa: ARG002 - the protocol's
+        return True  # Here the SDK for Rust waits for five seconds, and tries again.
 
     def park(self, client: Client, parked: ParkedRequest) -> None:
         self._parked.add(client, parked)

@@ -2,6 +2,8 @@
 
 from typing import Protocol
 
+from rolecall_agent.http.patience import ParkedRequest
+
 
 class Client(Protocol):
     """A connection of a pod."""
@@ -12,6 +14,10 @@ class Client(Protocol):
 
     def retry(self) -> None:
         """Decide again about the parked request: something about its pod has changed."""
+        ...
+
+    def wait_on(self, parked: ParkedRequest, now: float) -> None:
+        """Do for *parked*, if it waits still, what is due at *now* on the loop's clock."""
         ...
 
     def queue(self) -> None:

@@ -8,8 +8,12 @@ from itertools import product
 from rolecall_agent.decision import Missing, Outcome, Refuse, Route
 from rolecall_common.metrics import Distribution
 
-# Seconds. The edges at 0.9 and 1.0 are where we stop holding and where SDKs stop waiting.
-DURATIONS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 0.9, 1.0, 2.0)
+# Seconds. The edges at 0.9 and 1.0 are where we stop holding in silence and where SDKs stop
+# waiting in it, the one at 3.5 is where we stop holding at all.
+DURATIONS = (
+    *(0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 0.9, 1.0, 2.0),
+    *(3.5, 5.0),
+)
 # Seconds. 600 is the promise; from 1500 on botocore stops inventing later ends.
 REMAINING = (0, 60, 300, 600, 900, 1500, 1800, 2700, 3600)
 

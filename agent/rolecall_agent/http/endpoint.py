@@ -6,7 +6,7 @@ from typing import Protocol
 from rolecall_agent.decision import Answer, Decision, Target
 from rolecall_agent.http.client import Client
 from rolecall_agent.http.counters import Counters
-from rolecall_agent.http.parked_requests import ParkedRequest
+from rolecall_agent.http.patience import ParkedRequest
 from rolecall_agent.http.request import ReceivedRequest
 from rolecall_agent.http.response_cache import ResponseCache
 
@@ -38,6 +38,10 @@ class Endpoint(Protocol):
 
     def render(self, received: ReceivedRequest, answer: Answer, now: datetime) -> bytes:
         """Return the bytes of *answer*."""
+        ...
+
+    def is_patient(self, received: ReceivedRequest) -> bool:
+        """Whether the beginning of an answer, byte by byte, keeps who asks waiting for the rest."""
         ...
 
     def park(self, client: Client, parked: ParkedRequest) -> None:

@@ -1,25 +1,14 @@
 """Requests that wait, by what must become known first: an address, or a pod's uid."""
 
-import asyncio
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from rolecall_agent.decision import Missing
 from rolecall_agent.http.client import Client
 from rolecall_agent.http.counters import Counters
+from rolecall_agent.http.patience import ParkedRequest
 from rolecall_agent.http.request import ReceivedRequest
 
 Key = TypeVar("Key", bound=Hashable)
-
-
-@dataclass(slots=True)
-class ParkedRequest:
-    """The request that waits, and behind it all others of its connection."""
-
-    received: ReceivedRequest
-    timer: asyncio.TimerHandle
-    missing: Missing
 
 
 class ParkedRequests(Generic[Key]):

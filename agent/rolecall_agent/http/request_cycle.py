@@ -6,16 +6,14 @@ from datetime import datetime
 
 from rolecall_agent.decision import (
     MALFORMED,
-    TIMED_OUT,
     Answer,
     Hold,
-    Missing,
     Route,
     Target,
 )
 from rolecall_agent.http.client import Client
 from rolecall_agent.http.connection_state import IDLE, PARKED, READING, State
-from rolecall_agent.http.parked_requests import ParkedRequest
+from rolecall_agent.http.patience import ParkedRequest
 from rolecall_agent.http.request import ReceivedRequest, Request, parse
 from rolecall_agent.http.server_state import ServerState
 from rolecall_proto.values import Address
@@ -40,21 +38,34 @@ class RequestCycle(asyncio.Protocol, Client):
 
     def retry(self) -> None:
         """Decide again about the parked request: something about its pod has changed."""
+        self._server.poll()  # It may be this pod no more: then the connection is cut.
         parked = self._parked
-        if parked is None:
+        if parked is None or self._transport.is_closing():
             return
         now = self._server.now()
         decision = self._endpoint.decide(parked.received, now)
         if isinstance(decision, Hold):
-            parked.missing = decision.missing
+            parked.missing, parked.otherwise = decision.missing, decision.otherwise
             self._endpoint.inquire(parked)  # And what is to be asked may be another question now.
         else:
             self._complete(parked, decision, now)
 
+    def wait_on(self, parked: ParkedRequest, now: float) -> None:
+        """Send what of its answer's beginning is due, or end the hold: its moment has come."""
+        if self._parked is not parked or self._transport.is_closing():
+            return
+        if now >= parked.until:
+            self.expire()
+            return
+        self._transport.write(parked.begin(now))
+        self._endpoint.inquire(parked)  # What nobody could answer before is asked again.
+        self._server.hold_timer.add(self, parked)
+
     def expire(self) -> None:
-        """Answer the parked request with 503: it has waited as long as SDKs do."""
-        if self._parked is not None:
-            self._complete(self._parked, TIMED_OUT, self._server.now())
+        """Answer the parked request with what it gets without what it waited for: 503, mostly."""
+        parked = self._parked
+        if parked is not None:
+            self._complete(parked, parked.otherwise, self._server.now())
 
     @abc.abstractmethod
     def _close_once_sent(self) -> None:
@@ -78,7 +89,7 @@ class RequestCycle(asyncio.Protocol, Client):
         now = self._server.now()
         decision = self._endpoint.decide(received, now)
         if isinstance(decision, Hold):
-            self._park(received, decision.missing, now)
+            self._park(received, decision, now)
         else:
             self._answer(received, decision, now, waited=False)
 
@@ -88,18 +99,17 @@ class RequestCycle(asyncio.Protocol, Client):
         )
         return ReceivedRequest(nothing, _MALFORMED_TARGET, head, self._peer, self._peer_name, at)
 
-    def _park(self, received: ReceivedRequest, missing: Missing, now: datetime) -> None:
-        until = received.at + self._server.hold
-        if until <= self._server.loop.time():  # It has waited behind another one.
-            self._answer(received, TIMED_OUT, now, waited=True)
+    def _park(self, received: ReceivedRequest, hold: Hold, now: datetime) -> None:
+        parked = self._server.parked(received, hold)
+        if parked.until <= self._server.loop.time():  # It has waited behind another one.
+            self._answer(received, hold.otherwise, now, waited=True)
             return
-        timer = self._server.loop.call_at(until, self.expire)
-        self._parked = ParkedRequest(received, timer, missing)
+        self._parked = parked
         self._state = PARKED
-        self._endpoint.park(self, self._parked)
+        self._endpoint.park(self, parked)
+        self._server.hold_timer.add(self, parked)
 
     def _unpark(self, parked: ParkedRequest) -> None:
-        parked.timer.cancel()
         self._parked = None
         if self._state is PARKED:
             self._state = READING
@@ -107,13 +117,23 @@ class RequestCycle(asyncio.Protocol, Client):
 
     def _complete(self, parked: ParkedRequest, answer: Answer, now: datetime) -> None:
         self._unpark(parked)
-        self._answer(parked.received, answer, now, waited=True)
+        self._answer(parked.received, answer, now, waited=True, begun=parked.begun)
         self.go_on()
 
     def _answer(
-        self, received: ReceivedRequest, answer: Answer, now: datetime, *, waited: bool
+        self,
+        received: ReceivedRequest,
+        answer: Answer,
+        now: datetime,
+        *,
+        waited: bool,
+        begun: int = 0,
     ) -> None:
-        self._transport.write(self._server.respond(received, answer, now, waited=waited))
+        """Send *answer*, but for so many bytes of its beginning as were sent already."""
+        if self._server.leaving:
+            received.request.keep_alive = False
+        response = self._server.respond(received, answer, now, waited=waited)
+        self._transport.write(response[begun:])
         if not received.request.keep_alive:
             self._close_once_sent()
 

@@ -108,6 +108,14 @@ class Server:
             for client in self.state.limits.of(address):
                 client.abort()
 
+    def leave(self) -> None:
+        """Have each answer from now on be the last of its connection.
+
+        Who asks again connects again, and is led to whoever answers there by then.
+        """
+        self.state.leaving = True
+        self.endpoint.responses.clear()
+
     async def finished(self) -> None:
         """Return once no client is connected."""
         self.state.empty.clear()
@@ -137,3 +145,4 @@ class Server:
             connection.abort()
         await asyncio.sleep(0)  # In which they are lost.
         state.timeouts.close()
+        state.hold_timer.close()

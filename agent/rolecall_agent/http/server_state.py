@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from ipaddress import ip_address
 
 from rolecall_agent.audit import FirstServe, FirstServes
-from rolecall_agent.decision import Answer, Route, Serve, outcome_of, status_of
+from rolecall_agent.decision import Answer, Hold, Route, Serve, outcome_of, status_of
 from rolecall_agent.http.client import Client
 from rolecall_agent.http.connection_limits import (
     MOST_AT_ONCE,
@@ -17,14 +17,16 @@ from rolecall_agent.http.connection_limits import (
 )
 from rolecall_agent.http.endpoint import Endpoint
 from rolecall_agent.http.fair_queue import FairQueue
+from rolecall_agent.http.hold_timer import HoldTimer
 from rolecall_agent.http.host_header import names_of
+from rolecall_agent.http.patience import PATIENT_HOLD, ParkedRequest
 from rolecall_agent.http.request import ReceivedRequest
 from rolecall_agent.http.timeouts import TIME_LIMITS, TimeLimits, Timeouts
 from rolecall_agent.store.cache import Cache
 from rolecall_common.clock import Clock
 from rolecall_proto.values import Address, plain
 
-HOLD = timedelta(milliseconds=900)  # SDKs give up after a second.
+HOLD = timedelta(milliseconds=900)  # SDKs give up after a second of silence.
 _MOST_PEERS = 4096  # addresses whose parsed form is kept; a node has some hundred pods
 
 
@@ -32,12 +34,15 @@ _MOST_PEERS = 4096  # addresses whose parsed form is kept; a node has some hundr
 class ServerRules:
     """How a server treats its clients.
 
-    *hosts* are those that are allowed besides the endpoint's own, *connections* how many may be
-    open at once, *at_once* and *queued* how many of one address are answered and wait beyond.
+    *hosts* are those that are allowed besides the endpoint's own, *hold* is for how long a request
+    waits in silence, *patient* says whether those wait longer whom a few bytes keep waiting,
+    *connections* how many may be open at once, *at_once* and *queued* how many of one address are
+    answered and wait beyond.
     """
 
     hosts: Iterable[str] = ()
     hold: timedelta = HOLD
+    patient: bool = False
     connections: int = MOST_IN_ALL
     at_once: int = MOST_AT_ONCE
     queued: int = MOST_QUEUED
@@ -63,10 +68,13 @@ class ServerState:
         self.cache = cache
         self.now = clock.now
         self.hold = rules.hold.total_seconds()
+        self.patient = rules.patient
+        self.leaving = False  # Whether each answer is to be the last of its connection.
         self.time_limits = rules.time_limits
         self.limits = ConnectionLimits(rules.at_once, rules.queued, rules.connections)
         self.fair_queue = FairQueue(self.loop)
         self.timeouts = Timeouts(self.loop, self.limits)
+        self.hold_timer = HoldTimer(self.loop)
         self.hosts = endpoint.hosts | {host.lower().encode() for host in rules.hosts}
         self.poll: Callable[[], None] = _see_nothing  # Takes in what the kernel has to say.
         self.empty = asyncio.Event()  # Set when the last connection is gone.
@@ -97,6 +105,13 @@ class ServerState:
             return True
         # Behind a wildcard listener, its own address is the one that the client reached.
         return host in names_of(*transport.get_extra_info("sockname")[:2])
+
+    def parked(self, received: ReceivedRequest, hold: Hold) -> ParkedRequest:
+        """Return how *received* is held."""
+        patient = self.patient and self.endpoint.is_patient(received)
+        longest = max(self.hold, PATIENT_HOLD) if patient else self.hold
+        until = received.at + longest
+        return ParkedRequest(received, hold.missing, hold.otherwise, until, patient)
 
     def respond(
         self, received: ReceivedRequest, answer: Answer, now: datetime, *, waited: bool

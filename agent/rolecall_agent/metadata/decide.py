@@ -93,7 +93,7 @@ def decide(
     """Return what *request* of the pod at *peer* gets at *now*."""
     cache = stores.cache
     if request.method == b"PUT":
-        return _put(request, target, cache.keys)
+        return _put(request, target, peer, cache, now)
     if request.method not in (b"GET", b"HEAD") or target.route is Route.TOKEN:
         return _METHOD
     if cache.keys is None:
@@ -124,7 +124,7 @@ def _of_the_node(target: Target, items: ItemCache, now: datetime) -> Decision:
             return GiveText(body)
 
 
-def _put(request: Request, target: Target, keys: EndpointKeys | None) -> Decision:
+def _put(request: Request, target: Target, peer: Address, cache: Cache, now: datetime) -> Decision:
     if target.route not in PUT_ROUTES:
         return _METHOD
     if target.route is Route.TOKEN_SLASH:
@@ -134,7 +134,19 @@ def _put(request: Request, target: Target, keys: EndpointKeys | None) -> Decisio
     ttl = tokens.parse_ttl(request.ttl)
     if ttl is None:
         return _INVALID
-    return _NO_SNAPSHOT if keys is None else GiveToken(keys, ttl)
+    if cache.keys is None:
+        return _NO_SNAPSHOT
+    return _token(GiveToken(cache.keys, ttl), cache.standing(peer, now))
+
+
+def _token(token: GiveToken, standing: AddressStanding) -> Decision:
+    """Return *token*: its proof is the address alone. But who is not known yet waits here already.
+
+    What an SDK waits for its token is not taken from what it waits for its role.
+    """
+    if isinstance(standing, Unknown):
+        return Hold(Missing.POD, token)
+    return Hold(Missing.LINK, token) if isinstance(standing, Unconfirmed) else token
 
 
 def _proof(

@@ -23,7 +23,8 @@ from rolecall_agent.decision import (
 from rolecall_agent.http.client import Client
 from rolecall_agent.http.counters import Counters
 from rolecall_agent.http.host_header import names_of
-from rolecall_agent.http.parked_requests import ParkedRequest, ParkedRequests
+from rolecall_agent.http.parked_requests import ParkedRequests
+from rolecall_agent.http.patience import ParkedRequest, times_out_in_all
 from rolecall_agent.http.request import ReceivedRequest
 from rolecall_agent.http.response import Response
 from rolecall_agent.http.response_cache import ResponseCache
@@ -124,6 +125,11 @@ class MetadataEndpoint:
             return renderer.render_role(answer, route, close=close, with_body=with_body)
         response = _response(received, answer, now)
         return renderer.render(response, close=close, with_body=with_body)
+
+    def is_patient(self, received: ReceivedRequest) -> bool:
+        # A token can be had without the pod: then its PUT must not wait until the SDK has no time
+        # left for the rest.
+        return received.request.method != b"PUT" and not times_out_in_all(received.head)
 
     def park(self, client: Client, parked: ParkedRequest) -> None:
         self._parked.add(client, parked)

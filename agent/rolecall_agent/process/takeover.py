@@ -30,7 +30,7 @@ from rolecall_proto.values import Reason, State
 
 log = logging.getLogger(__name__)
 
-# What is connected has so long to finish; a held request needs 0.9 s.
+# What is connected has so long to finish; a held request needs 3.4 s.
 DRAIN = timedelta(seconds=5)
 _AGAIN = timedelta(seconds=1)
 _PATIENCE = timedelta(seconds=30)  # A server has asked STS for all of a node's roles long before.

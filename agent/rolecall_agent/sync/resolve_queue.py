@@ -10,7 +10,8 @@ from rolecall_proto.values import Address
 
 # An answer is true for a moment: a pod that the server does not know now it may know then.
 REST = timedelta(seconds=1)
-# A waiting request is given up by then (contract: held for 0.9 s), so its question is, too.
+# A waiting request is given up by then, or asks again (held for 0.9 s, or patiently), and so its
+# question is given up, too.
 STALE = timedelta(seconds=1)
 # A node runs some hundred pods. More addresses than this are a pod that makes them up.
 MAX_ADDRESSES = 1024

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 # The question may not have come to anybody who could answer it: the next server is asked.
 _CUT_OFF = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
-ANSWER = 0.9  # Nobody waits longer than that for the answer to a question, in seconds.
+ANSWER = 0.9  # Seconds for the answer to a question: who waits longer asks anew.
 
 
 class LiveReads(Protocol):

@@ -20,8 +20,9 @@ import rolecall_common
 import rolecall_proto
 import rolecall_server
 from fakes.clock import START
-from rolecall_agent.decision import GiveToken, Route, Serve
-from rolecall_agent.http.request import Request
+from rolecall_agent.decision import GiveToken, Hold, Missing, Route, Serve, Target
+from rolecall_agent.http.patience import ParkedRequest
+from rolecall_agent.http.request import ReceivedRequest, Request
 from rolecall_agent.http.response import Response
 from rolecall_agent.http.response_cache import CachedResponse
 from rolecall_agent.store.standing import Granted
@@ -60,6 +61,15 @@ KEYS = EndpointKeys(BYTES)
 OWN = OwnCredentials("AKIA0123", Secret(CANARY), Secret(CANARY))
 STREAM = Stream(Agent(NodeName("node-1")), Secret(CANARY))
 CLAIMS = Claims(Holder(PodUid("u"), "agent"), "issuer", "key-1", START, START, START)
+HOLD = Hold(Missing.POD, GiveToken(KEYS, HOUR))
+RECEIVED = ReceivedRequest(
+    Request(b"PUT", b"/", None, (), None, forwarded=False, keep_alive=True),
+    Target(Route.TOKEN),
+    b"",
+    ip_address("127.0.0.2"),
+    "127.0.0.2",
+    at=0.0,
+)
 VALUES: tuple[object, ...] = (
     Secret(CANARY),
     CREDENTIALS,
@@ -76,6 +86,8 @@ VALUES: tuple[object, ...] = (
     # These hold it as bytes.
     KEYS,
     GiveToken(KEYS, HOUR),
+    HOLD,
+    ParkedRequest(RECEIVED, Missing.POD, GiveToken(KEYS, HOUR), until=1.0, patient=True),
     BrokerRules(token_secret=BYTES),
     KeyPair(b"-----BEGIN CERTIFICATE-----", BYTES, START, START),
     Reply(200, BYTES, ""),

@@ -65,12 +65,12 @@ async def test_a_waiting_pod_is_refused_as_soon_as_it_is_known_to_be_denied() ->
 
 
 async def test_everything_waits_for_the_first_snapshot() -> None:
-    """Even a token: its key is not here yet. Nobody can be asked, and so nobody is."""
+    """A known pod's token, too: its key is not here yet. Nobody can be asked, and so nobody is."""
     async with endpoint_rig(hold=LONG) as rig, rig.client() as one, rig.client("127.0.0.3") as two:
         one.send(PUT)
         two.send(request("/latest/user-data"))
         await rig.until(lambda: rig.endpoint.held_requests == 2)
-        rig.snapshot()
+        rig.snapshot(*known(pod(OWN)))
         statuses = (await one.answer()).status, (await two.answer()).status
 
         assert statuses == (200, 404)
@@ -88,7 +88,7 @@ async def test_a_held_request_is_answered_503_with_retry_after(rig: Rig) -> None
 
 
 async def test_the_hold_is_nine_tenths_of_a_second() -> None:
-    """SDKs give up after one."""
+    """SDKs give up after one in silence."""
     async with endpoint_rig(hold=HOLD) as rig:
         rig.snapshot()
         begun = asyncio.get_running_loop().time()
