@@ -273,5 +273,7 @@ WITHOUT_ROW = {
     "rolecall_cli.demo.command:_until_stopped: task.cancel": "it is asyncio's own",
     "rolecall_common.callbacks:Bugs._end_run": "it is what a bug is ended by",
     "rolecall_common.callbacks:Bugs.end_by: self": "it is what a bug is told to",
+    "rolecall_server.sts.chain_reading:ChainReading._run: self.done.set": "it is asyncio's own",
+    "rolecall_server.sts.chain_reading:ChainReading._run": "whoever waits for it is told",
     "rolecall_common.logs:configure: _is_for_operators": "whoever logs calls it, and is told",
 }

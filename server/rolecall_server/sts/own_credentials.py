@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from rolecall_common.clock import Clock
 from rolecall_common.secret import Secret
@@ -14,6 +15,8 @@ log = logging.getLogger(__name__)
 
 # After a failed fetch there is no hurry while what is held still works.
 _AFTER_FAILURE = timedelta(seconds=10)
+# STS may refuse keys that are as new as any: then there is nothing to be had by fetching at once.
+_AFTER_REFUSAL = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,17 @@ class Fetched:
     fetch_again_at: datetime
 
 
+class Fetch(Protocol):
+    """Finds the newest credentials."""
+
+    def __call__(self, refused: OwnCredentials | None = None, /) -> Awaitable[Fetched]:
+        """Return them; what has been *refused* only where there is no other.
+
+        Raises any IssueError, and nothing else, within half a minute.
+        """
+        ...
+
+
 class OwnCredentialsProvider:
     """Hands out own credentials: one fetch at a time, however many calls want them.
 
@@ -40,12 +54,12 @@ class OwnCredentialsProvider:
     it is no good, and then `renewed` is asked.
     """
 
-    def __init__(self, fetch: Callable[[], Awaitable[Fetched]], clock: Clock) -> None:
-        """*fetch* finds the newest; it may raise any IssueError, and nothing else."""
+    def __init__(self, fetch: Fetch, clock: Clock) -> None:
         self._fetch = fetch
         self._clock = clock
         self._held: OwnCredentials | None = None
         self._fetch_again_at = clock.now()
+        self._renewed_at: datetime | None = None  # When `renewed` had a fetch made.
         self._fetching = asyncio.Lock()
         self._fetches = 0
         self._failure: IssueError | None = None
@@ -71,22 +85,27 @@ class OwnCredentialsProvider:
         """
         if self._held is not None and self._held != refused:
             return self._held
-        return await self._fetch_once()
+        now = self._clock.now()
+        if self._renewed_at is not None and abs(now - self._renewed_at) < _AFTER_REFUSAL:
+            return refused
+        keys = await self._fetch_once(refused)
+        self._renewed_at = now
+        return keys
 
-    async def _fetch_once(self) -> OwnCredentials:
+    async def _fetch_once(self, refused: OwnCredentials | None = None) -> OwnCredentials:
         """Fetch, or share the outcome of the fetch that was under way."""
         fetches = self._fetches
         async with self._fetching:
             if self._fetches == fetches:
-                await self._fetch_now()
+                await self._fetch_now(refused)
         if self._failure is not None:
             raise self._failure
         assert self._held is not None  # noqa: S101 (a fetch that did not fail has found)
         return self._held
 
-    async def _fetch_now(self) -> None:
+    async def _fetch_now(self, refused: OwnCredentials | None) -> None:
         try:
-            fetched = await self._fetch()
+            fetched = await self._fetch(refused)
         except IssueError as error:
             self._failure = error
             self._fetch_again_at = self._clock.now() + _AFTER_FAILURE

@@ -12,6 +12,7 @@ from fakes.sts import (
     Principal,
     Role,
 )
+from fakes.sts.throttle import Throttle
 from rolecall_server.model.identity import Identity
 from rolecall_server.model.issuer import RefusedError, UnavailableError
 from seams.server.sts.rig import Rig
@@ -49,6 +50,15 @@ async def test_a_refused_first_hop_is_nobodys_identitys_fault() -> None:
     rig.fake.account.roles[hop.arn] = hop
     async with rig.connected(assume_role_arn=hop.arn) as sts:
         with pytest.raises(UnavailableError, match=r"assumeRoleArn .*AccessDenied"):
+            await sts.issue(READER)
+
+
+async def test_a_throttled_first_hop_is_nobodys_accounts_fault() -> None:
+    """It is no reason to ask for the roles of a pod's account more slowly."""
+    rig = Rig()
+    rig.fake.throttle = Throttle(0.001, 0)
+    async with rig.connected(assume_role_arn="arn:aws:iam::999900001111:role/rolecall") as sts:
+        with pytest.raises(UnavailableError, match="assumeRoleArn"):
             await sts.issue(READER)
 
 

@@ -232,6 +232,7 @@ async def test_a_crowd_with_expired_credentials_renews_once() -> None:
             await sts.caller()
         looks, calls = rig.wallet.looks, len(rig.fake.calls)
         rig.wallet.key = USER
+        rig.clock.advance(timedelta(seconds=5))
         async with asyncio.TaskGroup() as tasks:
             for number in range(50):
                 identity = Identity(f"{READER.role_arn}{number}", "shop.cart", HOUR)

@@ -1,16 +1,19 @@
 """The server's own credentials: where they come from, and how often they are fetched."""
 
 import asyncio
-from datetime import timedelta
+import json
+import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from botocore.session import Session  # type: ignore[import-untyped]  # it ships no types
 
 from fakes.aws import forget_machine
 from fakes.clock import FakeClock
 from rolecall_common.secret import Secret
 from rolecall_server.model.issuer import IssueError, UnavailableError
-from rolecall_server.sts.aws_chain import FETCH_EVERY, AwsChain
+from rolecall_server.sts.aws_chain import FETCH_EVERY, LONGEST, AwsChain
 from rolecall_server.sts.own_credentials import Fetched, OwnCredentials, OwnCredentialsProvider
 
 OLD = OwnCredentials("AKIAOLD", Secret("old"))
@@ -31,11 +34,13 @@ class Source:
         self.keys = OLD
         self.failure: IssueError | None = None
         self.fetches = 0
+        self.refused: OwnCredentials | None = None
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def fetch(self) -> Fetched:
+    async def fetch(self, refused: OwnCredentials | None = None) -> Fetched:
         self.fetches += 1
+        self.refused = refused
         await self.gate.wait()
         if self.failure is not None:
             raise self.failure
@@ -188,3 +193,97 @@ async def test_a_broken_chain_is_unavailability(profile: str, tmp_path: Path) ->
 
     with pytest.raises(UnavailableError, match="credentials"):
         await AwsChain(FakeClock()).fetch()
+
+
+def process(folder: Path, command: str) -> None:
+    """Have the chain find a process that prints credentials."""
+    (folder / "config").write_text(f"[default]\ncredential_process = {command}\n")
+
+
+def printed(key: str, secret: str, ends: datetime) -> str:
+    values = {"Version": 1, "AccessKeyId": key, "SecretAccessKey": secret, "SessionToken": "t"}
+    return json.dumps({**values, "Expiration": f"{ends:%FT%TZ}"})
+
+
+async def test_refreshable_keys_that_are_refused_are_fetched_anew(tmp_path: Path) -> None:
+    """Botocore would go on with them until a quarter of an hour before their end."""
+    file, ends = tmp_path / "printed", datetime.now(UTC) + timedelta(hours=6)
+    file.write_text(printed("ASIAOLD", "old", ends))
+    process(tmp_path, f"cat {file}")
+    chain = AwsChain(FakeClock())
+    old = (await chain.fetch()).credentials
+    file.write_text(printed("ASIANEW", "new", ends))
+
+    assert (await chain.fetch()).credentials == old
+    assert (await chain.fetch(old)).credentials.access_key_id == "ASIANEW"
+
+
+@pytest.mark.parametrize("text", ["[]", "1", '{"Version": 1}', "{", "\\377", ""])
+async def test_whatever_a_process_prints_is_unavailability(text: str, tmp_path: Path) -> None:
+    """Nothing else escapes: it would be told to pods as a refusal, or end the server."""
+    process(tmp_path, f"printf '{text}'")
+
+    with pytest.raises(UnavailableError, match="own AWS credentials"):
+        await AwsChain(FakeClock()).fetch()
+
+
+async def test_keys_that_have_ended_when_they_come_are_unavailability(tmp_path: Path) -> None:
+    """Botocore's RuntimeError, of a clock that is wrong or a process that remembers too long."""
+    file = tmp_path / "printed"
+    file.write_text(printed("ASIAOLD", "old", datetime.now(UTC) - timedelta(hours=1)))
+    process(tmp_path, f"cat {file}")
+
+    with pytest.raises(UnavailableError, match="RuntimeError"):
+        await AwsChain(FakeClock()).fetch()
+
+
+async def test_a_chain_that_hangs_is_unavailability_and_is_not_begun_again(tmp_path: Path) -> None:
+    """However often it is asked for, until it gives an answer after all."""
+    pipe, begun = tmp_path / "pipe", tmp_path / "begun"
+    os.mkfifo(pipe)
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\necho once >>{begun}\nexec cat {pipe}\n")
+    program.chmod(0o755)
+    process(tmp_path, str(program))
+    clock = FakeClock()
+    chain = AwsChain(clock)
+    for _ in range(3):
+        fetching = asyncio.ensure_future(chain.fetch())
+        await clock.asleep()
+        clock.advance(LONGEST)
+        with pytest.raises(UnavailableError, match="within 20 s"):
+            await fetching
+    ends = datetime.now(UTC) + timedelta(hours=6)
+    await asyncio.to_thread(pipe.write_text, printed("ASIANEW", "new", ends))
+
+    assert (await chain.fetch()).credentials.access_key_id == "ASIANEW"
+    assert begun.read_text() == "once\n"
+
+
+async def test_keys_that_are_refused_again_are_not_fetched_again_at_once() -> None:
+    """What STS refuses however new it is would be fetched for each call."""
+    source, provider, clock = provided()
+    await provider.current()
+    for _ in range(10):
+        assert await provider.renewed(OLD) == OLD
+    assert (source.fetches, source.refused) == (2, OLD)
+    clock.advance(timedelta(seconds=5))
+    source.keys = NEW
+
+    assert await provider.renewed(OLD) == NEW
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_an_unforeseen_error_of_the_chain_is_unavailability() -> None:
+    """Its traceback is on the error output, and the next fetch begins anew."""
+
+    class PlantedError(BaseException):
+        pass
+
+    def broken() -> Session:
+        raise PlantedError
+
+    chain = AwsChain(FakeClock(), broken)
+    for _ in range(2):
+        with pytest.raises(UnavailableError, match="unforeseen"):
+            await chain.fetch()
