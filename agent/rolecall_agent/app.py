@@ -12,7 +12,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from rolecall_agent.audit import Recorder
+from rolecall_agent.audit import AUDIT_ROOM, Recorder
 from rolecall_agent.container.endpoint import ContainerEndpoint, need_library
 from rolecall_agent.http.connection_limits import MOST_IN_ALL
 from rolecall_agent.http.server import Server
@@ -41,7 +41,7 @@ from rolecall_agent.sync.resolver import NoLiveReads, Resolver
 from rolecall_agent.sync.stream import StreamClient
 from rolecall_agent.sync.updates import UpdateHandler
 from rolecall_agent.witness.service import Witness, witnessing
-from rolecall_common import heartbeat_file
+from rolecall_common import heartbeat_file, logs
 from rolecall_common.admin_http import Readiness, serving_admin
 from rolecall_common.audit import auditing
 from rolecall_common.callbacks import Bugs
@@ -133,7 +133,7 @@ def _parts(settings: Settings, inherited: Inherited, clock: Clock, stack: AsyncE
     witness = _witness(settings.witness, clock, stack)
     cache = Cache(witness.holders if witness is not None else None)
     with refusing("auditFile", OSError):
-        audit = stack.enter_context(auditing(settings.output.audit_file))
+        audit = stack.enter_context(auditing(settings.output.audit_file, clock.now, AUDIT_ROOM))
     with refusing("caFile", CaBundleError):
         ca_bundle = CaBundleFile(settings.server.ca_file, clock.now)
     access = _access(settings.server)
@@ -155,7 +155,7 @@ def _parts(settings: Settings, inherited: Inherited, clock: Clock, stack: AsyncE
         _have_watched(witness, updates, endpoints.servers)
     dice = random.Random()  # noqa: S311 - only jitter
     stream = StreamClient(access, ca_bundle, updates, clock, dice, resolver)
-    process = ProcessMetrics(audit)
+    process = ProcessMetrics(audit, logs.lost)
     return _Parts(
         settings,
         clock,

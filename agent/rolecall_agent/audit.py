@@ -5,10 +5,13 @@ from collections.abc import Callable
 from rolecall_agent.store.cache import Cache
 from rolecall_common.audit import AuditLog, stamp
 from rolecall_common.clock import Clock
+from rolecall_common.line_writer import Room
 from rolecall_proto.values import Assignment, PodUid, Session
 
 # Called with the first serve of a session's credentials to a pod, and the endpoint's name.
 FirstServe = Callable[[Assignment, Session, str], None]
+# A record is about 500 bytes: this is each pod of a full node, some dozen times.
+AUDIT_ROOM = Room(lines=8192, size=4 << 20)
 _MOST_PODS = 4096  # of which the last serve is known; a node has some hundred
 
 

@@ -12,12 +12,18 @@ from rolecall_common import logs
 from rolecall_common.callbacks import Bugs
 from rolecall_common.exit_code import Exit
 from rolecall_common.lifecycle import StartError, run
+from rolecall_common.line_writer import Room
 
 if TYPE_CHECKING:
     from rolecall_agent.process.inherited import Inherited
     from rolecall_agent.settings import Settings
 
 log = logging.getLogger(__name__)
+
+# How much of the log may wait for its reader: on a node memory is scarce; a server may say a line
+# of each of ten thousands of pods in one step.
+_AGENT_LOG = Room(lines=4096, size=1 << 20)
+_SERVER_LOG = Room(lines=65_536, size=32 << 20)
 
 
 def add_server(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +47,7 @@ def run_server(arguments: argparse.Namespace) -> Exit:
 
     settings = settings_of(Settings, arguments, os.environ)
     logs.configure(settings.output.log_format, settings.output.log_level)
+    logs.queue(_SERVER_LOG)
     return _run(app.run(settings))
 
 
@@ -55,6 +62,7 @@ def run_agent(arguments: argparse.Namespace) -> Exit:
     logs.configure(settings.output.log_format, settings.output.log_level)
     if given is None:
         _become_supervisor(settings)
+    logs.queue(_AGENT_LOG)
     return _work(settings, given)
 
 

@@ -11,8 +11,11 @@ from rolecall_common import logs
 from rolecall_common.exit_code import Exit
 from rolecall_common.lifecycle import StartError
 from rolecall_common.lifecycle import run as run_until_signalled
+from rolecall_common.line_writer import Room
 from rolecall_warden import app
 from rolecall_warden.settings import Settings
+
+_LOG = Room(lines=1024, size=1 << 19)  # of which may wait for its reader
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +42,7 @@ def run(arguments: argparse.Namespace) -> Exit:
         sys.stdout.write(app.preview(settings))
         return Exit.OK
     logs.configure(settings.output.log_format, settings.output.log_level)
+    logs.queue(_LOG)
     try:
         if arguments.uninstall:
             asyncio.run(app.remove(settings, _say))

@@ -10,21 +10,29 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
+
+from rolecall_common.line_writer import LineWriter, Room
 
 log = logging.getLogger(__name__)
 
 Field = str | int | None
 
+# How long the end of a process may take for what is not written yet.
+_LAST_SECONDS = 2.0
+
 
 class Lines(Protocol):
     """Where lines go."""
 
+    @property
+    def lost(self) -> int: ...
+
     def write(self, line: str, /) -> object:
-        """Write *line* at once. Raises OSError."""
+        """Take *line*, without waiting until it is written; one that never is counts as lost."""
         ...
 
 
@@ -34,19 +42,15 @@ class AuditLog:
     def __init__(self, out: Lines | None) -> None:
         """Write to *out*; to nowhere without one."""
         self._out = out
-        self.lost = 0
+
+    @property
+    def lost(self) -> int:
+        return self._out.lost if self._out is not None else 0
 
     def write(self, event: str, at: datetime, **fields: Field) -> None:
         """Write one record: *event* names what happened *at* a moment."""
-        if self._out is None:
-            return
-        record = {"type": "audit", "time": stamp(at), "event": event, **fields}
-        try:
-            self._out.write(json.dumps(record) + "\n")
-        except OSError as error:
-            self.lost += 1
-            if self.lost == 1:
-                log.error("audit records are lost", extra={"reason": error.strerror})  # noqa: TRY400 - the reason is a field
+        if self._out is not None:
+            self._out.write(_line(event, at, **fields))
 
 
 def stamp(moment: datetime) -> str:
@@ -55,7 +59,7 @@ def stamp(moment: datetime) -> str:
 
 
 @contextlib.contextmanager
-def auditing(file: Path | None) -> Iterator[AuditLog]:
+def auditing(file: Path | None, now: Callable[[], datetime], room: Room) -> Iterator[AuditLog]:
     """Keep the audit log open while the block runs: `-` is stdout, None is nowhere.
 
     Raises OSError where *file* cannot be opened. Only its owner may read a file that this makes.
@@ -64,10 +68,33 @@ def auditing(file: Path | None) -> Iterator[AuditLog]:
         yield AuditLog(None)
         return
     descriptor = _stdout() if str(file) == "-" else _appended(file)
+
+    def say_lost(count: int) -> str:
+        return _line("records_lost", now(), count=count)
+
+    lines = LineWriter(descriptor, room, say_lost, _NamedOnce())
     try:
-        yield AuditLog(_Descriptor(descriptor))
+        yield AuditLog(lines)
     finally:
-        os.close(descriptor)
+        # Where a write does not end, its descriptor must not become another file's meanwhile.
+        if lines.close(_LAST_SECONDS):
+            os.close(descriptor)
+
+
+def _line(event: str, at: datetime, **fields: Field) -> str:
+    return json.dumps({"type": "audit", "time": stamp(at), "event": event, **fields}) + "\n"
+
+
+class _NamedOnce:
+    """Names the first loss in the log; the metric counts the others."""
+
+    def __init__(self) -> None:
+        self._named = False
+
+    def __call__(self, reason: str) -> None:
+        if not self._named:
+            self._named = True
+            log.error("audit records are lost", extra={"reason": reason})
 
 
 def _stdout() -> int:
@@ -80,23 +107,3 @@ def _stdout() -> int:
 
 def _appended(file: Path) -> int:
     return os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
-
-class _Descriptor:
-    """Lines to a file descriptor, past any buffer: what was counted as lost is not written later.
-
-    A line that was torn, by a disk that became full, spoils no other one.
-    """
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._torn = False
-
-    def write(self, line: str, /) -> None:
-        data = (("\n" if self._torn else "") + line).encode("ascii")
-        rest = memoryview(data)
-        try:
-            while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
-        finally:
-            self._torn = bool(rest) and (self._torn or len(rest) < len(data))

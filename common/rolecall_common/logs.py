@@ -1,14 +1,17 @@
 """The log: one event a line, a constant message and its fields, as JSON or as text."""
 
+import atexit
 import json
 import logging
 import math
+import os
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TextIO
 
+from rolecall_common.line_writer import LineWriter, Room
 from rolecall_common.output import LogFormat, LogLevel
 
 log = logging.getLogger(__name__)
@@ -20,11 +23,13 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 # Container runtimes part a line at 16 KiB, and each half would be no JSON. An annotation can be of
 # 256 KiB; this much of it will be recognised.
 _LONGEST = 2048
+# How long the end of the process may take for what is not written yet.
+_LAST_SECONDS = 2.0
 
 
 def configure(form: LogFormat, level: LogLevel, stream: TextIO | None = None) -> None:
     """Log to *stream*, or stderr, from now on; what was configured before is replaced."""
-    out = stream if stream is not None else sys.stderr
+    out = stream or sys.stderr or _nowhere()
     if form is LogFormat.AUTO:
         form = LogFormat.TEXT if out.isatty() else LogFormat.JSON
     handler = logging.StreamHandler(out)
@@ -35,6 +40,37 @@ def configure(form: LogFormat, level: LogLevel, stream: TextIO | None = None) ->
     for name in _OURS:
         logging.getLogger(f"rolecall_{name}").setLevel(ours)
     sys.excepthook = _last_words
+
+
+def queue(room: Room) -> None:
+    """Have what is logged from now on wait in *room* for a thread that writes it to stderr.
+
+    Whoever logs goes on at once. Call it after `configure`, and in a program that stays what it is:
+    another that took its place would lose what waits. At its end that is written, if it can be.
+    """
+    [handler] = logging.getLogger().handlers
+    assert isinstance(handler, logging.StreamHandler)  # noqa: S101 - as it was configured
+
+    def say_lost(count: int) -> str:
+        fields = {"name": __name__, "levelno": logging.ERROR, "levelname": "ERROR"}
+        words = {"msg": "lines of the log are lost", "count": count}
+        return handler.format(logging.makeLogRecord(fields | words)) + "\n"
+
+    # A copy: whatever becomes of Python's own stream, the thread's stays what it is.
+    lines = LineWriter(os.dup(handler.stream.fileno()), room, say_lost)
+    handler.setStream(lines)
+    atexit.register(lines.drain, _LAST_SECONDS)
+
+
+def lost() -> int:
+    """Return how many lines of the log could not be written since it is queued."""
+    streams = (getattr(each, "stream", None) for each in logging.getLogger().handlers)
+    return sum(each.lost for each in streams if isinstance(each, LineWriter))
+
+
+def _nowhere() -> TextIO:
+    # It stays open for good, as stderr would.
+    return os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8", closefd=False)
 
 
 def _is_for_operators(record: logging.LogRecord) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -31,13 +31,18 @@ AUDIT_LOST = Metric(
     Kind.COUNTER,
     "Audit records that could not be written.",
 )
+LOG_LOST = Metric(
+    "rolecall_log_lines_lost_total",
+    Kind.COUNTER,
+    "Lines of the log that could not be written.",
+)
 LOOP_LAG = Metric(
     "rolecall_event_loop_lag_seconds",
     Kind.HISTOGRAM,
     "How much later than asked for the event loop comes round, looked at once a second.",
     buckets=(0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0),
 )
-METRICS = (BUILD, AUDIT_LOST, LOOP_LAG)
+METRICS = (BUILD, AUDIT_LOST, LOG_LOST, LOOP_LAG)
 
 _LOOK_EVERY = 1.0  # seconds; a look costs some microseconds
 
@@ -45,8 +50,9 @@ _LOOK_EVERY = 1.0  # seconds; a look costs some microseconds
 class ProcessMetrics:
     """The process itself, as a scrape sees it."""
 
-    def __init__(self, audit: AuditLog) -> None:
+    def __init__(self, audit: AuditLog, log_lines_lost: Callable[[], int]) -> None:
         self._audit = audit
+        self._log_lines_lost = log_lines_lost
         self._lag = Histogram(LOOP_LAG)
 
     def register(self, registry: CollectorRegistry) -> None:
@@ -58,6 +64,7 @@ class ProcessMetrics:
     def collect(self) -> Iterator[Family]:
         yield gauge_family(BUILD, {(VERSION, platform.python_version()): 1})
         yield counter_family(AUDIT_LOST, {(): self._audit.lost})
+        yield counter_family(LOG_LOST, {(): self._log_lines_lost()})
 
     async def measure_loop(self) -> NoReturn:
         """Measure the loop until cancelled."""

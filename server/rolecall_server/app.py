@@ -9,9 +9,11 @@ from typing import NoReturn
 
 from prometheus_client import CollectorRegistry
 
+from rolecall_common import logs
 from rolecall_common.admin_http import serving_admin
 from rolecall_common.audit import auditing
 from rolecall_common.clock import Clock, SystemClock
+from rolecall_common.line_writer import Room
 from rolecall_common.metrics import register
 from rolecall_common.process_metrics import ProcessMetrics
 from rolecall_common.version import VERSION
@@ -35,6 +37,8 @@ from rolecall_server.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
+# A wrong rule of a namespace denies its pods in one step: so many records at most.
+_AUDIT_ROOM = Room(lines=131_072, size=64 << 20)
 _TURN = 25  # changes: some two milliseconds
 
 
@@ -51,7 +55,7 @@ async def run(settings: Settings) -> None:
         with prechecks.refusing():
             prechecks.log_cautions(settings)
             with prechecks.refusing("auditFile"):
-                audit = stack.enter_context(auditing(output.audit_file))
+                audit = stack.enter_context(auditing(output.audit_file, clock.now, _AUDIT_ROOM))
             with prechecks.refusing("tlsCertificate, tlsKey"):
                 certificate = ServerCertificate(listen.tls_certificate, listen.tls_key, clock)
             with prechecks.refusing("tokenSecretFile"):
@@ -61,7 +65,7 @@ async def run(settings: Settings) -> None:
             sts = await stack.enter_async_context(issuer)
             registry, readiness = CollectorRegistry(), ServerReadiness(certificate)
             register(registry, metrics.recorders())
-            process = ProcessMetrics(audit)
+            process = ProcessMetrics(audit, logs.lost)
             process.register(registry)
             probes = serving_admin(output.admin_listen, readiness.readiness, registry)
             with prechecks.refusing("adminListen"):

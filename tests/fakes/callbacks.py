@@ -275,5 +275,6 @@ WITHOUT_ROW = {
     "rolecall_common.callbacks:Bugs.end_by: self": "it is what a bug is told to",
     "rolecall_server.sts.chain_reading:ChainReading._run: self.done.set": "it is asyncio's own",
     "rolecall_server.sts.chain_reading:ChainReading._run": "whoever waits for it is told",
+    "rolecall_common.line_writer:LineWriter._run": "without its thread lines are lost, and counted",
     "rolecall_common.logs:configure: _is_for_operators": "whoever logs calls it, and is told",
 }

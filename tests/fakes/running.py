@@ -69,8 +69,7 @@ class Running:
             await asyncio.gather(*self.readers)
         return code
 
-    async def collect(self, stream: asyncio.StreamReader | None, into: list[str]) -> None:
-        assert stream is not None
+    async def collect(self, stream: asyncio.StreamReader, into: list[str]) -> None:
         async for line in stream:
             async with self.grown:
                 into.append(line.decode(errors="replace").rstrip("\n"))
@@ -81,10 +80,17 @@ class Running:
 
 
 @contextlib.asynccontextmanager
-async def python(name: str, *words: str, environment: Mapping[str, str]) -> AsyncGenerator[Running]:
+async def python(
+    name: str,
+    *words: str,
+    environment: Mapping[str, str],
+    out: int = asyncio.subprocess.PIPE,
+    err: int = asyncio.subprocess.PIPE,
+) -> AsyncGenerator[Running]:
     """Run this interpreter with *words* until the block ends at the latest.
 
-    It sees nothing of our own environment but the path to programs.
+    It sees nothing of our own environment but the path to programs. What it writes to *out* and
+    *err* is collected, unless they are descriptors of whoever calls this.
     """
     process = await asyncio.create_subprocess_exec(
         # Dies with the tests, however they end.
@@ -93,12 +99,15 @@ async def python(name: str, *words: str, environment: Mapping[str, str]) -> Asyn
         *words,
         env={"PATH": os.environ["PATH"], **environment},
         stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+        stdout=out,
+        stderr=err,
         limit=1 << 22,
     )
     running = Running(name, process)
-    for stream, lines in ((process.stderr, running.err), (process.stdout, running.out)):
+    streams = ((process.stderr, running.err), (process.stdout, running.out))
+    collected = [(stream, lines) for stream, lines in streams if stream is not None]
+    running.open_streams = len(collected)
+    for stream, lines in collected:
         reading = asyncio.create_task(running.collect(stream, lines), name=f"read {name}")
         running.readers.append(reading)
     try:

@@ -52,6 +52,8 @@ class System:
     # What both sides are told besides what every test needs.
     output: tuple[str, ...] = ("--log-format", "json")
     environment: Mapping[str, str] = field(default_factory=dict)
+    # Where what is started goes on to write: `out` and `err`, if not to its `Running`.
+    streams: Mapping[str, int] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
     everything: list[Running] = field(default_factory=list)
 
@@ -88,7 +90,8 @@ class System:
     async def run(self, name: str, *words: str, **environment: str) -> Running:
         """Start a process of this interpreter; it ends with the system at the latest."""
         home = {"HOME": str(self.root), **self.environment, **environment}
-        running = await self.stack.enter_async_context(python(name, *words, environment=home))
+        process = python(name, *words, environment=home, **self.streams)
+        running = await self.stack.enter_async_context(process)
         self.everything.append(running)
         return running
 

@@ -66,7 +66,7 @@ def agent(folder: Path) -> CollectorRegistry:
 
 def both(_: Path) -> CollectorRegistry:
     registry = CollectorRegistry()
-    ProcessMetrics(AuditLog(None)).register(registry)
+    ProcessMetrics(AuditLog(None), lambda: 0).register(registry)
     return registry
 
 

@@ -140,6 +140,7 @@ TABLE: dict[str, tuple[str, ...] | str] = {
     ),
     "rolecall_common.callbacks": "it cuts short what a loop reports, and takes nothing from it",
     "rolecall_common.audit": WRITES,
+    "rolecall_common.line_writer": WRITES,
     "rolecall_common.logs": WRITES,
     # What users write: annotations, roles, rules of namespaces.
     "rolecall_server.model.pods": (

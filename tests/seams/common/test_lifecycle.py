@@ -221,11 +221,12 @@ from pathlib import Path
 from datetime import UTC, datetime
 from rolecall_common.audit import auditing
 from rolecall_common.lifecycle import run
+from rolecall_common.line_writer import Room
 
 async def main():
-    with auditing(Path("-")) as audit:
+    with auditing(Path("-"), lambda: datetime.now(UTC), Room(10, 10_000)) as audit:
         audit.write("denied", datetime.now(UTC))
-        assert audit.lost == 1
+    assert audit.lost == 1
 
 sys.exit(run(main()))
 """

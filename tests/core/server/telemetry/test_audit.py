@@ -2,12 +2,10 @@
 
 import io
 import json
-import os
-import resource
-import signal
 import stat
 import sys
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import jsonschema
@@ -17,6 +15,7 @@ from fakes.clock import START, FakeClock
 from rolecall_agent.audit import Recorder
 from rolecall_agent.store.cache import Cache
 from rolecall_common.audit import AuditLog, auditing, stamp
+from rolecall_common.line_writer import Room
 from rolecall_common.secret import Secret
 from rolecall_proto.values import (
     Assignment,
@@ -49,6 +48,9 @@ CREDENTIALS = Credentials(
 )
 WEB = Pod(PodUid("uid-1"), "shop", "web-1", "web", NodeName("node-a"))
 PENDING = Pod(PodUid("uid-2"), "shop", "web-2")  # It has no node yet.
+
+
+opened = partial(auditing, now=FakeClock().now, room=Room(lines=10_000, size=1 << 24))
 
 
 def records(out: io.StringIO) -> list[dict[str, object]]:
@@ -126,29 +128,10 @@ def test_whatever_a_field_holds_a_record_is_one_line() -> None:
     assert json.loads(line)["sentence"] == forged
 
 
-class Full(io.StringIO):
-    """A file on a disk without room."""
-
-    def write(self, _: str) -> int:
-        raise OSError(28, "No space left on device")
-
-
-def test_records_that_cannot_be_written_are_counted_and_named_once(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """A full disk does not keep pods from their credentials."""
-    audit = AuditLog(Full())
-    audit.write("denied", START)
-    audit.write("denied", START)
-
-    assert audit.lost == 2
-    assert [record.getMessage() for record in caplog.records] == ["audit records are lost"]
-
-
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 def test_a_full_disk_stops_nobody_not_even_the_end(caplog: pytest.LogCaptureFixture) -> None:
     """What could not be written is counted, and closing the file raises nothing."""
-    with auditing(Path("/dev/full")) as audit:
+    with opened(Path("/dev/full")) as audit:
         for _ in range(1000):
             audit.write("denied", START, sentence="x" * 1000)
 
@@ -158,48 +141,12 @@ def test_a_full_disk_stops_nobody_not_even_the_end(caplog: pytest.LogCaptureFixt
     ]
 
 
-@pytest.mark.parametrize("room", [0, 10], ids=["none", "half a record"])
-def test_records_are_written_again_once_there_is_room(tmp_path: Path, room: int) -> None:
-    """A disk that was full for a while costs the records of that while, and spoils no other."""
-    file = tmp_path / "audit.jsonl"
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    try:
-        with auditing(file) as audit:
-            audit.write("denied", START, sentence="before")
-            resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size + room, limits[1]))
-            audit.write("denied", START, sentence="lost")
-            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-            audit.write("denied", START, sentence="after")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, handler)
-
-    first, *torn, last = file.read_text().splitlines()
-    assert audit.lost == 1
-    assert [json.loads(line)["sentence"] for line in (first, last)] == ["before", "after"]
-    assert [len(line) for line in torn] == ([room] if room else [])
-
-
-def test_a_reader_that_has_gone_stops_nobody(tmp_path: Path) -> None:
-    """Stdout may be a pipe, and its other end may die."""
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    with auditing(pipe) as audit:
-        audit.write("denied", START)
-        os.close(reader)
-        audit.write("denied", START)
-
-    assert audit.lost == 1
-
-
 def test_a_file_that_others_made_keeps_its_mode(tmp_path: Path) -> None:
     """Whoever made it may have let a collector of logs read it."""
     file = tmp_path / "audit.jsonl"
     file.touch(mode=0o640)
     file.chmod(0o640)
-    with auditing(file) as audit:
+    with opened(file) as audit:
         audit.write("denied", START)
 
     assert stat.S_IMODE(file.stat().st_mode) == 0o640
@@ -207,14 +154,14 @@ def test_a_file_that_others_made_keeps_its_mode(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_opened_is_said_at_the_start(tmp_path: Path) -> None:
     """Nobody finds out later that there are no records."""
-    with pytest.raises(OSError, match="No such file"), auditing(tmp_path / "absent" / "file"):
+    with pytest.raises(OSError, match="No such file"), opened(tmp_path / "absent" / "file"):
         pass
 
 
 def test_a_stdout_that_is_closed_is_said_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its number may be that of a socket by now."""
     monkeypatch.setattr(sys, "stdout", None)
-    with pytest.raises(OSError, match="stdout is closed"), auditing(Path("-")):
+    with pytest.raises(OSError, match="stdout is closed"), opened(Path("-")):
         pass
 
 
@@ -222,7 +169,7 @@ def test_a_file_is_appended_to_and_its_owners_alone(tmp_path: Path) -> None:
     """A restart forgets nothing."""
     file = tmp_path / "audit.jsonl"
     for _ in range(2):
-        with auditing(file) as audit:
+        with opened(file) as audit:
             audit.write("denied", START)
 
     assert len(file.read_text().splitlines()) == 2
@@ -232,7 +179,7 @@ def test_a_file_is_appended_to_and_its_owners_alone(tmp_path: Path) -> None:
 def test_dash_is_stdout_and_nothing_is_nowhere(capfd: pytest.CaptureFixture[str]) -> None:
     """The log goes to stderr, so the two streams do not mix."""
     for file in (Path("-"), None):
-        with auditing(file) as audit:
+        with opened(file) as audit:
             audit.write("denied", START)
 
     assert len(capfd.readouterr().out.splitlines()) == 1
