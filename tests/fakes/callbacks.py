@@ -117,6 +117,12 @@ async def _wait_in_line() -> None:
         await for_ever()
 
 
+async def _keep_others_waiting() -> None:
+    rules = ServerRules(at_once=1, queued=1)
+    async with endpoint_rig(rules=rules) as rig, rig.client(), rig.client():
+        await for_ever()
+
+
 async def _be_slow() -> None:
     limits = replace(TIME_LIMITS, head=0.01)
     async with endpoint_rig(rules=ServerRules(time_limits=limits)) as rig, rig.client():
@@ -235,6 +241,7 @@ ON_ANY_LOOP: dict[str, Play] = {
     "rolecall_agent.http.connection:Connection._stop_reading": _wait_in_line,
     "rolecall_agent.http.fair_queue:FairQueue._turn": _ask,
     "rolecall_agent.http.hold_timer:HoldTimer._look": _ask_an_endpoint_that_knows_nothing,
+    "rolecall_agent.http.idle_eviction:IdleEviction._look": _keep_others_waiting,
     "rolecall_agent.http.lingering_close:LingeringClose._look": partial(
         _read_late, reads=False, ends=True
     ),

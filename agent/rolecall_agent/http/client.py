@@ -12,6 +12,11 @@ class Client(Protocol):
 
     due: float  # When it is dropped, on the loop's clock; infinity while it waits for us.
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether it has had its answers, the last one a moment ago, and asks nothing."""
+        ...
+
     def retry(self) -> None:
         """Decide again about the parked request: something about its pod has changed."""
         ...

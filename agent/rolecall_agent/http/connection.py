@@ -28,6 +28,9 @@ from rolecall_agent.http.server_state import ServerState
 from rolecall_agent.http.timed_connection import NEVER, TimedConnection
 from rolecall_common.callbacks import Reporting, reports_os_errors
 
+# Seconds from an answer until a connection counts as idle. An SDK asks for token, list and document
+# within milliseconds, and its kernel has acknowledged an answer within 40.
+REST = 0.1
 MOST_UNSENT = 8 * 1024  # bytes of answers that wait for one client to read, and one answer more
 
 
@@ -54,6 +57,11 @@ class Connection(TimedConnection):
         self._last: CachedResponse | None = None
         self._half_closed = False  # The client sends no more.
         self._lingering: LingeringClose | None = None  # What is kept of it after its end.
+
+    @property
+    def is_idle(self) -> bool:
+        rests = self._state is IDLE and self._head_due == NEVER
+        return rests and self.due - self._time_limits.idle + REST <= self._time()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -215,6 +223,8 @@ class Connection(TimedConnection):
             self._state = IDLE
             self._head_due = NEVER
             self._expire_in(self._time_limits.idle)
+        elif self._head_due <= self._time():
+            self.abort()  # It waited for its turn when others were looked at.
         else:
             self._state = READING
             self._await_head()

@@ -1,4 +1,7 @@
-"""Keeps one pod from crowding out the others: so many connections each, and the rest queue."""
+"""Keeps one pod from crowding out the others: so many connections each, and the rest queue.
+
+Nobody waits for a connection that is idle: the oldest such one of the pod gives up its place.
+"""
 
 from collections.abc import Iterator
 
@@ -37,6 +40,7 @@ class ConnectionLimits:
         self._in_all = in_all
         self._places: dict[Address, _Place] = {}
         self._count = 0
+        self.crowded: set[Address] = set()  # Of whom somebody queues.
 
     def __len__(self) -> int:
         return self._count
@@ -53,15 +57,18 @@ class ConnectionLimits:
 
     def add(self, client: Client, address: Address) -> bool:
         """Count *client* in, or have it queue; False where there is no place for it."""
-        place = self._places.get(address)
-        if self._count >= self._in_all and not self._make_room(len(place or ())):
+        if self._count >= self._in_all and not self._make_room(address):
             return False
-        if place is None:
-            place = self._places[address] = _Place()
+        place = self._places.get(address)
+        # Where some queue already, nobody was idle a moment ago, and `relieve` sees who will be.
+        if place is not None and len(place.answered) >= self._at_once and not place.queued:
+            self._push_out_idle(place, address)
+        place = self._places.setdefault(address, place or _Place())
         if len(place.answered) < self._at_once:
             place.answered[client] = None
         elif len(place.queued) < self._queued:
             place.queued[client] = None
+            self.crowded.add(address)
             client.queue()
         else:
             return False
@@ -82,18 +89,41 @@ class ConnectionLimits:
         else:
             return
         self._count -= 1
+        if not place.queued:
+            self.crowded.discard(address)
         if not place:
             del self._places[address]
 
-    def _make_room(self, own: int) -> bool:
-        """Drop the newest connection of who has most, unless that would be who asks, with *own*."""
-        address, most = max(self._places.items(), key=lambda item: len(item[1]))
-        if len(most) <= own + 1:
-            return False
-        client = next(reversed(most.queued or most.answered))
+    def relieve(self) -> None:
+        """Have those who queue take the places of connections that have become idle."""
+        for address in tuple(self.crowded):
+            place = self._places[address]
+            while place.queued and self._push_out_idle(place, address):
+                pass
+
+    def _make_room(self, address: Address) -> bool:
+        """Drop a connection of who has most: an idle one, or else the newest.
+
+        Where *address* asks, and has most itself, an idle one of its own or none.
+        """
+        own = self._places.get(address)
+        giver, most = max(self._places.items(), key=lambda item: len(item[1]))
+        if len(most) <= len(own or ()) + 1:
+            return own is not None and self._push_out_idle(own, address)
+        if not self._push_out_idle(most, giver):
+            self._push_out(next(reversed(most.queued or most.answered)), giver)
+        return True
+
+    def _push_out_idle(self, place: _Place, address: Address) -> bool:
+        """Drop the oldest idle connection of *place*, if there is one."""
+        idle = next((client for client in place.answered if client.is_idle), None)
+        if idle is not None:
+            self._push_out(idle, address)
+        return idle is not None
+
+    def _push_out(self, client: Client, address: Address) -> None:
         self.remove(client, address)
         client.abort()
-        return True
 
     @staticmethod
     def _start_next(place: _Place) -> None:

@@ -146,3 +146,4 @@ class Server:
         await asyncio.sleep(0)  # In which they are lost.
         state.timeouts.close()
         state.hold_timer.close()
+        state.idle_eviction.close()

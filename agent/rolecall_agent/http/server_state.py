@@ -19,6 +19,7 @@ from rolecall_agent.http.endpoint import Endpoint
 from rolecall_agent.http.fair_queue import FairQueue
 from rolecall_agent.http.hold_timer import HoldTimer
 from rolecall_agent.http.host_header import names_of
+from rolecall_agent.http.idle_eviction import IdleEviction
 from rolecall_agent.http.patience import PATIENT_HOLD, ParkedRequest
 from rolecall_agent.http.request import ReceivedRequest
 from rolecall_agent.http.timeouts import TIME_LIMITS, TimeLimits, Timeouts
@@ -72,6 +73,7 @@ class ServerState:
         self.leaving = False  # Whether each answer is to be the last of its connection.
         self.time_limits = rules.time_limits
         self.limits = ConnectionLimits(rules.at_once, rules.queued, rules.connections)
+        self.idle_eviction = IdleEviction(self.loop, self.limits)
         self.fair_queue = FairQueue(self.loop)
         self.timeouts = Timeouts(self.loop, self.limits)
         self.hold_timer = HoldTimer(self.loop)
@@ -90,7 +92,11 @@ class ServerState:
                 self._peers.clear()
             # A link-local peer comes with its link's name, which is no part of who it is.
             address = self._peers[peer_name] = plain(ip_address(peer_name.partition("%")[0]))
-        return address if self.limits.add(client, address) else None
+        if not self.limits.add(client, address):
+            return None
+        if self.limits.crowded:
+            self.idle_eviction.watch()
+        return address
 
     def release(self, client: Client, peer: Address) -> None:
         """Forget *client*, which is gone."""

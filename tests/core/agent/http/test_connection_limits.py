@@ -20,6 +20,7 @@ class Caller:
     def __init__(self, due: float = math.inf) -> None:
         self.may_go = True
         self.is_alive = True
+        self.is_idle = False
         self.due = due
         self.on_turn: Callable[[], None] = lambda: None
 

@@ -29,11 +29,11 @@ async def test_one_pod_s_connections_stand_in_line() -> None:
         first_in_line = rig.client()
         first = await first_in_line.__aenter__()
         async with rig.client() as second:
-            first.send(LIST)
+            first.send(LIST + LIST[:-1])  # It has begun another one, and is not idle.
             await first.answer()
             second.send(LIST)
             [neighbour] = await rig.ask(LIST, "127.0.0.3")
-            first.send(LIST)
+            first.send(LIST[-1:])
             again = await first.answer()
             open_before = rig.server.open_connections
             await first_in_line.__aexit__(None, None, None)
@@ -73,10 +73,10 @@ async def test_too_many_connections_of_one_pod_are_dropped() -> None:
         async with rig.client() as first, rig.client(), rig.client() as third:
             assert await third.until_closed() == []
 
-            first.send(LIST)
             [neighbour] = await rig.ask(LIST, "127.0.0.3")
-            assert ((await first.answer()).status, neighbour.status) == (200, 200)
             assert rig.server.open_connections == 2
+            first.send(LIST)
+            assert ((await first.answer()).status, neighbour.status) == (200, 200)
 
 
 async def test_who_stands_in_line_for_too_long_is_dropped() -> None:

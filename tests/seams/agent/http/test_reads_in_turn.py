@@ -83,12 +83,15 @@ async def test_a_head_that_waits_for_its_turn_has_no_more_time() -> None:
     loop, limits = asyncio.get_running_loop(), replace(TIME_LIMITS, head=0.5)
     async with endpoint_rig(rules=ServerRules(time_limits=limits)) as rig, asyncio.timeout(LIMIT):
         begun = loop.time()
-        trickling = opened(rig, 2 * SHARE)
-        while not all(transport.ended for _, transport in trickling):
-            send([each for each in trickling if each[1].reads and not each[1].ended], b"G")
+        trickling = opened(rig, 4 * SHARE)
+        turns_too_many = 0
+        while left := [each for each in trickling if not each[1].ended]:
+            send([each for each in left if each[1].reads], b"G")
+            turns_too_many += loop.time() > begun + 2 * limits.head
             await asyncio.sleep(0)
 
     assert loop.time() - begun >= limits.head
+    assert turns_too_many < 10
 
 
 async def test_a_head_that_is_whole_after_its_turn_is_answered(rig: Rig) -> None:
