@@ -51,8 +51,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code (see `Exit`)."""
     words = list(sys.argv[1:] if argv is None else argv)
     command = next((word for word in words if not word.startswith("-")), "")
-    arguments = _parser(command).parse_args(words)
+    parser, chosen = _parsers(command)
+    arguments, strange = parser.parse_known_args(words)
+    from rolecall_cli import options  # noqa: PLC0415 - who asks for help does without
+
     try:
+        arguments.strange = options.problems_of(strange, chosen)
+        if arguments.strange and not options.has_settings(arguments):
+            raise options.usage_error(arguments.strange)
         return int(arguments.run(arguments))
     except UsageError as error:
         complain(command, error)
@@ -61,7 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return Exit.INTERRUPTED
 
 
-def _parser(chosen: str) -> argparse.ArgumentParser:
+def _parsers(chosen: str) -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
+    """Return the parser of the whole command line, and the one of the *chosen* command."""
     parser = argparse.ArgumentParser(
         prog="rolecall",
         description="Gives every pod of a cluster its own short-lived AWS credentials.",
@@ -69,6 +76,7 @@ def _parser(chosen: str) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"rolecall {VERSION}")
+    own = parser
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, command in COMMANDS.items():
         described = command.summary[0].upper() + command.summary[1:] + "."
@@ -83,7 +91,8 @@ def _parser(chosen: str) -> argparse.ArgumentParser:
         if name == chosen:
             # Only the chosen side is imported: the agent's image has no boto3, nor needs it.
             getattr(importlib.import_module(command.module), command.add)(each)
-    return parser
+            own = each
+    return parser, own
 
 
 if __name__ == "__main__":
