@@ -66,6 +66,12 @@ class IdentityState:
             return State.PENDING, Reason.STS_UNREACHABLE
         return State.PENDING, Reason.CREDENTIALS_PENDING
 
+    def served_until(self, subscription: NodeSubscription) -> datetime | None:
+        """Return the true end of what the pods of *subscription* have; None where it is nothing."""
+        if self.session is not None:
+            return self.session.credentials.expires_at
+        return self.held_by.get(subscription)
+
     def need(self, subscription: NodeSubscription, held_until: datetime | None) -> None:
         """Note that *subscription* has a pod with it, and holds it *held_until*, so it says."""
         self.needed_by[subscription] = None

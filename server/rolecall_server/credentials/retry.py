@@ -39,6 +39,15 @@ class Failure:
         return replace(self, retry_at=soonest)
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """STS says no: why, and until when what it gave before is still served; None: nothing is."""
+
+    reason: Reason
+    explanation: str
+    served_until: datetime | None
+
+
 def failure_after(
     before: Failure | None, error: IssueError, now: datetime, dice: random.Random
 ) -> Failure:

@@ -9,7 +9,7 @@ from rolecall_proto.values import PodUid, Reason, Session, SessionId, State
 from rolecall_server.credentials.call_rates import CallRates, Scope
 from rolecall_server.credentials.identity_state import IdentityState
 from rolecall_server.credentials.planner import Planner
-from rolecall_server.credentials.retry import Failure, failure_after
+from rolecall_server.credentials.retry import Refusal, failure_after
 from rolecall_server.model.identity import Identity
 from rolecall_server.model.issuer import Issued, IssueError, ThrottledError, UnavailableError
 from rolecall_server.model.pods import Pod
@@ -104,10 +104,13 @@ class CredentialStore:
         state = self.states.get(session_id)
         return None if state is None else state.session
 
-    def refusal(self, session_id: SessionId, subscription: NodeSubscription) -> Failure | None:
-        """Return why STS refuses it, where that leaves the pods of *subscription* without."""
+    def refusal(self, session_id: SessionId, subscription: NodeSubscription) -> Refusal | None:
+        """Return why STS refuses it, and until when pods of *subscription* have it all the same."""
         state = self.states[session_id]
-        return state.failure if state.status(subscription)[0] is State.FAILED else None
+        if state.failure is None or state.failure.reason is None:
+            return None
+        until = state.served_until(subscription)
+        return Refusal(state.failure.reason, state.failure.explanation, until)
 
     def users(self, session_id: SessionId) -> Iterator[PodUid]:
         """Yield the pods of connected nodes that need it."""

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -24,7 +25,8 @@ class Entry:
     decision: Decision
     # What of it was reported to the journal: each cause once.
     reported: Decision | None = None
-    refused: Reason | None = None
+    # Why STS refuses it, and until when it is served all the same.
+    refused: tuple[Reason, datetime | None] | None = None
 
 
 @dataclass(slots=True)

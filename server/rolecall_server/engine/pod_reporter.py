@@ -1,6 +1,8 @@
 """What is wrong with a pod goes to the journal from here: of connected nodes only, and once."""
 
+from rolecall_common.audit import stamp
 from rolecall_proto.values import Reason, SessionId
+from rolecall_server.credentials.retry import Refusal
 from rolecall_server.credentials.store import CredentialStore
 from rolecall_server.engine.index import Entry
 from rolecall_server.model.decisions import Decision, Denied, Entitled, Pending
@@ -43,8 +45,15 @@ class PodReporter:
     def _report_refusal(
         self, entry: Entry, session_id: SessionId, subscription: NodeSubscription
     ) -> None:
-        failure = self._store.refusal(session_id, subscription)
-        reason = failure.reason if failure is not None else None
-        if failure is not None and reason is not None and reason is not entry.refused:
-            self._journal.refused(entry.pod, reason, failure.explanation)
-        entry.refused = reason
+        refusal = self._store.refusal(session_id, subscription)
+        cause = None if refusal is None else (refusal.reason, refusal.served_until)
+        if refusal is not None and cause != entry.refused:
+            self._journal.refused(entry.pod, refusal.reason, _sentence(refusal))
+        entry.refused = cause
+
+
+def _sentence(refusal: Refusal) -> str:
+    if refusal.served_until is None:
+        return refusal.explanation
+    until = stamp(refusal.served_until)
+    return f"{refusal.explanation}; what the pod has is served until {until}"

@@ -33,7 +33,7 @@ class Journal(Protocol):
         """Record that *pod* is served, and what somebody should know of it."""
 
     def refused(self, pod: Pod, reason: Reason, sentence: str) -> None:
-        """Record that STS says no to the role of *pod*, and that nothing valid is held for it."""
+        """Record that STS says no to the role of *pod*; *sentence* says what it has until when."""
 
     def issued(self, identity: Identity, issued: Issued, why: Why, waited: timedelta) -> None:
         """Record that STS gave credentials, *waited* after they were due."""
