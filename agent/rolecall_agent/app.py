@@ -22,11 +22,12 @@ from rolecall_agent.metadata.imds_client import ImdsClient
 from rolecall_agent.metadata.item_cache import ItemCache
 from rolecall_agent.metadata.item_fetcher import ItemFetcher
 from rolecall_agent.metrics import AgentCollector
+from rolecall_agent.process.departure import Departure
 from rolecall_agent.process.file_limit import room_for
 from rolecall_agent.process.inherited import Inherited
 from rolecall_agent.process.shared_port import SharedPort
 from rolecall_agent.process.sockets import CONTAINER, METADATA, addresses_of
-from rolecall_agent.process.takeover import ContainerPart, Served, Takeover, WarmUp, run_together
+from rolecall_agent.process.takeover import DRAIN, ContainerPart, Served, Takeover, WarmUp
 from rolecall_agent.settings import (
     EndpointSettings,
     ServerSettings,
@@ -84,11 +85,18 @@ class _Parts:
     warm_up: WarmUp
     endpoints: _Endpoints
     stream: StreamClient
+    departure: Departure
 
     def readiness(self) -> Readiness:
         connected = self.stream.statistics().connected
         warden_file = self.settings.takeover.warden_file
-        return _readiness(warden_file, self.cache, connected=connected)
+        readiness = _readiness(warden_file, self.cache, connected=connected)
+        return self.departure.readiness(readiness)
+
+    def leave(self) -> None:
+        """Have each answer from now on be the last of its connection."""
+        for server in self.endpoints.servers:
+            server.leave()
 
     def finished(self) -> Awaitable[object]:
         """Wait until no client is connected."""
@@ -112,7 +120,7 @@ async def run(settings: Settings, inherited: Inherited, bugs: Bugs) -> None:
             with refusing("containerListen", ImportError):
                 need_library()
         opening = parts.endpoints.container_server.serving(inherited.sockets[CONTAINER])
-        takeover = _takeover(settings, parts.clock)
+        takeover = _takeover(settings, parts)
         if takeover is None:
             await stack.enter_async_context(opening)
             with refusing("adminListen", OSError):
@@ -122,11 +130,11 @@ async def run(settings: Settings, inherited: Inherited, bugs: Bugs) -> None:
         # To be cancelled is to be told to end, and an agent that was told lets its pods finish.
         loops = _loops(parts) | {"end at a bug in a callback": bugs.raised()}
         if takeover is None:
-            await run_together(loops)
+            await parts.departure.run(loops, parts)
         else:
             container = _container_part(settings, inherited, opening)
             loops |= takeover.loops(parts.warm_up, inherited, container, parts.readiness, probes)
-            await takeover.run(loops, parts.finished)
+            await parts.departure.run(loops, parts, DRAIN)
 
 
 def _parts(settings: Settings, inherited: Inherited, clock: Clock, stack: AsyncExitStack) -> _Parts:
@@ -156,6 +164,8 @@ def _parts(settings: Settings, inherited: Inherited, clock: Clock, stack: AsyncE
     dice = random.Random()  # noqa: S311 - only jitter
     stream = StreamClient(access, ca_bundle, updates, clock, dice, resolver)
     process = ProcessMetrics(audit, logs.lost)
+    superseded = partial(_is_superseded, settings.takeover.warden_file)
+    departure = Departure(settings.takeover.grace_period, clock, cache, superseded)
     return _Parts(
         settings,
         clock,
@@ -166,6 +176,7 @@ def _parts(settings: Settings, inherited: Inherited, clock: Clock, stack: AsyncE
         warm_up,
         endpoints,
         stream,
+        departure,
     )
 
 
@@ -261,12 +272,12 @@ def _say_start(inherited: Inherited) -> None:
         log.warning("this worker takes the place of one that ended by itself", extra=ended)
 
 
-def _takeover(settings: Settings, clock: Clock) -> Takeover | None:
+def _takeover(settings: Settings, parts: _Parts) -> Takeover | None:
     path = settings.takeover.endpoint_file
     if path is None:
         return None
     with refusing("endpointFile", OSError):
-        return Takeover(path, clock)
+        return Takeover(path, parts.clock, lambda: parts.departure.has_begun)
 
 
 def _container_part(settings: Settings, inherited: Inherited, opening: Served) -> ContainerPart:
@@ -276,15 +287,14 @@ def _container_part(settings: Settings, inherited: Inherited, opening: Served) -
             for each in settings.container.container_listen
             for address in addresses_of(each.host, each.port)
         ]
-    warden_file = settings.takeover.warden_file
+    superseded = partial(_is_superseded, settings.takeover.warden_file)
+    return ContainerPart(SharedPort(inherited.sockets[CONTAINER], addresses), opening, superseded)
 
-    def is_superseded() -> bool:
-        warden = heartbeat_file.read(warden_file).heartbeat if warden_file is not None else None
-        return warden is not None and warden.condition is Condition.SUPERSEDED
 
-    return ContainerPart(
-        SharedPort(inherited.sockets[CONTAINER], addresses), opening, is_superseded
-    )
+def _is_superseded(warden_file: Path | None) -> bool:
+    """Whether another agent's warden has the node's rules, by what our own has said last."""
+    warden = heartbeat_file.read(warden_file).heartbeat if warden_file is not None else None
+    return warden is not None and warden.condition is Condition.SUPERSEDED
 
 
 def _access(settings: ServerSettings) -> Access:

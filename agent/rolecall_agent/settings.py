@@ -143,6 +143,13 @@ class TakeoverSettings:
         "agent only once they are that one's.",
         default=None,
     )
+    grace_period: timedelta = setting(
+        types.duration(timedelta(0), timedelta(hours=1)),
+        "For how long an agent that is told to end answers on where no other one has taken its "
+        "place, as long as its node has pods that it serves. It may take ten seconds more to end: "
+        "terminationGracePeriodSeconds has to allow for both.",
+        default=timedelta(0),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ import contextlib
 import errno
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -89,15 +89,16 @@ class WarmUp:
 class Takeover:
     """What this agent does differently because another one may be on its node."""
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    def __init__(self, path: Path, clock: Clock, is_leaving: Callable[[], bool]) -> None:
         """*path* is the warden's file; whether we are ready is told by another one beside it.
 
-        Raises OSError where that cannot be written.
+        *is_leaving* says whether we were told to end. Raises OSError where the file cannot be
+        written.
         """
         self._path = path
         self._ready = path.with_suffix(".ready")
         self._clock = clock
-        self._is_leaving = False
+        self._is_leaving = is_leaving
         self._is_open = False  # At the container endpoint, too, where there is one.
         # A worker before this one may have been ready.
         self._ready.touch()
@@ -119,26 +120,6 @@ class Takeover:
             "serve the probes": self._serve_probes(probes),
         }
 
-    async def run(
-        self,
-        loops: Mapping[str, Coroutine[Any, Any, None]],
-        finished: Callable[[], Awaitable[object]],
-    ) -> None:
-        """Run *loops*; when cancelled, go on until *finished*, for DRAIN at the longest."""
-        task = asyncio.create_task(run_together(loops), name="drain")
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError:
-            self._is_leaving = True
-            if not task.done():
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(DRAIN.total_seconds()):
-                        await finished()
-            raise
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
-
     async def _take_over(
         self, warm_up: WarmUp, inherited: Inherited, container: ContainerPart
     ) -> None:
@@ -158,7 +139,7 @@ class Takeover:
             finally:
                 # The supervisor holds them still. After a bug its next worker answers whoever comes
                 # meanwhile; after us nobody does.
-                for each in inherited.sockets[CONTAINER] if self._is_leaving else ():
+                for each in inherited.sockets[CONTAINER] if self._is_leaving() else ():
                     with contextlib.suppress(OSError):
                         each.shutdown(socket.SHUT_RDWR)
 
@@ -202,10 +183,3 @@ class Takeover:
                     log.info("another agent has the port of the probes; it will be ours after it")
                     told = True
             await self._clock.sleep(_AGAIN)
-
-
-async def run_together(loops: Mapping[str, Coroutine[Any, Any, None]]) -> None:
-    """Run all of *loops*, each in a task of its name."""
-    async with asyncio.TaskGroup() as tasks:
-        for name, loop in loops.items():
-            tasks.create_task(loop, name=name)

@@ -32,6 +32,8 @@
 {{- end }}
 - --admin-listen=[$(POD_IP)]:{{ int .Values.agent.adminPort }}
 - --state-file=/run/rolecall-agent/state
+# The rest is for what is connected, and for the end itself.
+- --grace-period={{ sub (int .Values.agent.terminationGracePeriodSeconds) 10 | max 0 }}s
 {{- if .Values.warden.enabled }}
 - --endpoint-file=/run/rolecall-agent/endpoint
 - --warden-file=/run/rolecall/warden

@@ -11,6 +11,7 @@ import pytest
 
 from fakes.clock import START, FakeClock
 from fakes.endpoint_rig import LIMIT, pod
+from rolecall_agent.process.departure import Departure
 from rolecall_agent.process.inherited import Inherited
 from rolecall_agent.process.shared_port import SharedPort
 from rolecall_agent.process.sockets import CONTAINER, METADATA
@@ -45,7 +46,8 @@ class Worker:
         return [each.getsockname()[1] for each in self.held]
 
     async def run(self) -> None:
-        takeover = Takeover(self.file, self.clock)
+        departure = Departure(timedelta(), self.clock, self.cache, lambda: True)
+        takeover = Takeover(self.file, self.clock, lambda: departure.has_begun)
         loops = takeover.loops(
             self.warm_up,
             self.inherited,
@@ -55,7 +57,7 @@ class Worker:
             lambda: Readiness(ready=True),
             self._probes,
         )
-        await takeover.run({**loops, "meet a bug": self._meet_bug()}, self._finished)
+        await departure.run({**loops, "meet a bug": self._meet_bug()}, self)
 
     def sync(self, *known: Assignment) -> None:
         """Take in a snapshot with the pods that are *known*."""
@@ -83,7 +85,10 @@ class Worker:
         await self.bug.wait()
         raise BugError
 
-    async def _finished(self) -> None:
+    def leave(self) -> None:
+        """Nobody asks."""
+
+    async def finished(self) -> None:
         """Nobody is connected."""
 
 
