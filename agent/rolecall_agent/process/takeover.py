@@ -26,7 +26,6 @@ from rolecall_agent.store.cache import Cache
 from rolecall_common import endpoint_file
 from rolecall_common.admin_http import Readiness
 from rolecall_common.clock import Clock
-from rolecall_proto.values import Reason, State
 
 log = logging.getLogger(__name__)
 
@@ -34,11 +33,6 @@ log = logging.getLogger(__name__)
 DRAIN = timedelta(seconds=5)
 _AGAIN = timedelta(seconds=1)
 _PATIENCE = timedelta(seconds=30)  # A server has asked STS for all of a node's roles long before.
-
-# What pods wait for that another agent may hold already.
-_AWAITED = tuple(
-    (State.PENDING, reason) for reason in (Reason.CREDENTIALS_PENDING, Reason.STS_UNREACHABLE)
-)
 
 Served = AbstractAsyncContextManager[object]
 
@@ -68,12 +62,11 @@ class WarmUp:
         self._synced, self._done = asyncio.Event(), asyncio.Event()
 
     def update(self) -> None:
-        """Look again; call it after each change of the cache."""
+        """Look again; call it after each change of the cache, of which there may be thousands."""
         if self._done.is_set() or not self._cache.synced:
             return
         self._synced.set()
-        statistics = self._cache.statistics(self._clock.now())
-        if not statistics.missing and not any(map(statistics.pods.get, _AWAITED)):
+        if not self._cache.awaits_credentials:
             self._done.set()
 
     async def wait(self) -> None:

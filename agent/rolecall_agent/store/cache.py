@@ -84,6 +84,11 @@ class Cache:
         """What the endpoints check proofs with; None before the first snapshot."""
         return self._live.keys
 
+    @property
+    def awaits_credentials(self) -> bool:
+        """Whether a pod has none yet that another agent of this node may hold already."""
+        return bool(self._live.awaiting)
+
     def begin(self) -> None:
         """Open a stream: a snapshot comes next. A half one of the stream before is dropped."""
         self._staged = Tables()
