@@ -81,8 +81,24 @@ def find_region(session: Session, options: StsOptions, environ: Mapping[str, str
 def _region_of_instance(session: Session, environ: Mapping[str, str]) -> str | None:
     names = ("ec2_metadata_service_endpoint", "ec2_metadata_service_endpoint_mode")
     config = {name: session.get_config_variable(name) for name in names}
-    region: str | None = InstanceMetadataRegionFetcher(env=environ, config=config).retrieve_region()
+    region: str | None = _RegionFetcher(env=environ, config=config).retrieve_region()
     return region
+
+
+class _RegionFetcher(InstanceMetadataRegionFetcher):  # type: ignore[misc]  # it ships no types
+    """Asks for the region by its name.
+
+    botocore takes the last letter off the zone's name, and in a Local or Wavelength Zone, such as
+    `us-east-1-bos-1a`, that leaves no region.
+    """
+
+    def _get_region(self) -> str:
+        text: str = self._get_request(
+            url_path="latest/meta-data/placement/region",
+            retry_func=self._default_retry,
+            token=self._fetch_metadata_token(),
+        ).text
+        return text
 
 
 def _by_rules(session: Session, options: StsOptions, region: str) -> str:

@@ -42,7 +42,10 @@ class Metadata(http.server.BaseHTTPRequestHandler):
             "Expiration": f"{ends:%FT%TZ}",
         }
         said = {
-            "/latest/meta-data/placement/availability-zone/": "eu-south-2b",
+            # A Local Zone: its region cannot be told from its name.
+            "/latest/meta-data/placement/availability-zone": "us-west-2-lax-1a",
+            "/latest/meta-data/placement/availability-zone/": "us-west-2-lax-1a",
+            "/latest/meta-data/placement/region": "us-west-2",
             ROLE: "node-role",
             f"{ROLE}node-role": json.dumps(keys),
         }
@@ -80,7 +83,7 @@ async def test_region_and_keys_are_the_instances_where_nothing_else_says_them(
     """On EC2, and on the host network, nothing has to be set."""
     monkeypatch.setenv(DISABLED, "false")
 
-    assert find_region(make_session(), StsOptions(), {DISABLED: "false"}) == "eu-south-2"
+    assert find_region(make_session(), StsOptions(), {DISABLED: "false"}) == "us-west-2"
     assert (await AwsChain(FakeClock()).fetch()).credentials.access_key_id == "ASIANODE"
     assert f"{ROLE}node-role" in asked
 
