@@ -113,6 +113,9 @@ class Assignment:
     # Its address is the node's own: the metadata endpoint never serves it.
     host_network: bool = False
     imdsv2_required: bool = False
+    # When its sandbox or the last of its containers started, by its node's clock, in whole seconds:
+    # then it had *addresses*. None where nobody has said so.
+    started_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +186,14 @@ class Hello:
     version: str
     held: tuple[Held, ...] = ()
     capabilities: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """What a pod has, by a read of it that began after an agent had asked: see `Assignment`."""
+
+    addresses: tuple[Address, ...] = ()
+    started_at: datetime | None = None
 
 
 class Resolution(enum.StrEnum):

@@ -46,6 +46,8 @@ DOCUMENT = request(f"{ROLES}/reader")
 MANY = DOCUMENT * 400  # More than the kernel takes of their answers for whoever does not read.
 SOON = timedelta(seconds=1)  # In which a slow machine has done what comes before a timer.
 ANYWHERE = HostPort("127.0.0.1", 0)
+# The second half of a second that nobody here has seen.
+_BORN = (SystemClock().now() - timedelta(seconds=2)).replace(microsecond=500_000)
 ASYNCIO: LoopFactory = asyncio.new_event_loop
 UVLOOP: LoopFactory = uvloop.new_event_loop
 
@@ -133,14 +135,14 @@ class _NewsOfOurs(Kernel):
     """The real one, but that its news come when a test says so."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(SystemClock())
         self.said, self._heard = socket.socketpair()
 
     def fileno(self) -> int:
         return self._heard.fileno()
 
     def observe(self, address: Address) -> Observation:  # noqa: ARG002 - it is there, whatever it is
-        return Observation(Way.ROUTE, LinkId(7, 1))
+        return Observation(Way.ROUTE, LinkId(7, 1, born_at=_BORN))
 
 
 async def _watch_links(*, says: bytes = b"", claims: bool = False) -> None:
@@ -148,13 +150,13 @@ async def _watch_links(*, says: bytes = b"", claims: bool = False) -> None:
         kernel = stack.enter_context(_NewsOfOurs())
         stack.callback(kernel.said.close)
         stack.callback(kernel._heard.close)  # noqa: SLF001 - our own
-        bindings = Bindings({}, accept_unwitnessed=True, settling=SOON.total_seconds())
+        bindings = Bindings({}, accept_unwitnessed=True, settling=SOON)
         state = StateFile(None, Scope.here())
         witness = Witness(kernel, bindings, state, SystemClock())
         stack.enter_context(witness.listening())
         kernel.said.send(says or b"")
-        for uid in ("first", "second") if claims else ():
-            witness.claim({ip_address("192.0.2.1"): [PodUid(uid)]})
+        if claims:
+            witness.claim({ip_address("192.0.2.1"): {PodUid("u"): _BORN.replace(microsecond=0)}})
         await for_ever()
 
 

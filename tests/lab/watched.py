@@ -33,6 +33,7 @@ from rolecall_proto.values import (
     Address,
     Assignment,
     AssignmentUpserted,
+    Confirmation,
     Credentials,
     EndpointKeys,
     PodRemoved,
@@ -49,7 +50,9 @@ T = TypeVar("T")
 
 ROLES = "/latest/meta-data/iam/security-credentials/"
 HOLD = timedelta(milliseconds=150)
-QUICK = 0.3  # seconds in which a witness of these tests settles
+QUICK = timedelta(seconds=0.3)  # In which a witness of these tests settles.
+PATIENT = timedelta(minutes=1)
+_STARTS: dict[str, datetime] = {}
 _ASIDE = ThreadPoolExecutor(1, thread_name_prefix="network")
 _EVERYTHING = 0x0003  # ETH_P_ALL
 _BASE = "arn:aws:iam::111122223333:role/"
@@ -76,7 +79,7 @@ class Agent:
     updates: UpdateHandler
     server: Server
     # What a live read of a pod says; who is not here cannot be read.
-    truth: dict[PodUid, tuple[Address, ...]] = field(default_factory=dict)
+    truth: dict[PodUid, Confirmation] = field(default_factory=dict)
 
     def tell(self, *updates: Update) -> None:
         for update in updates:
@@ -86,6 +89,14 @@ class Agent:
         """Have the server say that the pod *uid* has *addresses*, and its role."""
         self.tell(*named(uid, *addresses))
 
+    def lives(self, uid: str, *addresses: Address) -> None:
+        """Have a live read say so."""
+        self.truth[PodUid(uid)] = Confirmation(addresses, started_at(uid))
+
+    def ends(self, uid: str) -> None:
+        """Have a live read say that the pod has nothing."""
+        self.truth[PodUid(uid)] = Confirmation()
+
     def forget(self, uid: str) -> None:
         self.tell(PodRemoved(PodUid(uid)))
 
@@ -94,6 +105,22 @@ class Agent:
         query = self.witness.query([address])
         read = {uid: self.truth[uid] for uid in query.uids if uid in self.truth}
         asyncio.get_running_loop().call_soon(self.witness.answer, query, read)
+
+
+def started_at(uid: str) -> datetime:
+    """Return when the pod *uid* started, as kubelets write it: when it was first spoken of."""
+    return _STARTS.setdefault(uid, datetime.now(UTC).replace(microsecond=0))
+
+
+async def start_again(uid: str) -> None:
+    """Have something start in the pod *uid*, in the next second."""
+    await next_second()
+    _STARTS.pop(uid, None)
+    started_at(uid)
+
+
+async def next_second() -> None:
+    await asyncio.sleep(1 - datetime.now(UTC).microsecond / 1_000_000)
 
 
 def named(uid: str, *addresses: Address) -> list[Update]:
@@ -110,6 +137,7 @@ def named(uid: str, *addresses: Address) -> list[Update]:
         role=uid,
         role_arn=_BASE + uid,
         session_id=SessionId(uid),
+        started_at=started_at(uid),
     )
     return [
         SessionRenewed(Session(SessionId(uid), credentials, end)),
@@ -123,7 +151,7 @@ async def agent(
     *known: Update,
     state_file: Path | None = None,
     accept: bool = False,
-    settling: float = QUICK,
+    settling: timedelta = QUICK,
     settled: bool = True,
 ) -> AsyncGenerator[Agent]:
     """Run an agent to which a server says *known* at first; *settled*: wait until it has."""
@@ -142,7 +170,7 @@ async def agent(
         keeping = asyncio.create_task(witness.run(), name="run the witness")
         async with server.serving([(str(NODE_ADDRESS), 80), (str(NODE_ADDRESS_IPV6), 80)]):
             if settled:
-                await asyncio.sleep(settling)
+                await asyncio.sleep(settling.total_seconds())
             yield at
         keeping.cancel()
 

@@ -21,7 +21,6 @@ from lab.watched import (
 )
 from lab.witness_ground import HELD, Ground, begun, story
 from rolecall_cli.lab.addresses import Kind
-from rolecall_proto.values import PodUid
 
 AGAIN = 1.5  # Seconds in which the kernel sends three times what nobody has acknowledged.
 
@@ -58,7 +57,7 @@ async def _loses(ground: Ground, way: str, sent: bytes, *, ends: bool = False) -
             async with asyncio.timeout(2):
                 while at.server.counters.requests.total() == before:  # noqa: ASYNC110 - as above
                     await asyncio.sleep(0.01)
-            at.truth[PodUid(old)] = ()
+            at.ends(old)
             await ground.replace(old, new, address)
         with listener(new) as heard:
             assert await ask(new) in {HELD, NO_ANSWER}

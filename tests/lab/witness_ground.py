@@ -15,7 +15,6 @@ from pyroute2.netlink.exceptions import (  # type: ignore[import-untyped]  # it 
 from lab.watched import Agent, Answer, aside, ask
 from rolecall_cli.lab.addresses import POD_NETWORK, Kind
 from rolecall_cli.lab.network import Network
-from rolecall_proto.values import PodUid
 
 HELD = Answer(503)
 STORIES: dict[str, tuple[frozenset[Kind], "Story"]] = {}
@@ -60,7 +59,7 @@ def story(*kinds: Kind) -> Callable[[Story], Story]:
 async def begun(at: Agent, ground: Ground, name: str) -> IPv4Address:
     """Make a pod, have it named, and see it served."""
     address = await ground.pod(name)
-    at.truth[PodUid(name)] = (address,)
+    at.lives(name, address)
     at.name(name, address)
     assert await ask(name) == Answer(200, name)
     return address

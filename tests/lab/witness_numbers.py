@@ -20,11 +20,22 @@ from ipaddress import IPv4Address
 
 from pyroute2 import IPRoute, NetNS, netns  # type: ignore[import-untyped]  # it has no types
 
-from lab.watched import NO_ANSWER, Agent, Answer, agent, ask, client, connect, named, request
+from lab.watched import (
+    NO_ANSWER,
+    PATIENT,
+    Agent,
+    Answer,
+    agent,
+    ask,
+    client,
+    connect,
+    named,
+    request,
+    start_again,
+)
 from lab.witness_ground import HELD, Ground, story
 from rolecall_cli.lab.addresses import POD_NETWORK, Kind
 from rolecall_cli.lab.network import GATEWAY
-from rolecall_proto.values import PodUid
 
 _FIRST = 7001  # The node has given no number as high.
 _made = itertools.count()
@@ -89,10 +100,10 @@ async def serving(ground: Ground, name: str) -> AsyncGenerator[tuple[Agent, Twin
     twins = Twins(f"{name}1", f"{name}2", _FIRST + number, POD_NETWORK[0x800 + number])
     async with agent(ground.network, state_file=ground.root / name) as at:
         at_once(twins.make, twins.old)
-        at.truth[PodUid(twins.old)] = (twins.address,)
+        at.lives(twins.old, twins.address)
         at.name(twins.old, twins.address)
         assert await ask(twins.old) == Answer(200, twins.old)
-        at.truth[PodUid(twins.old)] = ()
+        at.ends(twins.old)
         yield at, twins
 
 
@@ -103,7 +114,8 @@ async def gets_nothing(at: Agent, twins: Twins) -> None:
     at.name(twins.old, twins.address)
     assert await ask(twins.new) in {HELD, NO_ANSWER}
     at.forget(twins.old)
-    at.truth[PodUid(twins.new)] = (twins.address,)
+    await start_again(twins.new)
+    at.lives(twins.new, twins.address)
     at.name(twins.new, twins.address)
     assert await ask(twins.new) == Answer(200, twins.new)
 
@@ -151,6 +163,6 @@ async def a_number_is_given_again_while_no_agent_runs(ground: Ground) -> None:
     at_once(twins.replace)
     known, state_file = named(twins.old, twins.address), ground.root / "slept"
     async with agent(
-        ground.network, *known, state_file=state_file, settling=60, settled=False
+        ground.network, *known, state_file=state_file, settling=PATIENT, settled=False
     ) as at:
         await gets_nothing(at, twins)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lab.watched import (
     NO_ANSWER,
+    PATIENT,
     QUICK,
     ROLES,
     Answer,
@@ -23,14 +24,15 @@ from lab.watched import (
     hardware_of,
     key_of,
     named,
+    next_second,
     request,
     six,
+    start_again,
     take_address,
     take_hardware,
 )
 from lab.witness_ground import HELD, Ground, begun, story
 from rolecall_cli.lab.addresses import Kind
-from rolecall_proto.values import PodUid
 
 
 @story()
@@ -46,13 +48,13 @@ async def an_address_is_used_again_and_the_watch_is_late(ground: Ground) -> None
     """Whoever has it now asks at once, while the server knows only who had it."""
     async with agent(ground.network) as at:
         address = await begun(at, ground, "late1")
-        at.truth[PodUid("late1")] = ()
+        at.ends("late1")
         await ground.replace("late1", "late2", address)
         answers = await asyncio.gather(*(ask("late2") for _ in range(5)))
         document = await ask("late2", ROLES + "late1")
         assert {*answers, document} <= {HELD, NO_ANSWER}
 
-        at.truth[PodUid("late2")] = (address,)
+        at.lives("late2", address)
         at.name("late2", address)
         assert await ask("late2") == Answer(200, "late2")
         assert (await ask("late2", ROLES + "late1")).status == 404
@@ -63,13 +65,13 @@ async def messages_about_the_last_pod_are_doubled(ground: Ground) -> None:
     """Named, removed and named again, by a new snapshot too: it does not come back."""
     async with agent(ground.network) as at:
         address = await begun(at, ground, "twice1")
-        at.truth[PodUid("twice1")] = ()
+        at.ends("twice1")
         await ground.replace("twice1", "twice2", address)
         for repeat in range(3):
             at.forget("twice1")
             at.name("twice1", address)
             assert await ask("twice2") in {HELD, NO_ANSWER}, repeat
-        await asyncio.sleep(2 * QUICK)
+        await asyncio.sleep(2 * QUICK.total_seconds())
         assert await ask("twice2") in {HELD, NO_ANSWER}
 
 
@@ -78,20 +80,23 @@ async def the_end_of_the_last_pod_is_lost(ground: Ground) -> None:
     """The server goes on naming it, and names the next one as well: the link decides."""
     async with agent(ground.network) as at:
         address = await begun(at, ground, "lost1")
-        at.truth[PodUid("lost1")] = ()
+        at.ends("lost1")
         await ground.replace("lost1", "lost2", address)
-        at.truth[PodUid("lost2")] = (address,)
+        at.lives("lost2", address)
         at.name("lost2", address)
         assert await ask("lost2") == Answer(200, "lost2")
 
 
 @story()
 async def the_same_pod_has_a_new_link(ground: Ground) -> None:
-    """Its sandbox was made anew: a live read says that it is the same."""
+    """Its sandbox was made anew: it waits until a live read says that it has started since."""
     async with agent(ground.network) as at:
         address = await begun(at, ground, "anew")
         await ground.remove("anew")
         await ground.pod("anew", address)
+        assert await ask("anew") in {HELD, NO_ANSWER}
+        await start_again("anew")
+        at.lives("anew", address)
         assert await ask("anew") == Answer(200, "anew")
         assert at.witness.report().bindings.suspensions >= 1
 
@@ -101,7 +106,8 @@ async def two_claim_one_address(ground: Ground) -> None:
     """Who has the link has the address."""
     async with agent(ground.network) as at:
         address = await begun(at, ground, "owner")
-        at.truth[PodUid("other")] = (address,)
+        await start_again("other")
+        at.lives("other", address)
         at.name("other", address)
         assert await ask("owner") == Answer(200, "owner")
 
@@ -117,26 +123,36 @@ async def a_restarted_agent_trusts_its_state_file(ground: Ground) -> None:
     await ground.replace("gone", "heir", gone)
     known = [*named("kept", kept), *named("gone", gone)]
     async with agent(
-        ground.network, *known, state_file=state_file, settling=60, settled=False
+        ground.network, *known, state_file=state_file, settling=PATIENT, settled=False
     ) as at:
         assert await ask("kept") == Answer(200, "kept")
         assert await ask("heir") in {HELD, NO_ANSWER}
 
 
 @story()
-async def a_restarted_agent_without_a_state_file_settles(ground: Ground) -> None:
-    """It did not see what happened; a live read is as good as time."""
+async def a_restarted_agent_without_a_state_file_goes_by_starts(ground: Ground) -> None:
+    """The kernel dates what is there: whoever started after its link came is served at once."""
     address = await ground.pod("fresh")
+    await start_again("fresh")
     known = named("fresh", address)
-    async with agent(ground.network, *known, settling=60, settled=False) as at:
-        assert await ask("fresh") == HELD
-        at.truth[PodUid("fresh")] = (address,)
+    async with agent(ground.network, *known, settling=PATIENT, settled=False):
         assert await ask("fresh") == Answer(200, "fresh")
-    if ground.kind is Kind.ROUTED:
-        async with agent(ground.network, *known, settled=False):
-            assert await ask("fresh") == HELD
-            await asyncio.sleep(2 * QUICK)
-            assert await ask("fresh") == Answer(200, "fresh")
+
+
+@story()
+async def a_restarted_agent_is_told_of_the_last_pod(ground: Ground) -> None:
+    """It has ended, and nobody has said so: its start is older than the link, for how long ever."""
+    address = await ground.pod("stale1")
+    await start_again("stale1")
+    await next_second()
+    await ground.replace("stale1", "stale2", address)
+    known = named("stale1", address)
+    async with agent(ground.network, *known) as at:
+        at.lives("stale1", address)
+        assert await ask("stale2") in {HELD, NO_ANSWER}
+        await start_again("stale2")
+        at.name("stale2", address)
+        assert await ask("stale2") == Answer(200, "stale2")
 
 
 @story()
@@ -147,7 +163,7 @@ async def the_kernel_says_more_than_can_be_kept(ground: Ground) -> None:
         moved = await begun(at, ground, "moved")
         flood = [f"route {each} blackhole 10.99.0.1/32" for each in ("add", "del") * 8000]
         await ground.replace("moved", "moved2", moved)
-        at.truth[PodUid("moved")] = ()
+        at.ends("moved")
         lines = "\n".join(flood)
         subprocess.run(["ip", "-batch", "-"], input=lines, text=True, check=True)  # noqa: ASYNC221, S607
         assert await ask("calm") == Answer(200, "calm")
@@ -251,6 +267,7 @@ def _believe_at_once() -> None:
 
 CONFINED = """
 import asyncio, sys
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from rolecall_agent.witness.service import witnessing
@@ -260,9 +277,8 @@ capabilities = [line for line in status if line.startswith("Cap")]
 assert all(int(line.split()[1], 16) == 0 for line in capabilities), capabilities
 async def main():
     address = ip_address(sys.argv[1])
-    with witnessing(None, SystemClock(), accept=False, settling=0.0) as witness:
-        witness.note_synced()
-        witness.claim({address: ["first"]})
+    with witnessing(None, SystemClock(), accept=False, settling=timedelta()) as witness:
+        witness.claim({address: {"first": datetime.now(UTC)}})
         print(witness.holders[address], flush=True)
         moved = asyncio.Event()
         witness.moved = lambda addresses: moved.set()

@@ -5,7 +5,7 @@ the new ones take their place in one step, and what they do not name is gone.
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -128,15 +128,15 @@ class Cache:
         meant = self._meant(address, claimants)
         return self._standing_of(meant, now) if isinstance(meant, Assignment) else meant
 
-    def claimants(self, address: Address) -> Collection[PodUid]:
-        """Return the pods that have *address* as the server says, but for those of the node's own.
+    def claims(self, address: Address) -> Mapping[PodUid, datetime | None]:
+        """Return the pods that have *address* as the server says, and when each last started.
 
-        Of an address that such a pod has nothing is asked.
+        Of an address that a pod of the node's own network has nothing is asked.
         """
         claimants = self._live.claimants.get(address, {})
         if any(assignment.host_network for assignment in claimants.values()):
-            return ()
-        return claimants.keys()
+            return {}
+        return {uid: assignment.started_at for uid, assignment in claimants.items()}
 
     def holders_changed(self) -> None:
         """Note that the kernel vouches for others than before: answers may be others."""

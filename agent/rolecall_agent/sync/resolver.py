@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NoReturn, Protocol
 
 import grpc
@@ -13,7 +13,7 @@ from rolecall_agent.witness.entries import NO_QUERY, Query
 from rolecall_common.clock import Clock
 from rolecall_proto.codec import MAX_QUESTIONS, decode_confirmations, encode_question
 from rolecall_proto.v1 import broker_pb2_grpc
-from rolecall_proto.values import Address, PodUid
+from rolecall_proto.values import Address, Confirmation, PodUid
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ class LiveReads(Protocol):
     """Whoever needs pods read anew, to know whether they still have an address: the witness."""
 
     def query(self, addresses: Iterable[Address]) -> Query: ...
-    def answer(self, query: Query, read: Mapping[PodUid, Collection[Address]]) -> None: ...
+    def answer(self, query: Query, read: Mapping[PodUid, Confirmation]) -> None: ...
 
 
 class NoLiveReads:
@@ -35,7 +35,7 @@ class NoLiveReads:
     def query(self, addresses: Iterable[Address]) -> Query:  # noqa: ARG002 - the protocol's
         return NO_QUERY
 
-    def answer(self, query: Query, read: Mapping[PodUid, Collection[Address]]) -> None: ...
+    def answer(self, query: Query, read: Mapping[PodUid, Confirmation]) -> None: ...
 
 
 class Resolver:

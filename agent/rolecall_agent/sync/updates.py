@@ -7,7 +7,7 @@ from rolecall_agent.store.cache import Cache
 from rolecall_agent.witness.service import Witness
 from rolecall_common.clock import Clock
 from rolecall_common.version import VERSION
-from rolecall_proto.values import Address, Hello, SnapshotEnd, Update
+from rolecall_proto.values import Address, Hello, Update
 
 
 class Endpoint(Protocol):
@@ -64,9 +64,7 @@ class UpdateHandler:
             self._witness.poll()  # What happened before the server spoke.
         changed = self._cache.apply(update, self._clock.now())
         if self._witness is not None:
-            claims = {address: self._cache.claimants(address) for address in changed}
+            claims = {address: self._cache.claims(address) for address in changed}
             self._invalidate(self._witness.claim(claims))
-            if isinstance(update, SnapshotEnd):
-                self._witness.note_synced()
         self._endpoint.wake(changed)
         self._on_update(update)

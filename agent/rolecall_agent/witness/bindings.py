@@ -1,41 +1,46 @@
 """Who has an address: what the server says and what the kernel shows, brought together.
 
-The server names a pod for an address, and is always behind: the pod that has the address now may
-be another one, of which the API does not know yet. The kernel shows which link an address has, at
-once, and does not know pods. Both together are a proof. A pod is bound to a link, and served for
-as long as the address has that link:
+The server names pods for an address, and is always behind: the pod that has the address now may be
+another one, of which the API does not know yet. The kernel shows which link an address has, at
+once, and does not know pods. A claim says when something last started in its pod; a link was born
+at some time. A pod is bound to a link where it alone has started after the link was born (see
+`evidence`), and served for as long as the server names it and the address has that link.
 
-- where the server names the pod after the link has come, and nobody else was named who could be
-  meant, and no link came and went at that address of which we do not know whose it was; or
-- where a live read of the pod, asked for after the link had come, says that the address is its own.
+A link that changes or goes suspends the binding. Whoever is bound to the next one needs a start
+that is later than that one: the pod that was bound, too.
 
-A link that changes or goes suspends the binding. The pod that was bound, and every pod that was
-named before, can come back by a live read only, for the next link is most likely another pod's.
-
-What was not seen counts as possible for a settling time: no watch is that far behind. It passes
-after the start, after each loss of the kernel's messages, and after each link that came and went
-unnamed; a link that comes meanwhile settles for as long itself. Nor is a name that was in the
-first snapshot newer than a link that was there already: it may have been said for hours. What is
-in the state file of the agent before us is trusted at once where the link is provably the same.
+What is in the state file of the agent before us is trusted at once where the link is provably the
+same. A pod that started in the very second in which a link was born that nobody saw coming is
+believed after a settling time.
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, timedelta
 
-from rolecall_agent.witness.entries import Binding, Entry, Query, Statistics
+from rolecall_agent.witness.entries import (
+    LONG_AGO,
+    Binding,
+    Claims,
+    Entry,
+    Query,
+    Rival,
+    Statistics,
+)
 from rolecall_agent.witness.entry_table import EntryTable
+from rolecall_agent.witness.evidence import Proof, proof
 from rolecall_agent.witness.observation import Doubt, Holder, LinkId, Observation, Way
-from rolecall_proto.values import Address, PodUid
+from rolecall_proto.values import Address, Confirmation, PodUid
 
-SETTLING = 10.0  # seconds
-# Pods that had an address once, and are not to be taken for its holder by an old message.
-_MOST_NAMED = 64
+SETTLING = timedelta(seconds=10)
+# Links that an address had and that are remembered one by one; of those before a time is kept.
+_MOST_RIVALS = 16
 
 
 class Bindings:
     """Decides; told what is seen, what is said, and the time. No I/O, no clock.
 
-    Times are seconds of a clock that never goes back. Methods return the addresses at which another
-    pod, or nobody, is vouched for from now on.
+    Times are those of the node's clock, by which kubelets write. Methods return the addresses at
+    which another pod, or nobody, is vouched for from now on.
     """
 
     def __init__(
@@ -43,19 +48,17 @@ class Bindings:
         state: Mapping[Address, Binding],
         *,
         accept_unwitnessed: bool = False,
-        settling: float = SETTLING,
+        settling: timedelta = SETTLING,
     ) -> None:
         # Whom each address stands for. Read for each request; where nothing is, nobody is known.
         self.holders: dict[Address, Holder] = {}
         self.suspensions = 0
         self._without = Doubt.ACCEPTED if accept_unwitnessed else Doubt.UNWITNESSED
         self._settling = settling
-        self._moment = 0  # Counts what we were told: which came first is no matter of clocks.
-        self._settled_at = 0.0
-        self._synced_at: int | None = None  # When the server had first said everything.
+        self._unseen_until = LONG_AGO
         self._links: frozenset[LinkId] = frozenset()
-        self._entries = EntryTable(state.items(), settling)
-        self._clearing: dict[Address, float] = {}  # Where time will tell, and when.
+        self._entries = EntryTable(state.items())
+        self._unsettled: dict[Address, datetime] = {}  # Where time will tell, and when.
 
     @property
     def addresses(self) -> Collection[Address]:
@@ -71,29 +74,22 @@ class Bindings:
         """Return what the next agent of this node may trust, or has to doubt."""
         return self._entries.state(self._links)
 
-    def begin(self, now: float) -> None:
+    def begin(self, now: datetime) -> None:
         """Note that what happened until now may not have been seen. All is looked at anew next."""
-        self._settled_at = now + self._settling
-        self._entries.has_gaps = False
-
-    def note_synced(self) -> None:
-        """Note that the server has said everything: a name that comes from now on is a new one."""
-        if self._synced_at is None:
-            self._moment += 1
-            self._synced_at = self._moment
+        self._unseen_until = now
 
     def set_links(self, links: Iterable[LinkId]) -> None:
         """Take in which links there are; before any address is seen without one of them."""
         self._links = frozenset(links)
 
-    def observe(self, address: Address, observation: Observation, now: float) -> set[Address]:
+    def observe(self, address: Address, observation: Observation, now: datetime) -> set[Address]:
         """Take in that *address* is seen as *observation* now."""
         entry = self._entries.get(address)
         if entry is None:
             if not observation.link:
                 return set()  # Nothing is there, and nobody has asked.
             if observation.way is Way.BRIDGE and self._entries.is_full:
-                self._entries.has_gaps = True  # Who makes addresses up has us forget no other.
+                self._entries.pass_over(now)  # Who makes addresses up has us forget no other.
                 return set()
             entry = self._entries.add(address, now)
         if observation == entry.observation:
@@ -101,120 +97,100 @@ class Bindings:
         if observation.way is Way.SILENT and entry.observation.link in self._links:
             # A bridge forgets who says nothing; whoever comes next will have to say something.
             return set()
-        left = entry.observation.link
-        if left and (entry.binding is None or entry.binding.link != left):
-            entry.clear_at = now + self._settling
-        elif observation.link and now < max(entry.clear_at, self._settled_at):
-            # Its own name may come as late as the name of whoever was here before.
-            entry.clear_at = now + self._settling
-        self._moment += 1
-        if entry.changes or not self._entries.has_gaps:
-            entry.since = self._moment  # Else it may have been so for long.
-        entry.observation, entry.seen_at = observation, now
-        entry.changes += 1
+        _note_rival(entry, now)
+        entry.observation = observation
         entry.had_link = entry.had_link or bool(observation.link)
         self._entries.refile(address, entry, now)
         return self._decide(address, entry, now)
 
-    def claim(self, address: Address, uids: Collection[PodUid], now: float) -> set[Address]:
-        """Take in that the server says now that *uids*, and nobody else, have *address*."""
+    def claim(self, address: Address, claims: Claims, now: datetime) -> set[Address]:
+        """Take in that the server says now that *claims*, and nobody else, have *address*."""
         entry = self._entries.get(address)
         if entry is None:
-            if not uids:
+            if not claims:
                 return set()
             entry = self._entries.add(address, now)
-        entry.claimants = frozenset(uids)
+        entry.claims = dict(claims)
         self._entries.refile(address, entry, now)
-        self._moment += 1
-        for uid in uids:
-            # Who returns is not new: what was said of it may be as old as the first time.
-            entry.named_at.setdefault(uid, self._moment)
-        while len(entry.named_at) > max(_MOST_NAMED, len(uids)):
-            del entry.named_at[next(each for each in entry.named_at if each not in uids)]
         return self._decide(address, entry, now)
 
     def query(self, addresses: Iterable[Address]) -> Query:
         """Return which pods to read anew so that it is known who has each of *addresses*."""
         uids: dict[PodUid, None] = {}
-        changes = {}
+        doubted = []
         for address in addresses:
             entry = self._entries.get(address)
-            if entry is not None and self._is_in_doubt(address, entry):
-                uids.update(dict.fromkeys(entry.claimants))
-                changes[address] = entry.changes
-        return Query(tuple(uids), changes)
+            if entry is None or not entry.observation.link:
+                continue
+            if self.holders.get(address) is Doubt.SUSPENDED:
+                uids.update(dict.fromkeys(entry.claims))
+                doubted.append(address)
+        return Query(tuple(uids), tuple(doubted))
 
-    def answer(self, query: Query, read: Mapping[PodUid, Collection[Address]]) -> set[Address]:
-        """Take in which addresses each pod had, by a read that began after *query* was made.
-
-        A pod that is not in *read* could not be read.
-        """
+    def answer(
+        self, query: Query, read: Mapping[PodUid, Confirmation], now: datetime
+    ) -> set[Address]:
+        """Take in what the pods of *query* have, as they were read; those that could be."""
         changed: set[Address] = set()
         for address in query.addresses:
             entry = self._entries.get(address)
-            if entry is None or entry.changes != query.changes_at(address):
-                continue  # What was read may have been true before the change alone.
-            if not self._is_in_doubt(address, entry) or not entry.claimants <= read.keys():
+            if entry is None:
                 continue
-            having = [uid for uid in entry.claimants if address in read[uid]]
-            if len(having) == 1 and self._may_return(entry, having[0]):
-                changed |= self._bind(address, entry, having[0])
+            fresh = {
+                uid: read[uid].started_at
+                for uid in entry.claims.keys() & read.keys()
+                if address in read[uid].addresses
+            }
+            entry.claims = {**entry.claims, **fresh}
+            changed |= self._decide(address, entry, now)
         return changed
 
-    def tick(self, now: float) -> set[Address]:
+    def tick(self, now: datetime) -> set[Address]:
         """Look again where a settling time may be over."""
-        due = [address for address, moment in self._clearing.items() if moment <= now]
         changed: set[Address] = set()
-        for address in due:
+        for address in list(self._unsettled):
             if (entry := self._entries.get(address)) is not None:
                 changed |= self._decide(address, entry, now)
         return changed
 
-    def next_moment(self) -> float | None:
+    def next_moment(self) -> datetime | None:
         """Return when `tick` is to be called next; None where time changes nothing."""
-        return min(self._clearing.values(), default=None)
+        return min(self._unsettled.values(), default=None)
 
     def statistics(self) -> Statistics:
         return Statistics.of(self.holders.values(), self.suspensions)
 
-    def _is_in_doubt(self, address: Address, entry: Entry) -> bool:
-        return bool(entry.observation.link and entry.claimants) and (
-            self.holders.get(address) is Doubt.SUSPENDED
-        )
-
-    def _decide(self, address: Address, entry: Entry, now: float) -> set[Address]:
-        self._clearing.pop(address, None)
-        if not entry.claimants:
+    def _decide(self, address: Address, entry: Entry, now: datetime) -> set[Address]:
+        self._unsettled.pop(address, None)
+        link = entry.observation.link
+        if not entry.claims:
             return self._hold(address, None)
-        if not entry.observation.link:
+        if link is None:
             if entry.had_link or entry.observation.way is Way.SILENT:
                 return self._hold(address, Doubt.SUSPENDED)
             return self._hold(address, self._without)
-        if entry.binding is not None and entry.binding.link == entry.observation.link:
-            known = entry.binding.uid in entry.claimants
+        if entry.binding is not None and entry.binding.link == link:
+            known = entry.binding.uid in entry.claims
             return self._hold(address, entry.binding.uid if known else Doubt.SUSPENDED)
-        named = [uid for uid in entry.claimants if entry.named_at[uid] > entry.since]
-        if len(named) == 1 and (entry.binding is None or entry.binding.uid != named[0]):
-            clear_at = self._clear_at(entry)
-            if now >= clear_at:
-                return self._bind(address, entry, named[0])
-            self._clearing[address] = clear_at
-        return self._hold(address, Doubt.SUSPENDED)
-
-    def _clear_at(self, entry: Entry) -> float:
-        """Return from when on whoever is named alone is meant."""
-        clear_at = max(entry.clear_at, self._settled_at)
-        if self._synced_at is None or entry.since < self._synced_at:
-            clear_at = max(clear_at, entry.seen_at + self._settling)
-        return clear_at
-
-    def _bind(self, address: Address, entry: Entry, uid: PodUid) -> set[Address]:
-        link = entry.observation.link
-        if link is None or self._is_anothers(link, uid):
+        uid = self._proved(address, entry, link, now)
+        if uid is None or self._is_anothers(link, uid) or not self._may_be_at(entry, uid):
             return self._hold(address, Doubt.SUSPENDED)
         entry.binding = Binding(uid, link)
-        self._clearing.pop(address, None)
         return self._hold(address, uid)
+
+    def _proved(self, address: Address, entry: Entry, link: LinkId, now: datetime) -> PodUid | None:
+        """Return whose *link* is, if that can be known; note where time will tell."""
+        unseen_until = max(self._unseen_until, entry.unseen_until)
+        proofs = {uid: proof(entry, link, uid, unseen_until, now) for uid in entry.claims}
+        best = max(proofs.values())
+        found = [uid for uid, each in proofs.items() if each is best]
+        if best is Proof.NONE or len(found) > 1:
+            return None
+        settled_at = unseen_until + self._settling
+        if best is Proof.SAME_SECOND and now < settled_at:
+            self._unsettled[address] = settled_at
+            return None
+        return found[0]
 
     def _is_anothers(self, link: LinkId, uid: PodUid) -> bool:
         """Whether *link* is the proof of another living pod already: one link is one pod."""
@@ -222,15 +198,15 @@ class Bindings:
             each.binding is not None
             and each.binding.link == link == each.observation.link
             and each.binding.uid != uid
-            and each.binding.uid in each.claimants
+            and each.binding.uid in each.claims
             for _, each in self._entries
         )
 
-    def _may_return(self, entry: Entry, uid: PodUid) -> bool:
-        """Whether a live read of *uid* is enough.
+    def _may_be_at(self, entry: Entry, uid: PodUid) -> bool:
+        """Whether *uid* may have another link than before.
 
-        Behind a bridge any pod can say that an address is its own, and the API cannot know which
-        one lies. A pod whose own port is still there is not believed to have another one.
+        Behind a bridge any pod can say that an address is its own, and no start of the other one
+        shows which one lies. A pod whose own port is still there has no other.
         """
         binding = entry.binding
         if binding is None or binding.uid != uid or entry.observation.way is not Way.BRIDGE:
@@ -248,3 +224,16 @@ class Bindings:
         if holder is Doubt.SUSPENDED and before is not None and not isinstance(before, Doubt):
             self.suspensions += 1
         return {address}
+
+
+def _note_rival(entry: Entry, now: datetime) -> None:
+    """Note that the link that had the address has it no more."""
+    link, binding = entry.observation.link, entry.binding
+    if link is None:
+        return
+    uid = binding.uid if binding is not None and binding.link == link else None
+    entry.rivals.pop(link, None)
+    entry.rivals[link] = Rival(uid, now)
+    if len(entry.rivals) > _MOST_RIVALS:
+        oldest = next(iter(entry.rivals))
+        entry.rivals_until = entry.rivals.pop(oldest).until

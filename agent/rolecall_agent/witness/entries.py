@@ -1,11 +1,16 @@
 """What is remembered of an address, and what is asked about it. Values without behaviour."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from rolecall_agent.witness.observation import NONE, Doubt, Holder, LinkId, Observation
 from rolecall_proto.values import Address, PodUid
+
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+# Who has an address, as the server says, and when each last started: see `Assignment.started_at`.
+Claims = Mapping[PodUid, datetime | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,38 +21,37 @@ class Binding:
     link: LinkId
 
 
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """A link that had an address, and has it no more: whose it was, if known, and until when."""
+
+    uid: PodUid | None
+    until: datetime
+
+
 @dataclass(slots=True)
 class Entry:
     """All that is known of one address."""
 
     observation: Observation = NONE
-    since: int = 0  # When it came to be seen so, in the order of what we were told.
-    seen_at: float = 0.0  # The same, in time.
-    clear_at: float = 0.0  # Until then somebody may have been here of whom we do not know.
-    changes: int = 0
+    # Until then links may have had it that are not among *rivals*.
+    unseen_until: datetime = LONG_AGO
+    rivals: dict[LinkId, Rival] = field(default_factory=dict)  # The latest ones, in order.
+    rivals_until: datetime = LONG_AGO  # Of those that are not remembered one by one.
     binding: Binding | None = None
     had_link: bool = False
-    claimants: frozenset[PodUid] = frozenset()
-    named_at: dict[PodUid, int] = field(default_factory=dict)
+    claims: Claims = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Pods that are to be read anew, and what they are wanted for."""
+    """Pods that are to be read anew, and the addresses that they are wanted for."""
 
-    uids: tuple[PodUid, ...]
-    # The addresses in doubt, each as it was when the question was made.
-    _changes: Mapping[Address, int]
-
-    def changes_at(self, address: Address) -> int:
-        return self._changes.get(address, -1)
-
-    @property
-    def addresses(self) -> Collection[Address]:
-        return self._changes.keys()
+    uids: tuple[PodUid, ...] = ()
+    addresses: tuple[Address, ...] = ()
 
 
-NO_QUERY = Query((), {})
+NO_QUERY = Query()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,13 @@ from rolecall_agent.witness.rtnetlink.messages import (
     Link,
     Message,
     Neighbour,
+    OwnAddress,
     Problem,
     Route,
     Rule,
 )
 from rolecall_agent.witness.rtnetlink.parsing import parse
+from rolecall_common.clock import Clock
 from rolecall_proto.values import Address
 
 # Kinds of links that lead to one network namespace each.
@@ -35,9 +37,9 @@ _QUEUE = 4 << 20  # Bytes; the kernel gives what it allows, some 200 KiB unless 
 class Kernel:
     """The network of this process's namespace, as it is when it is looked at."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
         """Raise OSError where there is no rtnetlink."""
-        self.links = Links()
+        self.links = Links(clock)
         self.hardware: dict[Address, bytes] = {}  # Of those seen behind a bridge.
         self._sequence = 0
         self._subscription = _socket(layout.GROUPS)
@@ -98,8 +100,11 @@ class Kernel:
         """Read links anew, and drop changes that came before; return where pods may be."""
         for _ in self._receive(Changes()):
             pass
-        found = self._dump(layout.GET_LINK)
-        self.links.reread(each for each in found if isinstance(each, Link))
+        found, own = self._dump(layout.GET_LINK), self._dump(layout.GET_ADDRESS)
+        self.links.reread(
+            (each for each in found if isinstance(each, Link)),
+            (each for each in own if isinstance(each, OwnAddress)),
+        )
         self.hardware.clear()
         return self._addresses()
 

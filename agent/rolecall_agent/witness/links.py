@@ -5,24 +5,40 @@ is free: where a CNI makes a pod's pair of links inside the pod and moves one en
 follow each other have one and the same. Names and hardware addresses are no better: they are made
 of the pod's name, or the same for all. So links are counted as they come. What came while nobody
 listened is known by its directory in sysfs, whose inode no other link has until the next boot.
+
+When a link was born nobody says; but it was there when it was heard of, when anybody first looked
+at its directory, and when an address was put on it: the earliest of these is not before its birth.
 """
 
 import itertools
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from rolecall_agent.witness.observation import LinkId
-from rolecall_agent.witness.rtnetlink.messages import Link
+from rolecall_agent.witness.rtnetlink.messages import Link, OwnAddress
+from rolecall_common.clock import Clock
 
 BRIDGE = "bridge"
 _SYSFS = Path("/sys/class/net")
+# The kernel counts what it dates in ticks of 10 ms at most, and not with its clock quite.
+_TICKS = timedelta(seconds=0.1)
 
 
 class Links:
     """The links of this process's namespace, as the kernel's messages tell them."""
 
-    def __init__(self, sysfs: Path = _SYSFS) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        sysfs: Path = _SYSFS,
+        uptime: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """*uptime* is that of the kernel in seconds, by which it dates addresses."""
         self.has_ports = False  # Whether some bridge has any.
+        self._clock = clock
+        self._uptime = uptime
         self._sysfs = sysfs
         self._turns = itertools.count(1)
         self._known: dict[int, Link] = {}
@@ -55,43 +71,56 @@ class Links:
         else:
             self._known[link.number] = link
             if before is None:
-                self._ids[link.number] = LinkId(link.number, self._birth(link), next(self._turns))
+                inode, born_at = self._look(link)
+                self._ids[link.number] = LinkId(link.number, inode, next(self._turns), born_at)
         self._count_ports()
         return {each for each in (before, self._ids.get(link.number)) if each is not None}
 
-    def reread(self, links: Iterable[Link]) -> None:
+    def reread(self, links: Iterable[Link], own: Iterable[OwnAddress] = ()) -> None:
         """Take in all the links that there are; what came of them meanwhile was not heard.
 
         Those stay the same of which sysfs says so. At the first time they are what an earlier
-        process calls them in its state file.
+        process calls them in its state file. *own* tells of addresses that are on them.
         """
         before, self._known, self._ids = self._ids, {}, {}
+        addressed_at = self._addressed_at(own)
         for link in links:
-            self._known[link.number] = link
-            birth, known = self._birth(link), before.get(link.number)
-            if birth and known is not None and known.birth == birth:
-                self._ids[link.number] = known
+            number = link.number
+            self._known[number] = link
+            (inode, born_at), known = self._look(link), before.get(number)
+            if inode and known is not None and known.inode == inode:
+                self._ids[number] = known
             else:
-                first = bool(birth) and not self._has_read
-                self._ids[link.number] = LinkId(
-                    link.number, birth, 0 if first else next(self._turns)
-                )
+                turn = 0 if inode and not self._has_read else next(self._turns)
+                born_at = min(born_at, addressed_at.get(number, born_at))
+                self._ids[number] = LinkId(number, inode, turn, born_at)
         self._has_read = True
         self._count_ports()
 
-    def _birth(self, link: Link) -> int:
-        """Return what no other link has until the next boot; 0 where that cannot be known.
+    def _addressed_at(self, own: Iterable[OwnAddress]) -> dict[int, datetime]:
+        """Return when each link had an address, by today's clock."""
+        started_at = self._clock.now() - timedelta(seconds=self._uptime()) + _TICKS
+        moments: dict[int, datetime] = {}
+        for each in own:
+            moment = started_at + each.put_at
+            moments[each.link] = min(moment, moments.get(each.link, moment))
+        return moments
 
-        Asked after the kernel has told of *link*, it is that of *link* or of a later one. In a
-        sysfs of another namespace there is no link of that name, or it has another number.
+    def _look(self, link: Link) -> tuple[int, datetime]:
+        """Return an inode that no other link has until the next boot, and when *link* was there.
+
+        The inode is 0 where it cannot be known. Asked after the kernel has told of *link*, it is
+        that of *link* or of a later one. In a sysfs of another namespace there is no link of that
+        name, or it has another number.
         """
-        place = self._sysfs / link.name
+        place, now = self._sysfs / link.name, self._clock.now()
         try:
             if int((place / "ifindex").read_bytes()) != link.number:
-                return 0
-            return place.stat().st_ino
+                return 0, now
+            found = place.stat()
         except (OSError, ValueError):
-            return 0
+            return 0, now
+        return found.st_ino, min(now, datetime.fromtimestamp(found.st_mtime, UTC))
 
     def _count_ports(self) -> None:
         bridges = {each.number for each in self._known.values() if each.kind == BRIDGE}

@@ -1,9 +1,13 @@
 """What the kernel says of an address, and whom it vouches for."""
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from rolecall_proto.values import PodUid
+
+# A link of which nothing is known came after everything.
+NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class Way(enum.StrEnum):
@@ -19,13 +23,15 @@ class Way(enum.StrEnum):
 class LinkId:
     """One link, from its coming to its going: see `links`.
 
-    The kernel gives *number* to a later link, too. No later one has the same *birth*, which is 0
+    The kernel gives *number* to a later link, too. No later one has the same *inode*, which is 0
     where it is not known, and *turn*, which is 0 for what was there before anybody listened.
+    *born_at* says of it, by this node's clock, when it was there at the latest.
     """
 
     number: int
-    birth: int
+    inode: int
     turn: int = 0
+    born_at: datetime = field(default=NEVER, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,12 @@ from rolecall_agent.witness.bindings import SETTLING, Bindings
 from rolecall_agent.witness.changes import Changes
 from rolecall_agent.witness.cni import Cni
 from rolecall_agent.witness.cni_report import CniReporter
-from rolecall_agent.witness.entries import NONE_YET, Query, Statistics
+from rolecall_agent.witness.entries import NONE_YET, Claims, Query, Statistics
 from rolecall_agent.witness.kernel import Kernel
 from rolecall_agent.witness.observation import Doubt, Holder, Way
 from rolecall_agent.witness.state_file import Scope, StateFile
 from rolecall_common.clock import Clock
-from rolecall_proto.values import Address, PodUid
+from rolecall_proto.values import Address, Confirmation, PodUid
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +47,9 @@ class Report:
 class Witness:
     """Follows the kernel, and says whom it vouches for.
 
-    Set *changed* and *moved* before anything happens: the first is told of addresses that stand
-    for another pod now, or for none; the second of those that another link may have now, whose
-    open connections are somebody's who is gone.
+    Set *changed* and *moved* before anything happens: the first is told of addresses that stand for
+    another pod now, or for none; the second of those that another link may have now: what is open
+    there is somebody's who is gone.
     """
 
     def __init__(self, kernel: Kernel, bindings: Bindings, file: StateFile, clock: Clock) -> None:
@@ -60,7 +60,6 @@ class Witness:
         self._file = file
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._time = self._loop.time
         self._timer: asyncio.TimerHandle | None = None
         self._settled = asyncio.Event()  # Time changes nothing.
         self._dirty = asyncio.Event()  # There may be something to save, or to wait for.
@@ -87,14 +86,14 @@ class Witness:
         if self._kernel.has_changes:
             self._apply(self._kernel.read_changes())
 
-    def claim(self, claims: Mapping[Address, Collection[PodUid]]) -> set[Address]:
+    def claim(self, claims: Mapping[Address, Claims]) -> set[Address]:
         """Take in who has addresses, as the server says; return where it is another one now."""
-        now, changed = self._time(), set[Address]()
-        for address, uids in claims.items():
+        changed = set[Address]()
+        for address, said in claims.items():
             unseen = self._bindings.observation(address) is None
-            changed |= self._bindings.claim(address, uids, now)
-            if unseen and uids:
-                changed |= self._bindings.observe(address, self._kernel.observe(address), now)
+            changed |= self._bindings.claim(address, said, self._clock.now())
+            if unseen and said:
+                changed |= self._look(address)
         self._dirty.set()
         self._schedule_tick()
         return changed
@@ -104,18 +103,14 @@ class Witness:
         self.poll()
         return self._bindings.query(addresses)
 
-    def answer(self, query: Query, read: Mapping[PodUid, Collection[Address]]) -> None:
-        """Take in what was read, by a server that was asked after *query* was made."""
+    def answer(self, query: Query, read: Mapping[PodUid, Confirmation]) -> None:
+        """Take in what was read for *query*."""
         self.poll()
-        self._announce(self._bindings.answer(query, read))
+        self._announce(self._bindings.answer(query, read, self._clock.now()))
         self._schedule_tick()
 
     def report(self) -> Report:
         return Report(self._bindings.statistics(), self._overruns, self.cni)
-
-    def note_synced(self) -> None:
-        """Note that the server has said everything."""
-        self._bindings.note_synced()
 
     async def wait_settled(self) -> None:
         """Return once nobody waits for time to tell whose an address is; ten seconds at most."""
@@ -169,8 +164,8 @@ class Witness:
 
     def _reread(self) -> None:
         """Read everything, as if nothing had been seen before."""
-        self._bindings.begin(self._time())
         found = self._kernel.reread()
+        self._bindings.begin(self._clock.now())
         self._bindings.set_links(self._kernel.links.ids)
         self._observe(found | set(self._bindings.addresses))
         self._dirty.set()
@@ -194,10 +189,10 @@ class Witness:
         return behind or observation.link in changes.links
 
     def _observe(self, addresses: Collection[Address]) -> None:
-        now, changed, moved = self._time(), set[Address](), set[Address]()
+        changed, moved = set[Address](), set[Address]()
         for address in addresses:
             before = self._bindings.observation(address)
-            changed |= self._bindings.observe(address, self._kernel.observe(address), now)
+            changed |= self._look(address)
             if before is not None and before.link and before != self._bindings.observation(address):
                 moved.add(address)
         self._kernel.forget_all_but(self._bindings.addresses)
@@ -205,6 +200,11 @@ class Witness:
             self.moved(moved)
         self._announce(changed)
         self._schedule_tick()
+
+    def _look(self, address: Address) -> set[Address]:
+        # The time is later than what is seen: what was there before is gone by then.
+        observation = self._kernel.observe(address)
+        return self._bindings.observe(address, observation, self._clock.now())
 
     def _announce(self, changed: Collection[Address]) -> None:
         if not changed:
@@ -224,18 +224,20 @@ class Witness:
             self._timer = None
             self._settled.set()
         else:
-            self._timer = self._loop.call_at(moment, self._tick)
+            # A clock that was set back must not make anybody wait until it has caught up.
+            left = min(moment - self._clock.now(), SETTLING).total_seconds()
+            self._timer = self._loop.call_later(left, self._tick)
             self._settled.clear()
 
     def _tick(self) -> None:
         self.poll()
-        self._announce(self._bindings.tick(self._time()))
+        self._announce(self._bindings.tick(self._clock.now()))
         self._schedule_tick()
 
 
 @contextlib.contextmanager
 def witnessing(
-    state_file: Path | None, clock: Clock, *, accept: bool, settling: float = SETTLING
+    state_file: Path | None, clock: Clock, *, accept: bool, settling: timedelta = SETTLING
 ) -> Iterator[Witness]:
     """Watch the kernel while the block runs, and begin with what *state_file* has.
 
@@ -247,7 +249,7 @@ def witnessing(
     except OSError as error:
         log.warning("the state file cannot be read", extra={"reason": error.strerror})
         kept = None
-    with Kernel() as kernel:
+    with Kernel(clock) as kernel:
         bindings = Bindings(kept or {}, accept_unwitnessed=accept, settling=settling)
         witness = Witness(kernel, bindings, file, clock)
         log.info("watching the kernel's links", extra={"recorded": len(kept or {})})

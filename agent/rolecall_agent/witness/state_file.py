@@ -1,7 +1,7 @@
 """What a restarted agent still knows: which pod had which link. Nothing in it is secret.
 
-Links are told apart by number and birth (see `links`), in one boot and one network namespace: the
-file names both, and is nothing in any other. A link whose birth is not known is no link later.
+Links are told apart by number and inode (see `links`), in one boot and one network namespace: the
+file names both, and is nothing in any other. A link whose inode is not known is no link later.
 """
 
 import contextlib
@@ -40,7 +40,7 @@ class Scope:
 def encode(bindings: Mapping[Address, Binding], here: Scope) -> bytes:
     """Return what the file says of *bindings*."""
     rows = [
-        [str(address), bound.uid, bound.link.number, bound.link.birth]
+        [str(address), bound.uid, bound.link.number, bound.link.inode]
         for address, bound in bindings.items()
     ]
     document = {"version": _VERSION, "boot": here.boot, "network": here.network, "bindings": rows}
@@ -109,13 +109,13 @@ class StateFile:
 
 def _row(row: Any) -> tuple[Address, Binding] | None:  # noqa: ANN401 - JSON
     match row:
-        case [str(address), str(uid), int(number), int(birth)] if number > 0 and birth >= 0:
+        case [str(address), str(uid), int(number), int(inode)] if number > 0 and inode >= 0:
             pass
         case _:
             return None
     if not 0 < len(uid) <= _MOST_UID:
         return None
     try:
-        return plain(ip_address(address)), Binding(PodUid(uid), LinkId(number, birth))
+        return plain(ip_address(address)), Binding(PodUid(uid), LinkId(number, inode))
     except ValueError:
         return None

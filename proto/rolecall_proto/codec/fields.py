@@ -27,6 +27,10 @@ def encode_moment(moment: datetime) -> Timestamp:
     return Timestamp(seconds=seconds, nanos=rest // _MICROSECOND * 1000)
 
 
+def encode_optional_moment(moment: datetime | None) -> Timestamp | None:
+    return None if moment is None else encode_moment(moment)
+
+
 def decode_moment(stamp: Timestamp) -> datetime | None:
     """Read a time, to the microsecond below; None where it was not sent or is none."""
     # A stamp that was not sent reads as the epoch, and nothing of ours ends or began then.

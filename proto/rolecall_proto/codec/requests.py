@@ -1,16 +1,25 @@
 """What an agent asks: how it opens its stream, and which pods wait at which addresses."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rolecall_proto.codec.fields import (
     Malformed,
     decode_address,
     decode_moment,
     encode_moment,
+    encode_optional_moment,
     encode_text,
 )
 from rolecall_proto.v1 import broker_pb2 as pb
-from rolecall_proto.values import Address, Held, Hello, PodUid, Resolution, SessionId
+from rolecall_proto.values import (
+    Address,
+    Confirmation,
+    Held,
+    Hello,
+    PodUid,
+    Resolution,
+    SessionId,
+)
 
 # A node runs some hundred pods, so this is fifty times what an honest agent can hold.
 MAX_HELD = 10_000
@@ -87,17 +96,22 @@ def decode_confirm(message: pb.ResolvePodsRequest) -> tuple[PodUid, ...] | Malfo
 
 def encode_resolutions(
     resolutions: Iterable[Resolution],
-    confirmations: Iterable[Collection[Address] | None] = (),
+    confirmations: Iterable[Confirmation | None] = (),
 ) -> pb.ResolvePodsResponse:
     """Write an answer; *confirmations* has None for a pod that could not be read."""
     return pb.ResolvePodsResponse(
         resolutions=[_RESOLUTIONS[each] for each in resolutions],
-        confirmations=[
-            pb.Confirmation(
-                read=each is not None, addresses=[str(address) for address in each or ()]
-            )
-            for each in confirmations
-        ],
+        confirmations=[_confirmation_message(each) for each in confirmations],
+    )
+
+
+def _confirmation_message(confirmation: Confirmation | None) -> pb.Confirmation:
+    if confirmation is None:
+        return pb.Confirmation(read=False)
+    return pb.Confirmation(
+        read=True,
+        addresses=[str(address) for address in confirmation.addresses],
+        started_at=encode_optional_moment(confirmation.started_at),
     )
 
 
@@ -110,12 +124,18 @@ def decode_resolutions(message: pb.ResolvePodsResponse) -> tuple[Resolution, ...
 
 def decode_confirmations(
     message: pb.ResolvePodsResponse, asked: Sequence[PodUid]
-) -> Mapping[PodUid, frozenset[Address]]:
-    """Read which addresses each of *asked* has; who could not be read is left out."""
+) -> Mapping[PodUid, Confirmation]:
+    """Read what each of *asked* has; who could not be read is left out."""
     if len(message.confirmations) != len(asked):
         return {}  # Of an older server; or nobody knows which is whose.
     return {
-        uid: frozenset(address for text in each.addresses if (address := decode_address(text)))
+        uid: _confirmation(each)
         for uid, each in zip(asked, message.confirmations, strict=True)
         if each.read
     }
+
+
+def _confirmation(message: pb.Confirmation) -> Confirmation:
+    read = (decode_address(text) for text in message.addresses)
+    addresses = tuple(address for address in read if address is not None)
+    return Confirmation(addresses, decode_moment(message.started_at))

@@ -9,6 +9,7 @@ from rolecall_proto.codec.fields import (
     decode_address,
     decode_moment,
     encode_moment,
+    encode_optional_moment,
     encode_text,
 )
 from rolecall_proto.v1 import broker_pb2 as pb
@@ -90,6 +91,7 @@ def _assignment_message(assignment: Assignment) -> pb.Assignment:
         reason=assignment.reason.value if assignment.reason else "",
         host_network=assignment.host_network,
         imdsv2_required=assignment.imdsv2_required,
+        started_at=encode_optional_moment(assignment.started_at),
     )
 
 
@@ -116,6 +118,7 @@ def _assignment(message: pb.Assignment) -> AssignmentUpserted | Malformed:
             reason=None if granted else reason,
             host_network=message.host_network,
             imdsv2_required=message.imdsv2_required,
+            started_at=decode_moment(message.started_at),
         )
     )
 

@@ -25,17 +25,17 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1erolecall_proto/v1/broker.proto\x12\x0brolecall.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"a\n\x10WatchNodeRequest\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x14\n\x0c\x63\x61pabilities\x18\x02 \x03(\t\x12&\n\x04held\x18\x03 \x03(\x0b\x32\x18.rolecall.v1.HeldSession\"Q\n\x0bHeldSession\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12.\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"7\n\x0bNodeUpdates\x12(\n\x07updates\x18\x01 \x03(\x0b\x32\x17.rolecall.v1.NodeUpdate\"\xaf\x02\n\nNodeUpdate\x12-\n\nassignment\x18\x01 \x01(\x0b\x32\x17.rolecall.v1.AssignmentH\x00\x12.\n\x0bpod_removed\x18\x02 \x01(\x0b\x32\x17.rolecall.v1.PodRemovedH\x00\x12\'\n\x07session\x18\x03 \x01(\x0b\x32\x14.rolecall.v1.SessionH\x00\x12\x32\n\rendpoint_keys\x18\x04 \x01(\x0b\x32\x19.rolecall.v1.EndpointKeysH\x00\x12\x30\n\x0csnapshot_end\x18\x05 \x01(\x0b\x32\x18.rolecall.v1.SnapshotEndH\x00\x12+\n\theartbeat\x18\x06 \x01(\x0b\x32\x16.rolecall.v1.HeartbeatH\x00\x42\x06\n\x04kind\"\xfc\x01\n\nAssignment\x12\x0b\n\x03uid\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x17\n\x0fservice_account\x18\x04 \x01(\t\x12\x11\n\taddresses\x18\x05 \x03(\t\x12!\n\x05state\x18\x06 \x01(\x0e\x32\x12.rolecall.v1.State\x12\x0c\n\x04role\x18\x07 \x01(\t\x12\x10\n\x08role_arn\x18\x08 \x01(\t\x12\x12\n\nsession_id\x18\t \x01(\t\x12\x0e\n\x06reason\x18\n \x01(\t\x12\x14\n\x0chost_network\x18\x0b \x01(\x08\x12\x17\n\x0fimdsv2_required\x18\x0c \x01(\x08\"\x19\n\nPodRemoved\x12\x0b\n\x03uid\x18\x01 \x01(\t\"\xf1\x01\n\x07Session\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\raccess_key_id\x18\x02 \x01(\t\x12\x19\n\x11secret_access_key\x18\x03 \x01(\t\x12\x15\n\rsession_token\x18\x04 \x01(\t\x12-\n\tissued_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0ereported_until\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8a\x01\n\x0c\x45ndpointKeys\x12\x11\n\ttoken_key\x18\x01 \x01(\x0c\x12\x10\n\x08\x62\x61se_arn\x18\x02 \x01(\t\x12\x17\n\x0fimdsv2_required\x18\x03 \x01(\x08\x12\x0c\n\x04node\x18\x04 \x01(\t\x12.\n\npod_tokens\x18\x05 \x01(\x0b\x32\x1a.rolecall.v1.PodTokenRules\"@\n\rPodTokenRules\x12\x0e\n\x06issuer\x18\x01 \x01(\t\x12\x11\n\taudiences\x18\x02 \x03(\t\x12\x0c\n\x04keys\x18\x03 \x03(\t\"\r\n\x0bSnapshotEnd\"8\n\tHeartbeat\x12+\n\x07sent_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"8\n\x12ResolvePodsRequest\x12\x11\n\taddresses\x18\x01 \x03(\t\x12\x0f\n\x07\x63onfirm\x18\x02 \x03(\t\"u\n\x13ResolvePodsResponse\x12,\n\x0bresolutions\x18\x01 \x03(\x0e\x32\x17.rolecall.v1.Resolution\x12\x30\n\rconfirmations\x18\x02 \x03(\x0b\x32\x19.rolecall.v1.Confirmation\"/\n\x0c\x43onfirmation\x12\x0c\n\x04read\x18\x01 \x01(\x08\x12\x11\n\taddresses\x18\x02 \x03(\t*h\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_GRANTED\x10\x01\x12\x10\n\x0cSTATE_DENIED\x10\x02\x12\x11\n\rSTATE_PENDING\x10\x03\x12\x10\n\x0cSTATE_FAILED\x10\x04*V\n\nResolution\x12\x1a\n\x16RESOLUTION_UNSPECIFIED\x10\x00\x12\x14\n\x10RESOLUTION_KNOWN\x10\x01\x12\x16\n\x12RESOLUTION_UNKNOWN\x10\x02\x32\xa2\x01\n\x06\x42roker\x12\x46\n\tWatchNode\x12\x1d.rolecall.v1.WatchNodeRequest\x1a\x18.rolecall.v1.NodeUpdates0\x01\x12P\n\x0bResolvePods\x12\x1f.rolecall.v1.ResolvePodsRequest\x1a .rolecall.v1.ResolvePodsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1erolecall_proto/v1/broker.proto\x12\x0brolecall.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"a\n\x10WatchNodeRequest\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x14\n\x0c\x63\x61pabilities\x18\x02 \x03(\t\x12&\n\x04held\x18\x03 \x03(\x0b\x32\x18.rolecall.v1.HeldSession\"Q\n\x0bHeldSession\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12.\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"7\n\x0bNodeUpdates\x12(\n\x07updates\x18\x01 \x03(\x0b\x32\x17.rolecall.v1.NodeUpdate\"\xaf\x02\n\nNodeUpdate\x12-\n\nassignment\x18\x01 \x01(\x0b\x32\x17.rolecall.v1.AssignmentH\x00\x12.\n\x0bpod_removed\x18\x02 \x01(\x0b\x32\x17.rolecall.v1.PodRemovedH\x00\x12\'\n\x07session\x18\x03 \x01(\x0b\x32\x14.rolecall.v1.SessionH\x00\x12\x32\n\rendpoint_keys\x18\x04 \x01(\x0b\x32\x19.rolecall.v1.EndpointKeysH\x00\x12\x30\n\x0csnapshot_end\x18\x05 \x01(\x0b\x32\x18.rolecall.v1.SnapshotEndH\x00\x12+\n\theartbeat\x18\x06 \x01(\x0b\x32\x16.rolecall.v1.HeartbeatH\x00\x42\x06\n\x04kind\"\xac\x02\n\nAssignment\x12\x0b\n\x03uid\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x17\n\x0fservice_account\x18\x04 \x01(\t\x12\x11\n\taddresses\x18\x05 \x03(\t\x12!\n\x05state\x18\x06 \x01(\x0e\x32\x12.rolecall.v1.State\x12\x0c\n\x04role\x18\x07 \x01(\t\x12\x10\n\x08role_arn\x18\x08 \x01(\t\x12\x12\n\nsession_id\x18\t \x01(\t\x12\x0e\n\x06reason\x18\n \x01(\t\x12\x14\n\x0chost_network\x18\x0b \x01(\x08\x12\x17\n\x0fimdsv2_required\x18\x0c \x01(\x08\x12.\n\nstarted_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x19\n\nPodRemoved\x12\x0b\n\x03uid\x18\x01 \x01(\t\"\xf1\x01\n\x07Session\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\raccess_key_id\x18\x02 \x01(\t\x12\x19\n\x11secret_access_key\x18\x03 \x01(\t\x12\x15\n\rsession_token\x18\x04 \x01(\t\x12-\n\tissued_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nexpires_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0ereported_until\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8a\x01\n\x0c\x45ndpointKeys\x12\x11\n\ttoken_key\x18\x01 \x01(\x0c\x12\x10\n\x08\x62\x61se_arn\x18\x02 \x01(\t\x12\x17\n\x0fimdsv2_required\x18\x03 \x01(\x08\x12\x0c\n\x04node\x18\x04 \x01(\t\x12.\n\npod_tokens\x18\x05 \x01(\x0b\x32\x1a.rolecall.v1.PodTokenRules\"@\n\rPodTokenRules\x12\x0e\n\x06issuer\x18\x01 \x01(\t\x12\x11\n\taudiences\x18\x02 \x03(\t\x12\x0c\n\x04keys\x18\x03 \x03(\t\"\r\n\x0bSnapshotEnd\"8\n\tHeartbeat\x12+\n\x07sent_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"8\n\x12ResolvePodsRequest\x12\x11\n\taddresses\x18\x01 \x03(\t\x12\x0f\n\x07\x63onfirm\x18\x02 \x03(\t\"u\n\x13ResolvePodsResponse\x12,\n\x0bresolutions\x18\x01 \x03(\x0e\x32\x17.rolecall.v1.Resolution\x12\x30\n\rconfirmations\x18\x02 \x03(\x0b\x32\x19.rolecall.v1.Confirmation\"_\n\x0c\x43onfirmation\x12\x0c\n\x04read\x18\x01 \x01(\x08\x12\x11\n\taddresses\x18\x02 \x03(\t\x12.\n\nstarted_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*h\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_GRANTED\x10\x01\x12\x10\n\x0cSTATE_DENIED\x10\x02\x12\x11\n\rSTATE_PENDING\x10\x03\x12\x10\n\x0cSTATE_FAILED\x10\x04*V\n\nResolution\x12\x1a\n\x16RESOLUTION_UNSPECIFIED\x10\x00\x12\x14\n\x10RESOLUTION_KNOWN\x10\x01\x12\x16\n\x12RESOLUTION_UNKNOWN\x10\x02\x32\xa2\x01\n\x06\x42roker\x12\x46\n\tWatchNode\x12\x1d.rolecall.v1.WatchNodeRequest\x1a\x18.rolecall.v1.NodeUpdates0\x01\x12P\n\x0bResolvePods\x12\x1f.rolecall.v1.ResolvePodsRequest\x1a .rolecall.v1.ResolvePodsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'rolecall_proto.v1.broker_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_STATE']._serialized_start=1657
-  _globals['_STATE']._serialized_end=1761
-  _globals['_RESOLUTION']._serialized_start=1763
-  _globals['_RESOLUTION']._serialized_end=1849
+  _globals['_STATE']._serialized_start=1753
+  _globals['_STATE']._serialized_end=1857
+  _globals['_RESOLUTION']._serialized_start=1859
+  _globals['_RESOLUTION']._serialized_end=1945
   _globals['_WATCHNODEREQUEST']._serialized_start=80
   _globals['_WATCHNODEREQUEST']._serialized_end=177
   _globals['_HELDSESSION']._serialized_start=179
@@ -45,25 +45,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_NODEUPDATE']._serialized_start=320
   _globals['_NODEUPDATE']._serialized_end=623
   _globals['_ASSIGNMENT']._serialized_start=626
-  _globals['_ASSIGNMENT']._serialized_end=878
-  _globals['_PODREMOVED']._serialized_start=880
-  _globals['_PODREMOVED']._serialized_end=905
-  _globals['_SESSION']._serialized_start=908
-  _globals['_SESSION']._serialized_end=1149
-  _globals['_ENDPOINTKEYS']._serialized_start=1152
-  _globals['_ENDPOINTKEYS']._serialized_end=1290
-  _globals['_PODTOKENRULES']._serialized_start=1292
-  _globals['_PODTOKENRULES']._serialized_end=1356
-  _globals['_SNAPSHOTEND']._serialized_start=1358
-  _globals['_SNAPSHOTEND']._serialized_end=1371
-  _globals['_HEARTBEAT']._serialized_start=1373
-  _globals['_HEARTBEAT']._serialized_end=1429
-  _globals['_RESOLVEPODSREQUEST']._serialized_start=1431
-  _globals['_RESOLVEPODSREQUEST']._serialized_end=1487
-  _globals['_RESOLVEPODSRESPONSE']._serialized_start=1489
-  _globals['_RESOLVEPODSRESPONSE']._serialized_end=1606
-  _globals['_CONFIRMATION']._serialized_start=1608
-  _globals['_CONFIRMATION']._serialized_end=1655
-  _globals['_BROKER']._serialized_start=1852
-  _globals['_BROKER']._serialized_end=2014
+  _globals['_ASSIGNMENT']._serialized_end=926
+  _globals['_PODREMOVED']._serialized_start=928
+  _globals['_PODREMOVED']._serialized_end=953
+  _globals['_SESSION']._serialized_start=956
+  _globals['_SESSION']._serialized_end=1197
+  _globals['_ENDPOINTKEYS']._serialized_start=1200
+  _globals['_ENDPOINTKEYS']._serialized_end=1338
+  _globals['_PODTOKENRULES']._serialized_start=1340
+  _globals['_PODTOKENRULES']._serialized_end=1404
+  _globals['_SNAPSHOTEND']._serialized_start=1406
+  _globals['_SNAPSHOTEND']._serialized_end=1419
+  _globals['_HEARTBEAT']._serialized_start=1421
+  _globals['_HEARTBEAT']._serialized_end=1477
+  _globals['_RESOLVEPODSREQUEST']._serialized_start=1479
+  _globals['_RESOLVEPODSREQUEST']._serialized_end=1535
+  _globals['_RESOLVEPODSRESPONSE']._serialized_start=1537
+  _globals['_RESOLVEPODSRESPONSE']._serialized_end=1654
+  _globals['_CONFIRMATION']._serialized_start=1656
+  _globals['_CONFIRMATION']._serialized_end=1751
+  _globals['_BROKER']._serialized_start=1948
+  _globals['_BROKER']._serialized_end=2110
 # @@protoc_insertion_point(module_scope)

@@ -226,6 +226,7 @@ class Assignment(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     HOST_NETWORK_FIELD_NUMBER: _builtins.int
     IMDSV2_REQUIRED_FIELD_NUMBER: _builtins.int
+    STARTED_AT_FIELD_NUMBER: _builtins.int
     uid: _builtins.str
     """metadata.uid: the key. Names and addresses are reused; uids are not."""
     namespace: _builtins.str
@@ -249,6 +250,13 @@ class Assignment(_message.Message):
     def addresses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The pod's addresses, in text; none yet while it has none."""
 
+    @_builtins.property
+    def started_at(self) -> _timestamp_pb2.Timestamp:
+        """When the pod's sandbox or the last of its containers started, by the clock of its node, in whole
+        seconds, the rest cut off: then the pod had these addresses. Whatever had one of them before is
+        not shown to be the pod's. Where it is not sent nothing shows it, and requests from there wait.
+        """
+
     def __init__(
         self,
         *,
@@ -264,10 +272,11 @@ class Assignment(_message.Message):
         reason: _builtins.str = ...,
         host_network: _builtins.bool = ...,
         imdsv2_required: _builtins.bool = ...,
+        started_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "host_network", b"host_network", "imdsv2_required", b"imdsv2_required", "name", b"name", "namespace", b"namespace", "reason", b"reason", "role", b"role", "role_arn", b"role_arn", "service_account", b"service_account", "session_id", b"session_id", "state", b"state", "uid", b"uid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "host_network", b"host_network", "imdsv2_required", b"imdsv2_required", "name", b"name", "namespace", b"namespace", "reason", b"reason", "role", b"role", "role_arn", b"role_arn", "service_account", b"service_account", "session_id", b"session_id", "started_at", b"started_at", "state", b"state", "uid", b"uid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -516,21 +525,27 @@ class Confirmation(_message.Message):
 
     READ_FIELD_NUMBER: _builtins.int
     ADDRESSES_FIELD_NUMBER: _builtins.int
+    STARTED_AT_FIELD_NUMBER: _builtins.int
     read: _builtins.bool
     """Whether the pod could be read now. Else nothing is known, and asking again may help."""
     @_builtins.property
     def addresses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What it has by that read; none where it is gone, has finished or is about to end."""
 
+    @_builtins.property
+    def started_at(self) -> _timestamp_pb2.Timestamp:
+        """As of an assignment, by that read."""
+
     def __init__(
         self,
         *,
         read: _builtins.bool = ...,
         addresses: _abc.Iterable[_builtins.str] | None = ...,
+        started_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "read", b"read"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "read", b"read", "started_at", b"started_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -51,6 +51,7 @@ class Assignments:
             name=pod.name,
             service_account=pod.service_account,
             addresses=pod.addresses,
+            started_at=pod.started_at,
             state=state,
             role=entitled.role_shown if entitled else "",
             role_arn=identity.role_arn if identity else "",

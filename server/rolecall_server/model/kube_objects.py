@@ -38,10 +38,37 @@ class PodIP(_Kept, frozen=True):
     ip: str | None = None
 
 
+# Times are whatever was written: a manifest's author writes them in more than one form.
+class PodCondition(_Kept, frozen=True):
+    type: str | None = None
+    status: str | None = None
+    last_transition_time: object = None
+
+
+class Started(_Kept, frozen=True):
+    """What is said of a container that runs, or has run."""
+
+    started_at: object = None
+
+
+class ContainerState(_Kept, frozen=True):
+    running: Started | None = None
+    terminated: Started | None = None
+
+
+class ContainerStatus(_Kept, frozen=True):
+    state: ContainerState | None = None
+    last_state: ContainerState | None = None
+
+
 class PodStatus(_Kept, frozen=True):
     phase: str | None = None
     pod_ip: str | None = msgspec.field(default=None, name="podIP")
     pod_ips: list[PodIP] | None = msgspec.field(default=None, name="podIPs")
+    conditions: list[PodCondition] | None = None
+    init_container_statuses: list[ContainerStatus] | None = None
+    container_statuses: list[ContainerStatus] | None = None
+    ephemeral_container_statuses: list[ContainerStatus] | None = None
 
 
 class Pod(_Kept, frozen=True):

@@ -4,12 +4,14 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from ipaddress import IPv6Address, ip_address
 
 from rolecall_common.quoting import quoted
 from rolecall_proto.values import Address, NodeName, PodUid, plain
 from rolecall_server.model import kube_objects
 from rolecall_server.model.annotations import AnnotationKeys, Wish, first_filled, read_wish
+from rolecall_server.model.starts import posts_sandbox, started_at
 
 # What Kubernetes allows in names, which are DNS subdomains, and in uids.
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
@@ -41,6 +43,10 @@ class Pod:
     service_account: str = "default"
     node: NodeName | None = None  # None until it is bound.
     addresses: tuple[Address, ...] = ()
+    # When its sandbox or the last of its containers started, by the node's clock: then it had these
+    # addresses. None where nothing of it is posted.
+    started_at: datetime | None = None
+    posts_sandbox: bool = False  # Its kubelet tells when the sandbox came.
     host_network: bool = False
     # Made by a kubelet from a file of its node: whoever owns the node wrote it.
     mirror: bool = False
@@ -63,6 +69,8 @@ class Pod:
                 service_account=_name("spec.serviceAccountName", account),
                 node=_node(spec.node_name),
                 addresses=_addresses(status),
+                started_at=started_at(status),
+                posts_sandbox=posts_sandbox(status),
                 host_network=bool(spec.host_network),
                 mirror=_is_mirror(metadata),
                 terminating=bool(metadata.deletion_timestamp),

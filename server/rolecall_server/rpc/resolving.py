@@ -1,10 +1,10 @@
 """Which pod has an address, and which addresses a pod has, as a node asks for them."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from rolecall_common.clock import Clock
-from rolecall_proto.values import Address, NodeName, PodUid, Resolution
+from rolecall_proto.values import Address, Confirmation, NodeName, PodUid, Resolution
 from rolecall_server.engine.broker import Broker
 
 
@@ -14,7 +14,7 @@ class PodReader(Protocol):
     async def refresh(self, node: NodeName) -> None: ...
     async def confirm(
         self, node: NodeName, uids: Sequence[PodUid]
-    ) -> Mapping[PodUid, Collection[Address]]: ...
+    ) -> Mapping[PodUid, Confirmation]: ...
 
 
 class PodResolver:
@@ -34,14 +34,17 @@ class PodResolver:
             resolved = self._known(node, addresses)
         return resolved
 
-    async def confirm(
-        self, node: NodeName, uids: Sequence[PodUid]
-    ) -> list[Collection[Address] | None]:
-        """Return the addresses that each of *uids* has now; None where that could not be read."""
+    async def confirm(self, node: NodeName, uids: Sequence[PodUid]) -> list[Confirmation | None]:
+        """Return what each of *uids* has now; None where that could not be read."""
         if self._pod_reader is None:
-            return [self._broker.addresses_of(node, uid) for uid in uids]
+            return [self._said(node, uid) for uid in uids]
         read = await self._pod_reader.confirm(node, uids) if uids else {}
         return [read.get(uid) for uid in uids]
+
+    def _said(self, node: NodeName, uid: PodUid) -> Confirmation | None:
+        """Return what a source without kubelets says: it reports nothing, it decides."""
+        addresses = self._broker.addresses_of(node, uid)
+        return None if addresses is None else Confirmation(addresses, self._clock.now())
 
     def _known(self, node: NodeName, addresses: Iterable[Address]) -> list[Resolution]:
         now = self._clock.now()

@@ -8,6 +8,7 @@ AF_INET6 = 10
 
 # Kinds of messages. A NEW one is an answer as well as a change, a GET one asks.
 NEW_LINK, DEL_LINK, GET_LINK = 16, 17, 18
+NEW_ADDRESS, GET_ADDRESS = 20, 22
 NEW_ROUTE, DEL_ROUTE, GET_ROUTE = 24, 25, 26
 NEW_NEIGHBOUR, DEL_NEIGHBOUR, GET_NEIGHBOUR = 28, 29, 30
 NEW_RULE, DEL_RULE, GET_RULE = 32, 33, 34
@@ -28,6 +29,8 @@ ATTRIBUTE = struct.Struct("=HH")
 LINK = struct.Struct("=BxHiII")
 ROUTE = struct.Struct("=BBBBBBBBI")
 NEIGHBOUR = struct.Struct("=BxxxiHBB")
+ADDRESS = struct.Struct("=xxxxI")
+CACHE = struct.Struct("=IIII")  # Of an address: two lifetimes, made, changed.
 NUMBER = struct.Struct("=I")
 
 

@@ -1,6 +1,7 @@
 """What the kernel says of its network, as values."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from rolecall_proto.values import Address
 
@@ -15,6 +16,14 @@ class Link:
     master: int = 0
     up: bool = False
     gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OwnAddress:
+    """An address of the node's own was put on *link*, so long after the kernel's start."""
+
+    link: int
+    put_at: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,4 +94,4 @@ class Garbled:
     """What came cannot be read, or is not all that was sent."""
 
 
-Message = Link | Route | Neighbour | Forwarding | Rule | Problem | Done | Garbled
+Message = Link | OwnAddress | Route | Neighbour | Forwarding | Rule | Problem | Done | Garbled

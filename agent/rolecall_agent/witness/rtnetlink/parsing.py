@@ -7,6 +7,7 @@ read again.
 
 import struct
 from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
@@ -19,6 +20,7 @@ from rolecall_agent.witness.rtnetlink.messages import (
     Link,
     Message,
     Neighbour,
+    OwnAddress,
     Problem,
     Route,
     Rule,
@@ -88,6 +90,14 @@ def _link(body: bytes, *, gone: bool) -> Link | None:
         up=bool(flags & _UP),
         gone=gone,
     )
+
+
+def _own_address(body: bytes) -> OwnAddress | None:
+    (link,) = layout.ADDRESS.unpack_from(body)
+    cache = _attributes(body[layout.ADDRESS.size :]).get(6)
+    if cache is None:
+        return None
+    return OwnAddress(link, timedelta(seconds=layout.CACHE.unpack_from(cache)[2] / 100))
 
 
 def _route(body: bytes, *, gone: bool) -> Route | None:
@@ -163,6 +173,7 @@ _READERS: Mapping[int, Callable[[bytes], Message | None]] = MappingProxyType(
         layout.OVERRUN: lambda _: Garbled(),
         layout.NEW_LINK: partial(_link, gone=False),
         layout.DEL_LINK: partial(_link, gone=True),
+        layout.NEW_ADDRESS: _own_address,
         layout.NEW_ROUTE: partial(_route, gone=False),
         layout.DEL_ROUTE: partial(_route, gone=True),
         layout.NEW_NEIGHBOUR: partial(_neighbour, gone=False),

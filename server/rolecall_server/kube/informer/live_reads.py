@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import Protocol
 
 from rolecall_common.clock import Clock
-from rolecall_proto.values import Address, NodeName, PodUid
+from rolecall_proto.values import Confirmation, NodeName, PodUid
 from rolecall_server.kube.api import Api, ApiError, RejectedError
 from rolecall_server.kube.informer.resources import Resource
 from rolecall_server.model.pods import Pod
@@ -73,14 +73,12 @@ class LiveReads:
             async with asyncio.timeout(_TIMEOUT):
                 await self._refresh(node)
 
-    async def confirm(
-        self, node: NodeName, uids: Iterable[PodUid]
-    ) -> dict[PodUid, tuple[Address, ...]]:
+    async def confirm(self, node: NodeName, uids: Iterable[PodUid]) -> dict[PodUid, Confirmation]:
         """Read each of *uids* anew, by a read that begins now; return what each has.
 
         Who is not of *node*, or could not be read, or was read a moment ago, is left out.
         """
-        held: dict[PodUid, tuple[Address, ...]] = {}
+        held: dict[PodUid, Confirmation] = {}
         known = [pod for uid in dict.fromkeys(uids) if (pod := self._pods.pod(uid)) is not None]
         own = [pod for pod in known if pod.node == node]
         with contextlib.suppress(TimeoutError):
@@ -90,12 +88,12 @@ class LiveReads:
                     tasks.create_task(self._confirm(pod, held), name=name)
         return held
 
-    async def _confirm(self, pod: Pod, held: dict[PodUid, tuple[Address, ...]]) -> None:
+    async def _confirm(self, pod: Pod, held: dict[PodUid, Confirmation]) -> None:
         read = await self._get(pod)
         if read is None:
             return
         ends = read.uid != pod.uid or read.node != pod.node or read.terminating or read.finished
-        held[pod.uid] = () if ends else read.addresses
+        held[pod.uid] = Confirmation(() if ends else read.addresses, read.started_at)
 
     async def _refresh(self, node: NodeName) -> None:
         if (asking := self._asking.get(node)) is not None:

@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 
 from rolecall_proto.values import PodUid
 from rolecall_server.kube.informer.decoder import ObjectDecoder
+from rolecall_server.kube.informer.kubelets import SandboxNotice
 from rolecall_server.model import kube_objects
 from rolecall_server.model.annotations import AnnotationKeys
 from rolecall_server.model.pods import Namespace, Pod
@@ -16,7 +17,6 @@ from rolecall_server.model.source import (
     NamespacesListed,
     PodChanged,
     PodGone,
-    PodsListed,
 )
 
 V = TypeVar("V")
@@ -46,7 +46,7 @@ def pods(keys: AnnotationKeys) -> Resource[Pod]:
         {"fieldSelector": "status.phase!=Succeeded,status.phase!=Failed"},
         ObjectDecoder("Pod", kube_objects.Pod, lambda read: Pod.parse(read, keys)),
         lambda pod: pod.uid,
-        lambda listed: PodsListed(tuple(listed)),
+        SandboxNotice().listed,
         PodChanged,
         lambda uid: PodGone(PodUid(uid)),
     )

@@ -63,7 +63,7 @@ def test_the_nodes_own_address_is_refused_whoever_is_vouched_for() -> None:
     made = cache({HERE: PodUid("first")}, FIRST, NODE)
 
     assert isinstance(made.standing(HERE, NOW), Refused)
-    assert list(made.claimants(HERE)) == []
+    assert made.claims(HERE) == {}
 
 
 def test_an_address_that_nobody_has_is_unknown() -> None:

@@ -1,29 +1,41 @@
-"""Whom an address stands for: every order of what the server says and what the kernel shows."""
+"""Whom an address stands for, as links come and go and the server speaks.
+
+What a start proves of a link is in `test_evidence.py`.
+"""
 
 from ipaddress import ip_address
 
-from core.agent.witness.rig import FIRST, HERE, SECOND, THERE, THIRD, Node, bound, route
-from rolecall_agent.witness.bindings import SETTLING
+from core.agent.witness.rig import (
+    FIRST,
+    HERE,
+    SECOND,
+    THERE,
+    Node,
+    at,
+    bound,
+    link,
+    route,
+)
+from rolecall_agent.witness.entries import Binding
 from rolecall_agent.witness.observation import NONE, Doubt
+from rolecall_proto.values import Confirmation
 
 
-def test_a_pod_is_bound_that_is_named_after_its_link_came() -> None:
+def test_a_pod_is_bound_that_started_after_its_link_came() -> None:
     """The usual order: the CNI makes the link, the kubelet reports, the watch tells."""
     node = Node()
-    node.observe(route(1))
+    node.observe(route(1, born=0.0))
 
-    assert node.claim(FIRST) == {HERE}
+    assert node.claim(first=0) == {HERE}
     assert node.holder() == FIRST
 
 
-def test_a_pod_that_is_named_before_its_link_waits_for_a_live_read() -> None:
-    """A link that comes after the name may be the next pod's."""
-    node = Node()
-    node.claim(FIRST)
-    node.observe(route(1))
-    assert node.holder() is Doubt.SUSPENDED
+def test_a_pod_that_is_named_before_its_link_is_bound_when_it_comes() -> None:
+    """In whatever order it is heard: the times say what was first."""
+    node = Node(now=1.0)
+    node.claim(first=0)
+    assert node.observe(route(1, born=0.0)) == {HERE}
 
-    assert node.read({FIRST: [HERE]}) == {HERE}
     assert node.holder() == FIRST
 
 
@@ -31,7 +43,7 @@ def test_another_link_suspends_a_binding() -> None:
     """Whoever has the address now is not who had it."""
     node = bound()
 
-    assert node.observe(route(2)) == {HERE}
+    assert node.observe(route(2, born=1.0)) == {HERE}
     assert node.holder() is Doubt.SUSPENDED
     assert node.bindings.statistics().suspensions == 1
 
@@ -48,24 +60,17 @@ def test_a_link_that_returns_is_the_same() -> None:
     """Nothing is lost by a route that flaps."""
     node = bound()
     node.observe(NONE)
-    node.observe(route(1))
+    node.observe(route(1, born=0.0))
 
     assert node.holder() == FIRST
 
 
-def test_a_number_that_is_given_again_is_another_link() -> None:
-    """Also where nothing was seen in between: it came, the last one must have gone."""
-    node = bound()
-
-    assert node.observe(route(1, turn=1)) == {HERE}
-    assert node.holder() is Doubt.SUSPENDED
-
-
-def test_the_next_pod_takes_over_once_it_is_named() -> None:
+def test_the_next_pod_takes_over_once_it_has_started() -> None:
     """Also while the last one is still listed: the API is behind."""
     node = bound()
-    node.observe(route(2))
-    node.claim(FIRST, SECOND)
+    node.now = 2.0
+    node.observe(route(2, born=1.5))
+    node.claim(first=0, second=2)
 
     assert node.holder() == SECOND
 
@@ -73,96 +78,52 @@ def test_the_next_pod_takes_over_once_it_is_named() -> None:
 def test_doubled_and_late_messages_about_the_last_pod_change_nothing() -> None:
     """Named again, removed and named again: it is not the pod behind the new link."""
     node = bound()
-    node.observe(route(2))
-    for claimants in ([FIRST], [], [FIRST], [FIRST]):
-        node.claim(*claimants)
+    node.now = 2.0
+    node.observe(route(2, born=1.5))
+    for starts in ({"first": 0}, {}, {"first": 0}, {"first": 0}):
+        node.claim(**starts)
         assert node.holder() in (None, Doubt.SUSPENDED)
 
-    node.now += 100 * SETTLING
-    node.bindings.tick(node.now)
+    node.settle()
     assert node.holder() is Doubt.SUSPENDED
 
 
-def test_the_same_pod_returns_by_a_live_read() -> None:
-    """Its sandbox was made anew, and it was given the same address."""
+def test_a_live_read_tells_of_a_later_start() -> None:
+    """The watch is behind: the pod's sandbox was made anew, and is ready."""
     node = bound()
-    node.observe(route(2))
+    node.now = 1.5
+    node.observe(route(2, born=1.5))
+    node.now = 3.0
 
-    node.read({FIRST: [HERE]})
+    assert node.read(first=2) == {HERE}
     assert node.holder() == FIRST
-
-
-def test_a_live_read_from_before_the_change_is_worth_nothing() -> None:
-    """Asked while the first link was being replaced, answered when the third is there."""
-    node = bound()
-    node.observe(route(2))
-    query = node.bindings.query([HERE])
-    node.observe(route(3))
-
-    assert node.bindings.answer(query, {FIRST: [HERE]}) == set()
-    assert node.holder() is Doubt.SUSPENDED
 
 
 def test_a_live_read_that_says_otherwise_changes_nothing() -> None:
     """Gone, or somewhere else, or not to be read."""
-    for answers in ({FIRST: []}, {FIRST: [THERE]}, {}):
+    for read in ({FIRST: Confirmation()}, {FIRST: Confirmation((THERE,), None)}, {}):
         node = bound()
-        node.observe(route(2))
+        node.now = 3.0
+        node.observe(route(2, born=1.5))
+        query = node.bindings.query([HERE])
 
-        assert node.read(answers) == set()
+        assert query.uids == (FIRST,)
+        assert node.bindings.answer(query, read, at(node.now)) == set()
+        assert node.holder() is Doubt.SUSPENDED
 
 
-def test_of_two_claimants_the_confirmed_link_wins() -> None:
+def test_of_two_claimants_the_bound_one_has_the_link() -> None:
     """A second pod that says it has the address has not taken the link."""
     node = bound()
-    node.claim(FIRST, SECOND)
+    node.claim(first=0, second=1)
 
     assert node.holder() == FIRST
 
 
-def test_of_two_new_claimants_none_is_believed() -> None:
-    """A live read that only one of them has the address decides."""
-    node = Node()
-    node.observe(route(1))
-    node.claim(FIRST, SECOND)
-    assert node.holder() is Doubt.SUSPENDED
-
-    node.read({FIRST: [HERE], SECOND: [HERE]})
-    assert node.holder() is Doubt.SUSPENDED
-    node.read({FIRST: [], SECOND: [HERE]})
-    assert node.holder() == SECOND
-
-
-def test_another_pod_on_the_same_link_waits_for_a_live_read() -> None:
-    """Links do not change hands, so that one of the two messages is wrong."""
+def test_a_link_does_not_change_hands() -> None:
+    """Another pod that is named for it, and not the one that was proved, is not believed."""
     node = bound()
-    node.claim(SECOND)
-    assert node.holder() is Doubt.SUSPENDED
-
-    node.read({SECOND: [HERE]})
-    assert node.holder() == SECOND
-
-
-def test_a_pod_that_lived_between_two_messages_is_not_mistaken() -> None:
-    """Its link came and went unnamed, so that the late name may be its."""
-    node = bound()
-    node.observe(route(2))
-    node.observe(route(3))
-    node.claim(SECOND)
-    assert node.holder() is Doubt.SUSPENDED
-
-    node.now += SETTLING
-    assert node.bindings.tick(node.now) == {HERE}
-    assert node.holder() == SECOND
-
-
-def test_a_first_pod_that_was_gone_before_it_was_named_is_not_mistaken() -> None:
-    """The same, at an address that nobody had before."""
-    node = Node()
-    node.observe(route(1))
-    node.observe(NONE)
-    node.observe(route(2))
-    node.claim(FIRST)
+    node.claim(second=1)
 
     assert node.holder() is Doubt.SUSPENDED
 
@@ -170,7 +131,7 @@ def test_a_first_pod_that_was_gone_before_it_was_named_is_not_mistaken() -> None
 def test_an_address_without_a_link_is_refused_by_default() -> None:
     """Nothing vouches for whoever asks from there."""
     node = Node()
-    node.claim(FIRST)
+    node.claim(first=0)
 
     assert node.holder() is Doubt.UNWITNESSED
 
@@ -178,7 +139,7 @@ def test_an_address_without_a_link_is_refused_by_default() -> None:
 def test_an_operator_may_have_it_served_all_the_same() -> None:
     """The watch is believed then, as it was before there was a witness."""
     node = Node(accept=True)
-    node.claim(FIRST)
+    node.claim(first=0)
 
     assert node.holder() is Doubt.ACCEPTED
 
@@ -186,8 +147,8 @@ def test_an_operator_may_have_it_served_all_the_same() -> None:
 def test_what_had_a_link_needs_one() -> None:
     """However the operator has set it: its link is gone, and somebody else may come."""
     node = Node(accept=True)
-    node.observe(route(1))
-    node.claim(FIRST)
+    node.observe(route(1, born=0.0))
+    node.claim(first=0)
     node.observe(NONE)
 
     assert node.holder() is Doubt.SUSPENDED
@@ -196,11 +157,9 @@ def test_what_had_a_link_needs_one() -> None:
 def test_a_link_is_the_proof_of_one_pod() -> None:
     """What leads to another pod already proves nothing for this one."""
     node = bound()
-    node.observe(route(1), THERE)
-    node.claim(SECOND, address=THERE)
-    assert node.holder(THERE) is Doubt.SUSPENDED
+    node.observe(route(1, born=0.0), THERE)
+    node.claim(THERE, second=1)
 
-    node.read({SECOND: [THERE]})
     assert node.holder(THERE) is Doubt.SUSPENDED
     assert node.holder() == FIRST
 
@@ -210,36 +169,25 @@ def test_a_pod_has_both_its_addresses_by_one_link() -> None:
     node = Node()
     six = ip_address("fd00::1")
     for address in (HERE, six):
-        node.observe(route(1), address)
-        node.claim(FIRST, address=address)
+        node.observe(route(1, born=0.0), address)
+        node.claim(address, first=0)
 
     assert (node.holder(), node.holder(six)) == (FIRST, FIRST)
 
 
 def test_where_nothing_is_and_nobody_is_named_all_is_forgotten() -> None:
-    """Once no name can come any more, and another address needs a place."""
+    """A minute later, when another address needs a place."""
     node = bound()
     node.observe(NONE)
     node.claim()
-    node.now += SETTLING - 0.1
+    node.now += 59.0
     node.observe(route(2), THERE)
     assert HERE in node.bindings.addresses
-    node.now += 0.1
+    node.now += 1.0
     node.observe(route(3), ip_address("10.0.0.3"))
 
     assert HERE not in node.bindings.addresses
     assert THERE in node.bindings.addresses
-
-
-def test_a_link_without_a_name_is_not_forgotten() -> None:
-    """Its pod is yet to be named, and then that the link came first is the proof."""
-    node = Node()
-    node.observe(route(1))
-    node.now += 100 * SETTLING
-    node.observe(route(2), THERE)
-    node.claim(FIRST)
-
-    assert node.holder() == FIRST
 
 
 def test_nothing_is_held_of_an_address_that_nobody_has() -> None:
@@ -253,10 +201,22 @@ def test_nothing_is_held_of_an_address_that_nobody_has() -> None:
 def test_statistics_count_living_addresses() -> None:
     """Confirmed, suspended, and without a witness."""
     node = bound()
-    node.claim(SECOND, address=THERE)
+    node.claim(THERE, second=0)
     three = ip_address("10.0.0.3")
-    node.claim(THIRD, address=three)
+    node.claim(three, third=0)
     node.observe(route(3), three)
     statistics = node.bindings.statistics()
 
     assert (statistics.confirmed, statistics.suspended, statistics.unwitnessed) == (1, 1, 1)
+
+
+def test_the_state_has_what_a_next_agent_can_use() -> None:
+    """Links that exist, and pods that are listed."""
+    node = bound()
+    assert node.bindings.state() == {HERE: Binding(FIRST, link(1))}
+
+    node.set_links([2])
+    node.observe(NONE)
+    assert node.bindings.state() == {HERE: Binding(FIRST, link(1))}
+    node.claim()
+    assert node.bindings.state() == {}

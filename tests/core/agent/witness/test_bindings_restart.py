@@ -1,93 +1,93 @@
 """Whom an address stands for after a start, and after messages of the kernel were lost."""
 
-from core.agent.witness.rig import FIRST, HERE, SECOND, SETTLED, THERE, Node, bound, link, route
+from core.agent.witness.rig import FIRST, HERE, SECOND, THERE, Node, at, bound, link, route
 from rolecall_agent.witness.bindings import SETTLING
 from rolecall_agent.witness.entries import Binding
-from rolecall_agent.witness.observation import NONE, Doubt, LinkId, Observation, Way
+from rolecall_agent.witness.observation import Doubt
 
 
-def test_what_an_agent_finds_at_its_start_settles_first() -> None:
-    """What happened before it looked, it did not see."""
-    node = Node(now=0.0)
-    node.observe(route(1))
-    node.claim(FIRST)
+def test_a_pod_that_an_agent_finds_is_bound_by_its_start() -> None:
+    """Its link was there long before; so was its start, and that was later."""
+    node = Node(begun=0.0)
+    node.observe(route(1, born=-500.5))
+    node.claim(first=-500 + 1)
+
+    assert node.holder() == FIRST
+
+
+def test_a_start_in_the_second_of_a_birth_that_nobody_saw_settles() -> None:
+    """Somebody else may have gone in that second, and may still be claimed."""
+    node = Node(begun=0.0)
+    node.observe(route(1, born=-500.5))
+    node.claim(first=-501)
     assert node.holder() is Doubt.SUSPENDED
-    assert node.bindings.next_moment() == SETTLING
+    assert node.bindings.next_moment() == at(0.0) + SETTLING
 
-    node.now = SETTLING
-    assert node.bindings.tick(node.now) == {HERE}
+    assert node.settle() == {HERE}
     assert node.holder() == FIRST
     assert node.bindings.next_moment() is None
 
 
-def test_a_live_read_need_not_wait_for_the_settling() -> None:
-    """It is later than everything that was not seen."""
-    node = Node(now=0.0)
-    node.observe(route(1))
-    node.claim(FIRST)
-    node.read({FIRST: [HERE]})
+def test_of_two_that_started_in_that_second_none_is_believed() -> None:
+    """Time tells nothing then."""
+    node = Node(begun=0.0)
+    node.observe(route(1, born=-500.5))
+    node.claim(first=-501, second=-501)
+    node.settle()
 
+    assert node.holder() is Doubt.SUSPENDED
+
+
+def test_a_link_of_which_nothing_is_known_is_nobodys_until_the_next_start() -> None:
+    """All that is known is that it was there when it was found."""
+    node = Node(begun=0.0)
+    node.observe(route(1, born=0.5))
+    node.claim(first=-500)
+    node.settle()
+    assert node.holder() is Doubt.SUSPENDED
+
+    node.claim(first=5)
     assert node.holder() == FIRST
-    assert node.bindings.next_moment() is None
 
 
 def test_a_recorded_link_is_trusted_at_once() -> None:
-    """The agent before this one saw it come into being."""
-    node = Node({HERE: Binding(FIRST, link(1))}, now=0.0)
+    """The agent before this one had proof of it."""
+    node = Node({HERE: Binding(FIRST, link(1))}, begun=0.0)
     node.observe(route(1))
-    node.claim(FIRST)
+    node.claim(first=None)
 
     assert node.holder() == FIRST
 
 
 def test_a_recorded_pod_with_another_link_is_suspended() -> None:
-    """Somebody came while no agent looked; the pod itself has to be read."""
-    node = Node({HERE: Binding(FIRST, link(1))}, now=0.0)
-    node.observe(route(2))
-    node.claim(FIRST)
-    node.now = SETTLED
-    node.bindings.tick(node.now)
-
-    assert node.holder() is Doubt.SUSPENDED
-
-
-def test_a_recorded_number_that_was_given_again_is_another_link() -> None:
-    """The last pod's link had it, and went while no agent looked."""
-    node = Node({HERE: Binding(FIRST, link(1))}, now=0.0)
-    node.observe(Observation(Way.ROUTE, LinkId(1, birth=7)))
-    node.claim(FIRST)
+    """Somebody came while no agent looked."""
+    node = Node({HERE: Binding(FIRST, link(1))}, begun=0.0)
+    node.observe(route(2, born=-1.0))
+    node.claim(first=-500)
+    node.settle()
 
     assert node.holder() is Doubt.SUSPENDED
 
 
 def test_a_recorded_link_is_not_another_pods() -> None:
     """The server names one that the state file does not know."""
-    node = Node({HERE: Binding(FIRST, link(1))}, now=0.0)
-    node.observe(route(1))
-    node.claim(SECOND)
+    node = Node({HERE: Binding(FIRST, link(1))}, begun=0.0)
+    node.observe(route(1, born=-5.0))
+    node.claim(second=-1)
 
     assert node.holder() is Doubt.SUSPENDED
 
 
 def test_lost_messages_are_a_start_whose_state_is_memory() -> None:
-    """What still has its link is served on; what is new settles."""
+    """What still has its link is served on; what is new needs a start after it was found."""
     node = bound()
-    node.bindings.begin(node.now)
-    node.observe(route(1))
-    node.observe(route(2), THERE)
-    node.claim(SECOND, address=THERE)
+    node.bindings.begin(at(5.5))
+    node.observe(route(1, born=0.0))
+    node.observe(route(2, born=5.5), THERE)
+    node.claim(THERE, second=4)
 
     assert node.holder() == FIRST
     assert node.holder(THERE) is Doubt.SUSPENDED
-
-
-def test_the_state_has_what_a_next_agent_can_use() -> None:
-    """Links that exist, and pods that are listed."""
-    node = bound()
-    assert node.bindings.state() == {HERE: Binding(FIRST, link(1))}
-
-    node.set_links([2])
-    node.observe(NONE)
-    assert node.bindings.state() == {HERE: Binding(FIRST, link(1))}
-    node.claim()
-    assert node.bindings.state() == {}
+    node.now = 7.0
+    node.claim(THERE, second=6)
+    assert node.holder(THERE) == SECOND

@@ -1,6 +1,7 @@
 """What the kernel says, byte by byte."""
 
 import struct
+from datetime import timedelta
 from ipaddress import ip_address
 
 import pytest
@@ -13,6 +14,7 @@ from rolecall_agent.witness.rtnetlink.messages import (
     Garbled,
     Link,
     Neighbour,
+    OwnAddress,
     Problem,
     Route,
     Rule,
@@ -140,6 +142,15 @@ BY = attribute(3, b"vlan.eth.1\0")
 def test_a_rule_is_read(body: bytes, expected: Rule) -> None:
     """Where packets go that it is about, and whether a question of ours can be."""
     assert list(parse(message(layout.NEW_RULE, body))) == [expected]
+
+
+def test_when_the_node_put_an_address_on_a_link_is_read() -> None:
+    """In hundredths of a second since its start; nothing else of it matters."""
+    cache = attribute(6, struct.pack("=IIII", 1, 2, 150_025, 4))
+    body = struct.pack("=BBBBI", 10, 64, 0, 0, 7)
+    sent = message(layout.NEW_ADDRESS, body + cache) + message(layout.NEW_ADDRESS, body)
+
+    assert list(parse(sent)) == [OwnAddress(7, timedelta(seconds=1500.25))]
 
 
 def test_a_refusal_is_read() -> None:

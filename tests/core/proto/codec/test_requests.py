@@ -19,7 +19,7 @@ from rolecall_proto.codec import (
     encode_resolutions,
 )
 from rolecall_proto.v1 import broker_pb2 as pb
-from rolecall_proto.values import Held, Hello, PodUid, Resolution, SessionId
+from rolecall_proto.values import Confirmation, Held, Hello, PodUid, Resolution, SessionId
 
 NOON = datetime(2030, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -66,10 +66,11 @@ def test_pods_to_confirm_are_bounded(uids: list[str]) -> None:
 def test_confirmations_arrive_as_they_were_sent() -> None:
     """A pod that could not be read is left out; one that has nothing is there."""
     asked = (PodUid("here"), PodUid("gone"), PodUid("unread"))
-    here = frozenset({ip_address("10.0.0.1"), ip_address("fd00::1")})
-    sent = encode_resolutions([], [here, frozenset(), None])
+    started_at = datetime(2026, 12, 1, 12, 0, 7, tzinfo=UTC)
+    here = Confirmation((ip_address("10.0.0.1"), ip_address("fd00::1")), started_at)
+    sent = encode_resolutions([], [here, Confirmation(), None])
 
-    assert decode_confirmations(sent, asked) == {"here": here, "gone": frozenset()}
+    assert decode_confirmations(sent, asked) == {"here": here, "gone": Confirmation()}
 
 
 def test_confirmations_of_an_older_server_are_none() -> None:

@@ -39,6 +39,7 @@ GRANTED = Assignment(
     role_arn="arn:aws:iam::111122223333:role/reader",
     session_id=SessionId("abc"),
     imdsv2_required=True,
+    started_at=NOON,
 )
 FAILED = Assignment(
     uid=PodUid("7d20"),

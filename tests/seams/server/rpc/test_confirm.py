@@ -1,16 +1,17 @@
 """An agent in doubt has pods confirmed, by the very question that its request raised."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
-from fakes.clock import FakeClock
+from fakes.clock import START, FakeClock
 from fakes.replica import Certificates, Node, Replica, following, pod
 from rolecall_agent.witness.bindings import Bindings
 from rolecall_agent.witness.entries import Query
 from rolecall_agent.witness.observation import LinkId, Observation, Way
-from rolecall_proto.values import Address, PodUid
+from rolecall_proto.values import Address, Confirmation, PodUid
 
 HERE = ip_address("10.0.0.1")
 
@@ -21,15 +22,16 @@ class Witness:
     def __init__(self) -> None:
         self.bindings = Bindings({})
         self.bindings.set_links([LinkId(1, 1)])
-        self.bindings.claim(HERE, [PodUid("web")], 0.0)
-        self.bindings.observe(HERE, Observation(Way.ROUTE, LinkId(1, 1)), 0.0)
+        link = LinkId(1, 1, born_at=START - timedelta(seconds=5))
+        self.bindings.claim(HERE, {PodUid("web"): None}, START)
+        self.bindings.observe(HERE, Observation(Way.ROUTE, link), START)
         self.answered = asyncio.Event()
 
     def query(self, addresses: Iterable[Address]) -> Query:
         return self.bindings.query(addresses)
 
-    def answer(self, query: Query, read: Mapping[PodUid, Collection[Address]]) -> None:
-        self.bindings.answer(query, read)
+    def answer(self, query: Query, read: Mapping[PodUid, Confirmation]) -> None:
+        self.bindings.answer(query, read, START)
         self.answered.set()
 
 

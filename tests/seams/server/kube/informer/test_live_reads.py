@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
 import pytest
@@ -14,7 +14,7 @@ from fakes.clock import FakeClock
 from fakes.engine import NODE, OTHER_NODE
 from fakes.engine import pod as known_pod
 from fakes.kube import FakeKube, Fault, fake_kube
-from rolecall_proto.values import NodeName, PodUid
+from rolecall_proto.values import Confirmation, NodeName, PodUid
 from rolecall_server.kube.informer import live_reads
 from rolecall_server.kube.informer.live_reads import LiveReads
 from rolecall_server.kube.informer.resources import pods
@@ -66,6 +66,13 @@ async def rig() -> AsyncGenerator[Rig]:
             yield Rig(
                 fake, known, LiveReads(transport, resource, known, known.found.append, clock), clock
             )
+
+
+READY = {
+    "type": "PodReadyToStartContainers",
+    "status": "True",
+    "lastTransitionTime": "2026-05-04T12:00:07Z",
+}
 
 
 def there(name: str, address: str | None, uid: str | None = None) -> dict[str, object]:
@@ -199,12 +206,14 @@ def ending(name: str, address: str) -> dict[str, object]:
 async def test_a_pod_is_confirmed_by_a_read_of_its_own() -> None:
     """Whatever the watch has told: what it has is what the API server says now."""
     async with rig() as at:
-        await at.fake.put(there("kept", "10.0.0.7"))
+        found = there("kept", "10.0.0.7")
+        await at.fake.put({**found, "status": {"podIP": "10.0.0.7", "conditions": [READY]}})
         at.known.pods = [known_pod("kept", addresses=(ip_address("10.0.0.6"),))]
 
         held = await at.live.confirm(NODE, [at.known.pods[0].uid])
 
-    assert held == {"uid-kept": (ip_address("10.0.0.7"),)}
+    started_at = datetime(2026, 5, 4, 12, 0, 7, tzinfo=UTC)
+    assert held == {"uid-kept": Confirmation((ip_address("10.0.0.7"),), started_at)}
     assert at.known.found == []
 
 
@@ -217,7 +226,7 @@ async def test_a_pod_that_ends_has_nothing() -> None:
 
         held = await at.live.confirm(NODE, [each.uid for each in at.known.pods])
 
-    assert held == {"uid-gone": (), "uid-ending": (), "uid-another": ()}
+    assert held == dict.fromkeys(("uid-gone", "uid-ending", "uid-another"), Confirmation())
 
 
 async def test_who_cannot_be_read_is_not_confirmed() -> None:
