@@ -248,7 +248,7 @@ ON_ANY_LOOP: dict[str, Play] = {
         _read_late, reads=False, ends=True
     ),
     "rolecall_agent.http.request:_Reading.on_header": _ask,
-    "rolecall_agent.http.server:Server._connection": _ask,
+    "rolecall_agent.http.server:Server._arrived": _ask,
     "rolecall_agent.http.timeouts:Timeouts._look": _be_slow,
     "rolecall_agent.http.watched_connection:WatchedConnection.data_received": (
         _ask_where_connections_change_hands

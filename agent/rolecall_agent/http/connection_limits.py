@@ -55,6 +55,10 @@ class ConnectionLimits:
         place = self._places.get(address)
         return [] if place is None else [*place.answered, *place.queued]
 
+    def room(self, address: Address) -> int:
+        """Return how many more connections *address* may have, those that would queue included."""
+        return self._at_once + self._queued - len(self._places.get(address, ()))
+
     def add(self, client: Client, address: Address) -> bool:
         """Count *client* in, or have it queue; False where there is no place for it."""
         if self._count >= self._in_all and not self._make_room(address):

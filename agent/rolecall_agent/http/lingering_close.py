@@ -36,7 +36,7 @@ class LingeringClose:
     def reset(self) -> None:
         """Drop what is still on its way."""
         self._timer.cancel()
-        _reset_at_close(self._sock)
+        reset_at_close(self._sock)
         self._end()
 
     def _wait(self) -> None:
@@ -72,7 +72,7 @@ def linger(
         return None
     kept = None if at_once else _half_closed(sock)
     if kept is None:
-        _reset_at_close(sock)
+        reset_at_close(sock)
         return None
     return LingeringClose(kept, loop, on_end)
 
@@ -97,5 +97,6 @@ def _has_all(sock: socket.socket) -> bool:
     return fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, _NOTHING) == _NOTHING
 
 
-def _reset_at_close(sock: socket.socket) -> None:
+def reset_at_close(sock: socket.socket) -> None:
+    """Have the kernel drop what is still on its way, and tell the other side, when it closes."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NOTHING_LATER)

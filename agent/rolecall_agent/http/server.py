@@ -10,6 +10,7 @@ import socket
 from collections.abc import AsyncGenerator, Callable, Iterable
 
 from rolecall_agent.audit import FirstServe
+from rolecall_agent.http.acceptor import WAITING_SHARE, Acceptor
 from rolecall_agent.http.connection import Connection
 from rolecall_agent.http.counters import Counters
 from rolecall_agent.http.endpoint import Endpoint
@@ -60,7 +61,11 @@ class Server:
         first_serve: FirstServe = _ignore_serve,
     ) -> None:
         self.endpoint = endpoint
-        self.state = ServerState(endpoint, cache, clock, rules or ServerRules(), first_serve)
+        rules = rules or ServerRules()
+        self.state = ServerState(endpoint, cache, clock, rules, first_serve)
+        self._acceptor = Acceptor(
+            self._connection, rules.connections // WAITING_SHARE, self.state.room
+        )
         self._changes_hands: Callable[[], bool] = _never
 
     @property
@@ -82,10 +87,12 @@ class Server:
         """
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self._close)
+            await stack.enter_async_context(self._acceptor.running())
             bound = []
             for server in [await self._listen(where) for where in listen]:
                 stack.callback(server.close)
                 for each in server.sockets:
+                    stack.enter_context(self._acceptor.watching(each.fileno()))
                     each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _INCOMING)
                     each.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _OUTGOING)
                     each.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNTAKEN)
@@ -125,8 +132,13 @@ class Server:
     async def _listen(self, where: Where) -> asyncio.Server:
         loop = self.state.loop
         if isinstance(where, socket.socket):
-            return await loop.create_server(self._connection, sock=where, backlog=BACKLOG)
-        return await loop.create_server(self._connection, *where, backlog=BACKLOG)
+            return await loop.create_server(self._arrived, sock=where, backlog=BACKLOG)
+        return await loop.create_server(self._arrived, *where, backlog=BACKLOG)
+
+    @Reporting()
+    def _arrived(self) -> Connection:
+        self._acceptor.note()
+        return self._connection()
 
     @Reporting()
     def _connection(self) -> Connection:

@@ -86,17 +86,26 @@ class ServerState:
     def admit(self, client: Client, peer_name: str) -> Address | None:
         """Return who *client* is; None where there is no place for it."""
         self.poll()
+        address = self.address_of(peer_name)
+        if not self.limits.add(client, address):
+            return None
+        if self.limits.crowded:
+            self.idle_eviction.watch()
+        return address
+
+    def address_of(self, peer_name: str) -> Address:
+        """Return the address that the kernel writes as *peer_name*."""
         address = self._peers.get(peer_name)
         if address is None:
             if len(self._peers) >= _MOST_PEERS:
                 self._peers.clear()
             # A link-local peer comes with its link's name, which is no part of who it is.
             address = self._peers[peer_name] = plain(ip_address(peer_name.partition("%")[0]))
-        if not self.limits.add(client, address):
-            return None
-        if self.limits.crowded:
-            self.idle_eviction.watch()
         return address
+
+    def room(self, peer_name: str) -> int:
+        """Return how many more connections *peer_name* may have."""
+        return self.limits.room(self.address_of(peer_name))
 
     def release(self, client: Client, peer: Address) -> None:
         """Forget *client*, which is gone."""

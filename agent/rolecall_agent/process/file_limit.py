@@ -8,9 +8,12 @@ _OTHERS = 512
 
 
 def room_for(connections: int) -> int:
-    """Raise the limit, where that is allowed, and return how many of *connections* it leaves."""
+    """Raise the limit, where that is allowed, and return how many of *connections* it leaves.
+
+    For four of them there is one more that waits to be taken up (`http/acceptor.py`).
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections + _OTHERS
+    wanted = connections * 5 // 4 + _OTHERS
     if soft != resource.RLIM_INFINITY and soft < wanted:
         most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         with contextlib.suppress(OSError, ValueError):  # The limit that there is, then.
@@ -18,4 +21,4 @@ def room_for(connections: int) -> int:
             soft = most
     if soft == resource.RLIM_INFINITY:
         return connections
-    return min(connections, max(soft - _OTHERS, soft // 2))
+    return min(connections, max((soft - _OTHERS) * 4 // 5, soft // 2))

@@ -35,6 +35,7 @@ TABLE: dict[str, tuple[str, ...] | str] = {
     "rolecall_agent.http.framing": (
         "core/agent/http/test_request.py::test_pieces_make_the_same_heads_as_the_whole",
     ),
+    "rolecall_agent.http.acceptor": "it takes connections, and reads nothing of them",
     "rolecall_agent.http.connection": "what comes is read in framing and requests",
     "rolecall_agent.metadata.routes": (
         "core/agent/metadata/test_routes.py::test_every_path_leads_somewhere",

@@ -27,11 +27,11 @@ class Limit:
 @pytest.mark.parametrize(
     ("limit", "room", "soft"),
     [
-        (Limit(1024, 1_048_576), 8192, 8704),
-        (Limit(1024, NO_LIMIT), 8192, 8704),
+        (Limit(1024, 1_048_576), 8192, 10_752),
+        (Limit(1024, NO_LIMIT), 8192, 10_752),
         (Limit(20_000, 20_000), 8192, 20_000),
         (Limit(NO_LIMIT, NO_LIMIT), 8192, NO_LIMIT),
-        (Limit(1024, 4096), 3584, 4096),
+        (Limit(1024, 4096), 2867, 4096),
         (Limit(1024, 1_048_576, is_fixed=True), 512, 1024),
         (Limit(256, 256), 128, 256),
     ],
