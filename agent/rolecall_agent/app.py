@@ -1,9 +1,8 @@
 """The agent, put together. Read this first: it shows who hands what to whom."""
 
-import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Collection, Coroutine, Iterable
+from collections.abc import Collection, Coroutine, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -98,9 +97,10 @@ class _Parts:
         for server in self.endpoints.servers:
             server.leave()
 
-    def finished(self) -> Awaitable[object]:
+    async def finished(self) -> None:
         """Wait until no client is connected."""
-        return asyncio.gather(*(server.finished() for server in self.endpoints.servers))
+        for server in self.endpoints.servers:
+            await server.finished()
 
 
 async def run(settings: Settings, inherited: Inherited, bugs: Bugs) -> None:

@@ -9,7 +9,7 @@ Whether that is so is looked at again and again. A second signal ends it at once
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -34,7 +34,7 @@ class Answering(Protocol):
         """Have each answer from now on be the last of its connection."""
         ...
 
-    def finished(self) -> Awaitable[object]:
+    async def finished(self) -> None:
         """Wait until no client is connected."""
         ...
 
@@ -76,10 +76,10 @@ class Departure:
             if not task.done():
                 self.has_begun = True
                 answering.leave()
-                await _unless_over(task, self._until_unneeded())
+                await _unless_over(task, self._until_unneeded(), "answer on")
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(drain.total_seconds()):
-                        await _unless_over(task, answering.finished())
+                        await _unless_over(task, answering.finished(), "drain")
             raise
         finally:
             task.cancel()
@@ -109,9 +109,11 @@ async def run_together(loops: Loops) -> None:
             tasks.create_task(loop, name=name)
 
 
-async def _unless_over(task: "asyncio.Task[None]", waiting: Awaitable[object]) -> None:
+async def _unless_over(
+    task: "asyncio.Task[None]", waiting: Coroutine[Any, Any, None], name: str
+) -> None:
     """Await *waiting*, but no longer than *task* runs, and raise what that raises."""
-    other = asyncio.ensure_future(waiting)
+    other = asyncio.create_task(waiting, name=name)
     try:
         await asyncio.wait([task, other], return_when=asyncio.FIRST_COMPLETED)
     finally:
