@@ -224,6 +224,7 @@ def _registry(parts: _Parts) -> CollectorRegistry:
             parts.ca_bundle,
             parts.clock.now,
             witness=parts.witness,
+            warden_file=parts.settings.takeover.warden_file,
         )
     )
     return registry

@@ -2,11 +2,21 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from prometheus_client.metrics_core import Metric as Family
 
+from rolecall_agent import guard_metrics
 from rolecall_agent.container.endpoint import NAME as CONTAINER
 from rolecall_agent.decision import Missing, Outcome, Route
+from rolecall_agent.guard_metrics import (
+    GUARD_BLOCKED,
+    GUARD_DROPPED,
+    GUARD_LAST_CHECK,
+    GUARD_LOST,
+    GUARD_REPAIRS,
+    GUARD_RULES_IN_PLACE,
+)
 from rolecall_agent.http.counters import DURATIONS, REMAINING, Counters
 from rolecall_agent.http.server import Server
 from rolecall_agent.metadata.endpoint import NAME as METADATA
@@ -189,6 +199,12 @@ METRICS = (
     SUSPENSIONS,
     OVERRUNS,
     NETWORK,
+    GUARD_RULES_IN_PLACE,
+    GUARD_REPAIRS,
+    GUARD_LAST_CHECK,
+    GUARD_DROPPED,
+    GUARD_LOST,
+    GUARD_BLOCKED,
 )
 
 
@@ -205,11 +221,13 @@ class AgentCollector:
         now: Callable[[], datetime],
         *,
         witness: Witness | None = None,
+        warden_file: Path | None = None,
     ) -> None:
         self._servers = servers
         self._items = items
         self._cache = cache
         self._witness = witness
+        self._warden_file = warden_file
         self._stream = stream
         self._ca_bundle = ca_bundle
         self._now = now
@@ -223,6 +241,7 @@ class AgentCollector:
         yield from _of_cache(self._cache.statistics(now), now)
         yield from _of_stream(self._stream())
         yield from _of_witness(self._witness)
+        yield from guard_metrics.read(self._warden_file, now)
         end = self._ca_bundle.bundle.not_after
         yield gauge_family(CA_END, {(): end.timestamp() if end else UNKNOWN})
         yield gauge_family(CA_UNUSABLE, {(): self._ca_bundle.problem is not None})

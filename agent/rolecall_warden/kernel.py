@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterable
 from pathlib import Path
 
-from rolecall_warden import incumbents, rules, stale_connections
+from rolecall_warden import counters, incumbents, rules, stale_connections
 from rolecall_warden.routing import Family, Found, UnreadableError, parse_addresses, parse_rules
 from rolecall_warden.rules import Ruleset
 from rolecall_warden.settings import METADATA_IPV4, METADATA_IPV6, Address
@@ -45,6 +45,17 @@ class Kernel:
             return await self._tools.run("nft", "-s", "-t", "list", "table", *_TABLE)
         except AbsentError:
             return None
+
+    async def counts(self) -> dict[str, int] | None:
+        """Return what the counters of our table say, by name; None where there is no table."""
+        try:
+            text = await self._tools.run("nft", "-j", "list", "counters", "table", *_TABLE)
+        except AbsentError:
+            return None
+        counts = counters.parse(text)
+        if counts is None:
+            raise RefusedError("nft has not answered with a list of counters")
+        return counts
 
     async def apply(self, ruleset: Ruleset) -> None:
         """Put *ruleset* in place of whatever our table holds, in one transaction."""

@@ -83,6 +83,12 @@ class RedirectSettings:
         "How many connections one address may have to the agent; more are dropped.",
         default=1024,
     )
+    connection_rate_per_source: int = setting(
+        types.whole(1, 100_000),
+        "How many connections to the agent one address may open in a second, on average; three "
+        "seconds' worth may come at once. More are dropped, and tried again by their senders.",
+        default=200,
+    )
 
     def conflicts(self) -> Iterator[Conflict]:
         if not self.endpoint_ipv4.is_link_local:

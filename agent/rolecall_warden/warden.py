@@ -24,6 +24,7 @@ from rolecall_warden.rules import Ruleset
 from rolecall_warden.settings import Address, Settings
 from rolecall_warden.table_comments import TableComments
 from rolecall_warden.tools import RefusedError
+from rolecall_warden.traffic import Traffic
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,8 @@ class Warden:
         self._first_seen: str | None = None
         self._begun = False
         self.repairs = 0
+        self.traffic = Traffic()
+        self._blocked = ""
         self.reason = ""  # Why it has not put all that it would.
 
     async def reconcile(self) -> Condition:
@@ -75,7 +78,20 @@ class Warden:
             self.repairs += 1
             log.warning("repaired", extra={"what": changed, "repairs": self.repairs})
         self._begun = True
-        return condition
+        return await self._observe() if condition is Condition.IN_PLACE else condition
+
+    async def _observe(self) -> Condition:
+        """Look whether pods come to the endpoints by the rules that are in place."""
+        counts = await self._kernel.counts()
+        if counts is not None:
+            self.traffic.take(counts, self._monotonic())
+        blocked = "; ".join(self.traffic.blocked(self._monotonic()).values())
+        if blocked and blocked != self._blocked:
+            log.error("pods are kept from an endpoint", extra={"reason": blocked})
+        elif self._blocked and not blocked:
+            log.info("pods are kept from no endpoint any more")
+        self._blocked = self.reason = blocked
+        return Condition.BLOCKED if blocked else Condition.IN_PLACE
 
     def _decide(self, listing: str | None) -> tuple[Condition, Ruleset | None]:
         """Return whose turn it is, and the packet rules that are to be put there, if any."""
@@ -139,6 +155,9 @@ class Warden:
             condition=condition,
             generation=self._desired.ruleset.comments.generation,
             repairs=self.repairs,
+            dropped=self.traffic.dropped,
+            lost=self.traffic.lost,
+            blocked=tuple(self.traffic.blocked(at)) if condition is Condition.BLOCKED else (),
             text=text,
         )
 
@@ -204,6 +223,7 @@ class Warden:
     async def _apply(self, ruleset: Ruleset) -> list[str]:
         """Put the table there, and remember how the kernel lists it."""
         await self._kernel.apply(ruleset)
+        self.traffic.begin_anew()
         listing = await self._kernel.table()
         # Between the two somebody else may have been at it: then the next one puts it right.
         intact = listing is not None and rules.shape(listing) == rules.shape(ruleset.text)

@@ -11,13 +11,18 @@ import json
 import os
 import struct
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
+from typing import Any, TypeVar
+
+from rolecall_common.guards import Endpoint, Guard
 
 _LARGEST = 4096
+_MOST_COUNTED = 2**63
+_Counted = TypeVar("_Counted", bound=StrEnum)
 # `struct flock` of fcntl(2) where `off_t` has 64 bits: type, whence, start, length, process id.
 _LOCK = struct.Struct("@hhqqi4x")
 _WHOLE_FILE = (os.SEEK_SET, 0, 0, 0)
@@ -29,6 +34,7 @@ class Condition(StrEnum):
     IN_PLACE = "in_place"
     SUPERSEDED = "superseded"  # A newer one does the work; there is nothing to repair.
     WAITING = "waiting"  # Its own work is yet to begin, and whoever did it before goes on.
+    BLOCKED = "blocked"  # Its rules are in place, and somebody else's keep pods from an endpoint.
     FAILING = "failing"
 
 
@@ -41,6 +47,11 @@ class Heartbeat:
     condition: Condition
     generation: int = 0
     repairs: int = 0
+    # Of a warden, since it began: packets that its guards have dropped, and those for an endpoint
+    # that rules of somebody else have; and which endpoints pods do not come to by now.
+    dropped: Mapping[Guard, int] = field(default_factory=dict)
+    lost: Mapping[Endpoint, int] = field(default_factory=dict)
+    blocked: tuple[Endpoint, ...] = ()
     text: str = ""  # For a person, where something is to be said.
 
 
@@ -51,6 +62,7 @@ class Health:
     ok: bool
     reason: str = ""
     heartbeat: Heartbeat | None = None
+    current: bool = False  # Whether the stamp says how things are now.
 
 
 class HeldError(Exception):
@@ -111,18 +123,24 @@ def evaluate(text: bytes, *, held: bool, now: float) -> Health:
     heartbeat = parse(text)
     if heartbeat is None:
         return Health(ok=False, reason="its stamp cannot be read")
-    if not held:
-        return Health(ok=False, reason="it is gone", heartbeat=heartbeat)
+    outdated = _outdated(heartbeat, held=held, now=now)
+    if outdated:
+        return Health(ok=False, reason=outdated, heartbeat=heartbeat)
+    ok = heartbeat.condition is Condition.IN_PLACE
+    reason = "" if ok else heartbeat.text or heartbeat.condition
+    return Health(ok=ok, reason=reason, heartbeat=heartbeat, current=True)
+
+
+def _outdated(heartbeat: Heartbeat, *, held: bool, now: float) -> str:
+    """Return why *heartbeat* does not say how things are now; "" where it does."""
     age = now - heartbeat.at
+    if not held:
+        return "it is gone"
     # A stamp from the future is of another boot, or of another machine.
-    if not 0 <= age <= 2 * heartbeat.period:
-        old = f"it has not been heard for {timedelta(seconds=round(age))}"
-        return Health(
-            ok=False, reason=old if age > 0 else "its stamp is not of now", heartbeat=heartbeat
-        )
-    if heartbeat.condition is not Condition.IN_PLACE:
-        return Health(ok=False, reason=heartbeat.text or heartbeat.condition, heartbeat=heartbeat)
-    return Health(ok=True, heartbeat=heartbeat)
+    if age < 0:
+        return "its stamp is not of now"
+    old = age > 2 * heartbeat.period
+    return f"it has not been heard for {timedelta(seconds=round(age))}" if old else ""
 
 
 def parse(text: bytes) -> Heartbeat | None:
@@ -134,13 +152,27 @@ def parse(text: bytes) -> Heartbeat | None:
             period=float(fields["period"]),
             condition=Condition(fields["condition"]),
             generation=int(fields["generation"]),
-            repairs=int(fields["repairs"]),
+            repairs=_count(fields["repairs"]),
+            dropped=_counts(Guard, fields["dropped"]),
+            lost=_counts(Endpoint, fields["lost"]),
+            blocked=tuple(each for each in Endpoint if each in fields["blocked"]),
             text=str(fields["text"]),
         )
     except (ValueError, TypeError, LookupError, OverflowError, RecursionError):
         return None
     # A day is longer than any period, and what is not a number is in no range.
     return heartbeat if abs(heartbeat.at) < 2**53 and 0 < heartbeat.period <= 86_400 else None  # noqa: PLR2004
+
+
+def _counts(kind: type[_Counted], fields: Mapping[str, Any]) -> dict[_Counted, int]:
+    return {each: _count(fields[each]) for each in kind if each in fields}
+
+
+def _count(field: Any) -> int:  # noqa: ANN401 - JSON
+    count = int(field)
+    if not 0 <= count < _MOST_COUNTED:
+        raise ValueError("a count is out of range")
+    return count
 
 
 def _is_held(path: Path) -> bool:

@@ -184,6 +184,19 @@ class Warden:
                 await asyncio.sleep(0.02)
         return health
 
+    async def until_logged(self, words: str) -> None:
+        """Wait until its log says *words*; it is written beside the work."""
+        async with asyncio.timeout(PATIENCE):
+            while words not in self.log.read_text():  # noqa: ASYNC110 -- as above
+                await asyncio.sleep(0.02)
+
+    async def until_checked(self) -> None:
+        """Wait until it has looked at everything once more."""
+        before = self.read_health().heartbeat
+        async with asyncio.timeout(PATIENCE):
+            while self.read_health().heartbeat == before:  # noqa: ASYNC110 -- as above
+                await asyncio.sleep(0.02)
+
     def repairs(self) -> int:
         """Return how often it has repaired something, as it says."""
         heartbeat = self.read_health().heartbeat

@@ -70,9 +70,9 @@ async def test_a_pod_that_tries_is_counted(node: Guarded, family: int) -> None:
     """What SDKs ask is not; other ports and protocols are, where docs/warden.md says."""
 
     async def counted() -> int:
-        listing = await node.run("nft", "list", "chain", "inet", "rolecall", "origin")
-        (line,) = re.findall(rf"{METADATA[family]} counter packets (\d+) bytes \d+\n", listing)
-        return int(line)
+        name = f"dropped_other_ports{family}"
+        listing = await node.run("nft", "list", "counter", "inet", "rolecall", name)
+        return int(re.findall(r"packets (\d+) bytes", listing)[0])
 
     before = await counted()
     assert await served(node, family)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 
 from core.junk import changed, documents
+from rolecall_common.guards import Endpoint, Guard
 from rolecall_common.heartbeat_file import (
     Condition,
     Heartbeat,
@@ -34,7 +35,9 @@ with hold(Path(sys.argv[1])) as file:
 
 
 def heartbeat(at: float = 100.0, condition: Condition = Condition.IN_PLACE) -> Heartbeat:
-    return Heartbeat(at, 10.0, condition, generation=3, repairs=2, text="")
+    counted = {"dropped": dict.fromkeys(Guard, 5), "lost": {Endpoint.METADATA: 1}}
+    blocked = (Endpoint.METADATA,) if condition is Condition.BLOCKED else ()
+    return Heartbeat(at, 10.0, condition, generation=3, repairs=2, blocked=blocked, **counted)
 
 
 def stamp(each: Heartbeat) -> bytes:
@@ -111,13 +114,25 @@ def test_nothing_there_is_not_well(tmp_path: Path) -> None:
     assert read(tmp_path / "none" / "warden").reason == "it has not shown itself yet"
 
 
-@pytest.mark.parametrize("condition", [Condition.SUPERSEDED, Condition.FAILING])
+@pytest.mark.parametrize(
+    "condition", [Condition.SUPERSEDED, Condition.FAILING, Condition.BLOCKED, Condition.WAITING]
+)
 def test_what_its_writer_says_counts(condition: Condition) -> None:
     """A warden that lives and cannot do its work is not well."""
     health = evaluate(stamp(heartbeat(condition=condition)), held=True, now=100.0)
 
     assert not health.ok
     assert health.reason == condition
+    assert health.current
+
+
+@pytest.mark.parametrize("count", ["-1", "1e30", "1e999", '"x"', "{}"])
+def test_a_count_that_no_metric_could_be_is_no_stamp(count: str) -> None:
+    """It would make every scrape of the agent fail."""
+    for known in (b'"forged": 5', b'"metadata": 1', b'"repairs": 2'):
+        assert known in stamp(heartbeat())
+        name = known.partition(b":")[0]
+        assert parse(stamp(heartbeat()).replace(known, name + b":" + count.encode())) is None
 
 
 def test_a_stamp_from_the_future_is_of_another_boot() -> None:

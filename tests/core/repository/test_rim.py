@@ -89,6 +89,9 @@ TABLE: dict[str, tuple[str, ...] | str] = {
         "core/warden/test_stale_connections.py::test_any_bytes_are_read_as_a_table",
         "core/repository/test_rim_agent.py::test_any_listing_of_nft_is_read",
     ),
+    "rolecall_warden.counters": (
+        "core/warden/test_traffic.py::test_whatever_nft_answers_is_counts_or_nothing",
+    ),
     "rolecall_warden.routing": (
         "core/warden/test_routing.py::test_whatever_a_list_holds_it_is_read",
     ),

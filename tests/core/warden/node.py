@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from rolecall_warden.tools import AbsentError
 
@@ -15,6 +15,7 @@ class NodeTools:
         self.rules: dict[str, list[str]] = {"-4": [], "-6": []}
         self.addresses: set[str] = set()
         self.puts = 0
+        self.counts: dict[str, int] = {}  # The counters of the table, those that are not at zero.
 
     async def run(self, *command: str, say: str | None = None) -> str:
         match command:
@@ -26,6 +27,11 @@ class NodeTools:
                 assert say is not None
                 self.table = say.partition("delete table inet rolecall\n")[2] or None
                 self.puts += 1
+                self.counts.clear()
+            case ("nft", "-j", "list", "counters", *_):
+                if self.table is None:
+                    raise AbsentError("nft: No such file or directory")
+                return counters_as_listed(self.counts)
             case ("ip", family, "-json", "rule", "show"):
                 return json.dumps([_rule(words) for words in self.rules[family]])
             case ("ip", "-json", "address", "show", *_):
@@ -47,6 +53,15 @@ class NodeTools:
 
     def _remove(self, family: str, begin: str) -> None:
         self.rules[family].remove(next(r for r in self.rules[family] if r.startswith(begin)))
+
+
+def counters_as_listed(counts: Mapping[str, int]) -> str:
+    """Return what nft says of a table's counters."""
+    listed = [
+        {"counter": {"family": "inet", "name": name, "table": "rolecall", "packets": count}}
+        for name, count in counts.items()
+    ]
+    return json.dumps({"nftables": [{"metainfo": {"json_schema_version": 1}}, *listed]})
 
 
 def _rule(line: str) -> dict[str, object]:

@@ -37,7 +37,7 @@ def test_until_the_agent_is_warm_there_are_the_guards_alone(tmp_path: Path) -> N
 
     assert not changed
     assert waiting.waits
-    assert "redirect" not in waiting.ruleset.text
+    assert "dnat ip" not in waiting.ruleset.text
     assert waiting.ruleset.comments.generation == 0
     # Its own table it keeps in order.
     assert not waiting.leaves_alone(waiting.ruleset.text)

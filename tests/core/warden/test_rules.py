@@ -1,5 +1,7 @@
 """The warden's packet rules: text that follows from the settings, and nothing else."""
 
+import re
+
 import pytest
 
 from core.warden.rig import GOLDEN, settings
@@ -13,7 +15,12 @@ CASES: dict[str, dict[str, Raw]] = {
     "default": {},
     "ipv4": {"redirect": "ipv4", "generation": "7"},
     "ipv6": {"redirect": "ipv6", "endpoint_ipv6": "fd12::7", "endpoint_port": "8080"},
-    "capped": {"connections_per_source": "3", "endpoint_ipv4": "169.254.77.1"},
+    "capped": {
+        "connections_per_source": "3",
+        "connection_rate_per_source": "7",
+        "endpoint_ipv4": "169.254.77.1",
+        "more_addresses": "169.254.170.23,fd00:ec2::23",
+    },
 }
 
 
@@ -36,10 +43,10 @@ def test_the_guards_alone_are_all_but_the_redirect() -> None:
 def test_no_rule_names_a_link_of_a_pod(case: str) -> None:
     """A wrong prefix of a CNI can open nothing: the loopback link is the only one that is named."""
     text = rules.render(settings(**CASES[case])).text
-    words = text.replace("saddr . iif", "").split()
+    words = re.sub(r"saddr \. iif oif \w+", "", text).split()
     named = {words[i + 1] for i, word in enumerate(words) if word.startswith(("iif", "oif"))}
 
-    assert named <= {'"lo"', "!=", "missing"}
+    assert named <= {'"lo"', "!="}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -47,8 +54,9 @@ def test_both_addresses_are_guarded_whichever_is_redirected(case: str) -> None:
     """What is not redirected is dropped, in either family."""
     text = rules.render(settings(**CASES[case])).text
 
-    for guard in ("ip daddr 169.254.169.254 counter drop", "ip6 daddr fd00:ec2::254 counter drop"):
-        assert guard in text
+    for to in ("4 ip daddr 169.254.169.254", "6 ip6 daddr fd00:ec2::254"):
+        family, _, address = to.partition(" ")
+        assert f"\t{address} counter name dropped_forwarded{family} drop" in text
 
 
 def test_what_is_not_led_to_the_agent_is_counted_where_it_comes_in() -> None:
@@ -57,11 +65,25 @@ def test_what_is_not_led_to_the_agent_is_counted_where_it_comes_in() -> None:
         text = rules.render(settings(redirect=redirect)).text
         chain = text.partition("chain origin {")[2].partition("}")[0]
         lines = [line.strip() for line in chain.splitlines()]
-        for ip, address in (("ip", "169.254.169.254"), ("ip6", "fd00:ec2::254")):
+        for ip, family, address in (("ip", 4, "169.254.169.254"), ("ip6", 6, "fd00:ec2::254")):
             of_family = [each for each in lines if each.startswith(f"{ip} daddr {address} ")]
-            assert of_family[-1] == f"{ip} daddr {address} counter"
-            led = f"{ip} daddr {address} tcp dport 80 accept" in of_family
+            counted = f"counter name dropped_other_ports{family}"
+            assert of_family[-1] == f"{ip} daddr {address} {counted}"
+            led = f"{ip} daddr {address} tcp dport 80 jump metadata{family}" in of_family
             assert led is (ip in accepting)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_way_to_an_endpoint_has_its_rate_before_any_redirect(case: str) -> None:
+    """Who opens connections too fast is stopped before conntrack keeps any of them."""
+    text = rules.render(settings(**CASES[case])).text
+    rate = settings(**CASES[case]).redirecting.connection_rate_per_source
+    for jump in re.findall(r"jump ((?:metadata|container)[46])\n", text):
+        first = text.partition(f"chain {jump} {{\n")[2].lstrip().partition("\n")[0]
+        assert first.startswith("ct state new update @rates")
+        assert f"limit rate over {rate}/second burst {3 * rate} packets" in first
+        assert first.endswith(f"counter name dropped_rate{jump[-1]} drop")
+    assert text.index("hook prerouting priority mangle - 5") < text.index("priority dstnat - 5")
 
 
 def test_the_mark_is_read_back_as_it_was_written() -> None:
