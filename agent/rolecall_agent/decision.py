@@ -4,11 +4,14 @@ import enum
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from rolecall_common.secret import NotPickled
 from rolecall_proto.values import Assignment, EndpointKeys, Reason, Session, State
 
 
 class Route(enum.StrEnum):
     """Every kind of path, as metrics name it."""
+
+    __hash__ = str.__hash__  # An enumeration's own is a call, for each look into a table.
 
     TOKEN = "token"  # noqa: S105 - the name of a path, not a secret
     DATED_TOKEN = "dated_token"  # noqa: S105 - as above; refused on purpose, as EC2 does
@@ -52,6 +55,8 @@ class Target:
 class Outcome(enum.StrEnum):
     """How a request ended, as metrics name it."""
 
+    __hash__ = str.__hash__  # As above.
+
     SERVED = "served"
     HELD_SERVED = "held_served"  # Served after it waited for its pod or credentials.
     NO_ROLE = "no_role"
@@ -79,9 +84,12 @@ class Missing(enum.StrEnum):
     ITEM = "item"  # Of the node's own metadata.
 
 
-@dataclass(frozen=True, slots=True)
-class Serve:
-    """The role's name or document; *good_until* is the end of the token that was shown."""
+@dataclass(slots=True)
+class Serve(NotPickled):
+    """The role's name or document; *good_until* is the end of the token that was shown.
+
+    Not frozen, for speed, as Request is not; nobody changes it.
+    """
 
     assignment: Assignment
     session: Session

@@ -124,7 +124,7 @@ class ContainerEndpoint:
             response = responses.credentials(answer)
         else:
             response = responses.error(status_of(answer), received.target.route)
-        close, with_body = not request.keep_alive, request.method != b"HEAD"
+        close, with_body = not received.keep_alive, request.method != b"HEAD"
         return response.rendered(self._date.line(now), close=close, with_body=with_body)
 
     def is_patient(self, received: ReceivedRequest) -> bool:  # noqa: ARG002 - the protocol's

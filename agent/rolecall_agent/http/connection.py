@@ -23,14 +23,12 @@ from rolecall_agent.http.connection_state import (
 )
 from rolecall_agent.http.framing import Framing
 from rolecall_agent.http.lingering_close import LingeringClose, linger
+from rolecall_agent.http.request import HEAD_END
 from rolecall_agent.http.response_cache import CachedResponse
 from rolecall_agent.http.server_state import ServerState
 from rolecall_agent.http.timed_connection import NEVER, TimedConnection
 from rolecall_common.callbacks import Reporting, reports_os_errors
 
-# Seconds from an answer until a connection counts as idle. An SDK asks for token, list and document
-# within milliseconds, and its kernel has acknowledged an answer within 40.
-REST = 0.1
 MOST_UNSENT = 8 * 1024  # bytes of answers that wait for one client to read, and one answer more
 
 
@@ -57,11 +55,6 @@ class Connection(TimedConnection):
         self._last: CachedResponse | None = None
         self._half_closed = False  # The client sends no more.
         self._lingering: LingeringClose | None = None  # What is kept of it after its end.
-
-    @property
-    def is_idle(self) -> bool:
-        rests = self._state is IDLE and self._head_due == NEVER
-        return rests and self.due - self._time_limits.idle + REST <= self._time()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -102,10 +95,14 @@ class Connection(TimedConnection):
                 return
         self._last = None
         if self._state is DRAINING:
-            if not self._server.fair_queue.admit(self, self._peer):
+            if not self._server.fair_queue.admit(self, self._peer_name):
                 self._transport.pause_reading()
+            return
+        self._read_at = self._time()
+        alone = self._state is IDLE and 0 <= data.find(HEAD_END) == len(data) - len(HEAD_END)
+        if alone and self._server.fair_queue.admit(self, self._peer_name):
+            self._handle_alone(data, self._read_at)
         else:
-            self._read_at = self._time()
             self._framing.feed(data)
             self.go_on()
 
@@ -154,7 +151,7 @@ class Connection(TimedConnection):
         framing, admit = self._framing, self._server.fair_queue.admit
         # A connection that was dropped may have its turn once more before it hears of its end.
         while self._state in ANSWERING and framing.has_unseen and not self._transport.is_closing():
-            if not admit(self, self._peer):
+            if not admit(self, self._peer_name):
                 self._state = THROTTLED
             elif (head := framing.take()) is not None:
                 self._head_due = NEVER
@@ -187,7 +184,7 @@ class Connection(TimedConnection):
             self._state = state
 
     def _release(self) -> None:
-        self._server.release(self, self._peer)
+        self._server.release(self, self._peer, self._peer_name)
 
     def _repeat(self, known: CachedResponse, now: float) -> None:
         known.served += 1

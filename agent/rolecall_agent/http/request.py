@@ -27,7 +27,8 @@ _KNOWN_TO_LLHTTP = frozenset({b"GET", b"HEAD", b"PUT"})
 class Request(NotPickled):
     """What the endpoint looks at in a request; everything else of it is ignored.
 
-    Not frozen, because a frozen one costs the endpoint a microsecond a request; nobody changes it.
+    Not frozen, because a frozen one costs the endpoint a microsecond a request. Nobody changes it:
+    one is kept for all who ask the same (`known_heads.py`).
     """
 
     method: bytes
@@ -41,10 +42,23 @@ class Request(NotPickled):
     # Every Authorization that was sent; of use at the container endpoint only.
     authorizations: tuple[bytes, ...] = field(default=(), repr=False)
 
+    def with_token(self, token: bytes) -> "Request":
+        """Return the same with *token* in the place of whatever tokens it has."""
+        return Request(
+            self.method,
+            self.path,
+            self.host,
+            (token,),
+            self.ttl,
+            self.forwarded,
+            self.keep_alive,
+            self.authorizations,
+        )
+
 
 @dataclass(slots=True)
 class ReceivedRequest:
-    """One request on its way to an answer. Not frozen, for speed, as Request is not."""
+    """One request on its way to an answer. Not frozen: `keep_alive` is for us to take back."""
 
     request: Request
     target: Target
@@ -52,6 +66,7 @@ class ReceivedRequest:
     peer: Address
     peer_name: str  # The peer, as the kernel writes it.
     at: float  # When its head had arrived, on the loop's clock.
+    keep_alive: bool = True  # Whether another may follow, as far as both sides know.
 
 
 def parse(head: bytes) -> Request | None:

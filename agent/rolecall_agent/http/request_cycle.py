@@ -14,11 +14,17 @@ from rolecall_agent.decision import (
 from rolecall_agent.http.client import Client
 from rolecall_agent.http.connection_state import IDLE, PARKED, READING, State
 from rolecall_agent.http.patience import ParkedRequest
-from rolecall_agent.http.request import ReceivedRequest, Request, parse
+from rolecall_agent.http.request import ReceivedRequest, Request
 from rolecall_agent.http.server_state import ServerState
 from rolecall_proto.values import Address
 
-_MALFORMED_TARGET = Target(Route.MALFORMED)
+# What is read of a head that cannot be read.
+_MALFORMED = (
+    Request(
+        method=b"", path=b"", host=None, tokens=(), ttl=None, forwarded=False, keep_alive=False
+    ),
+    Target(Route.MALFORMED),
+)
 
 
 class RequestCycle(asyncio.Protocol, Client):
@@ -77,27 +83,27 @@ class RequestCycle(asyncio.Protocol, Client):
 
     def _handle(self, head: bytes, at: float) -> None:
         """Answer, refuse or park the request that *head* is, and that had come by *at*."""
-        request = parse(head)
-        if request is None or not self._server.is_own_host(request.host, self._transport):
-            self._refuse(self._malformed(head, at))
-            return
-        target = self._endpoint.find(request.path)
-        received = ReceivedRequest(request, target, head, self._peer, self._peer_name, at)
+        server = self._server
+        parsed = server.heads.parsed
+        request, target = server.heads.read(head) or _MALFORMED
+        if server.heads.parsed != parsed:
+            server.fair_queue.charge(self._peer_name)
+        if request.host not in server.hosts and not server.is_own_host(
+            request.host, self._transport
+        ):
+            request, target = _MALFORMED
+        received = ReceivedRequest(
+            request, target, head, self._peer, self._peer_name, at, request.keep_alive
+        )
         if target.route is Route.MALFORMED:
             self._refuse(received)
             return
-        now = self._server.now()
+        now = server.now()
         decision = self._endpoint.decide(received, now)
         if isinstance(decision, Hold):
             self._park(received, decision, now)
         else:
             self._answer(received, decision, now, waited=False)
-
-    def _malformed(self, head: bytes, at: float) -> ReceivedRequest:
-        nothing = Request(
-            method=b"", path=b"", host=None, tokens=(), ttl=None, forwarded=False, keep_alive=False
-        )
-        return ReceivedRequest(nothing, _MALFORMED_TARGET, head, self._peer, self._peer_name, at)
 
     def _park(self, received: ReceivedRequest, hold: Hold, now: datetime) -> None:
         parked = self._server.parked(received, hold)
@@ -131,15 +137,15 @@ class RequestCycle(asyncio.Protocol, Client):
     ) -> None:
         """Send *answer*, but for so many bytes of its beginning as were sent already."""
         if self._server.leaving:
-            received.request.keep_alive = False
+            received.keep_alive = False
         response = self._server.respond(received, answer, now, waited=waited)
         self._transport.write(response[begun:])
-        if not received.request.keep_alive:
+        if not received.keep_alive:
             self._close_once_sent()
 
     def _refuse(self, received: ReceivedRequest) -> None:
         """Say 400 and end, so that the answer is not lost to a reset by what is still unread."""
-        received.request.keep_alive = False
+        received.keep_alive = False
         now = self._server.now()
         self._transport.write(self._server.respond(received, MALFORMED, now, waited=False))
         self._drain()

@@ -63,7 +63,7 @@ class ResponseCache:
         self._responses[received.peer_name, received.head] = CachedResponse(
             head=received.head,
             response=response,
-            close=not received.request.keep_alive,
+            close=not received.keep_alive,
             until=min(self._until, moment + (end - now) / _SECOND),
             generation=self._cache.generation,
             route=received.target.route,

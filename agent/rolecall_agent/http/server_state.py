@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from ipaddress import ip_address
 
 from rolecall_agent.audit import FirstServe, FirstServes
-from rolecall_agent.decision import Answer, Hold, Route, Serve, outcome_of, status_of
+from rolecall_agent.decision import Answer, Hold, Outcome, Route, Serve, outcome_of, status_of
 from rolecall_agent.http.client import Client
 from rolecall_agent.http.connection_limits import (
     MOST_AT_ONCE,
@@ -20,6 +20,7 @@ from rolecall_agent.http.fair_queue import FairQueue
 from rolecall_agent.http.hold_timer import HoldTimer
 from rolecall_agent.http.host_header import names_of
 from rolecall_agent.http.idle_eviction import IdleEviction
+from rolecall_agent.http.known_heads import KnownHeads
 from rolecall_agent.http.patience import PATIENT_HOLD, ParkedRequest
 from rolecall_agent.http.request import ReceivedRequest
 from rolecall_agent.http.timeouts import TIME_LIMITS, TimeLimits, Timeouts
@@ -28,6 +29,9 @@ from rolecall_common.clock import Clock
 from rolecall_proto.values import Address, plain
 
 HOLD = timedelta(milliseconds=900)  # SDKs give up after a second of silence.
+# By names of their own: see `connection_state.py`.
+_DOCUMENT = Route.ROLE_DOCUMENT
+_SERVED, _HELD_SERVED = Outcome.SERVED, Outcome.HELD_SERVED
 _MOST_PEERS = 4096  # addresses whose parsed form is kept; a node has some hundred pods
 
 
@@ -75,6 +79,7 @@ class ServerState:
         self.limits = ConnectionLimits(rules.at_once, rules.queued, rules.connections)
         self.idle_eviction = IdleEviction(self.loop, self.limits)
         self.fair_queue = FairQueue(self.loop)
+        self.heads = KnownHeads(endpoint.find)
         self.timeouts = Timeouts(self.loop, self.limits)
         self.hold_timer = HoldTimer(self.loop)
         self.hosts = endpoint.hosts | {host.lower().encode() for host in rules.hosts}
@@ -107,10 +112,10 @@ class ServerState:
         """Return how many more connections *peer_name* may have."""
         return self.limits.room(self.address_of(peer_name))
 
-    def release(self, client: Client, peer: Address) -> None:
+    def release(self, client: Client, peer: Address, peer_name: str) -> None:
         """Forget *client*, which is gone."""
         self.limits.remove(client, peer)
-        self.fair_queue.remove(client, peer)
+        self.fair_queue.remove(client, peer_name)
         if not self.limits:
             self.empty.set()
 
@@ -133,11 +138,13 @@ class ServerState:
     ) -> bytes:
         """Return the bytes of *answer*, and count it; *waited* says that the request was held."""
         endpoint, route = self.endpoint, received.target.route
-        outcome, seconds = outcome_of(answer, waited=waited), self.loop.time() - received.at
-        endpoint.counters.answered(route, status_of(answer), outcome, seconds)
+        seconds = self.loop.time() - received.at
         if not isinstance(answer, Serve):
+            outcome = outcome_of(answer, waited=waited)
+            endpoint.counters.answered(route, status_of(answer), outcome, seconds)
             return endpoint.render(received, answer, now)
-        if route is Route.ROLE_DOCUMENT:
+        endpoint.counters.answered(route, 200, _HELD_SERVED if waited else _SERVED, seconds)
+        if route is _DOCUMENT:
             endpoint.counters.served(answer.session.reported_until - now)
             self._first_serves.note(answer.assignment, answer.session)
         response = endpoint.render(received, answer, now)

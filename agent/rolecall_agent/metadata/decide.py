@@ -39,7 +39,7 @@ from rolecall_agent.store.standing import (
     Unwitnessed,
     Waiting,
 )
-from rolecall_proto.values import Address, Assignment, EndpointKeys
+from rolecall_proto.values import Address, EndpointKeys
 
 _METHOD = Refuse(405, Outcome.METHOD)
 _FORBIDDEN = Refuse(403, Outcome.FORBIDDEN)
@@ -77,6 +77,11 @@ _NOBODY: Mapping[type, Decision] = {
     Unwitnessed: _UNWITNESSED,
 }
 _NO_ITEM = Hold(Missing.ITEM)
+# What each request looks at has a name of its own: an attribute of an enumeration, and a union that
+# is made anew, cost as much as a call.
+_TOKEN, _DOCUMENT = Route.TOKEN, Route.ROLE_DOCUMENT
+_READING = (b"GET", b"HEAD")
+_WITHOUT_POD = (Unknown, Unconfirmed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +96,20 @@ def decide(
     request: Request, target: Target, peer: Address, stores: Stores, now: datetime
 ) -> Decision:
     """Return what *request* of the pod at *peer* gets at *now*."""
-    cache = stores.cache
+    cache, keys = stores.cache, stores.cache.keys
     if request.method == b"PUT":
         return _put(request, target, peer, cache, now)
-    if request.method not in (b"GET", b"HEAD") or target.route is Route.TOKEN:
+    route = target.route
+    if request.method not in _READING or route is _TOKEN:
         return _METHOD
-    if cache.keys is None:
+    if keys is None:
         return _NO_SNAPSHOT
     standing = cache.standing(peer, now)
-    proof = _proof(request, standing, cache.keys, peer, now)
+    proof = _proof(request, standing, keys, peer, now)
     if isinstance(proof, Refuse):
         return proof
-    if target.route in CREDENTIAL_ROUTES and target != NO_DOCUMENT:
-        return _credentials(target, standing, cache.keys, proof)
+    if route in CREDENTIAL_ROUTES and target is not NO_DOCUMENT:
+        return _credentials(target, standing, keys, proof)
     return _of_the_node(target, stores.items, now)
 
 
@@ -154,16 +160,12 @@ def _proof(
 ) -> datetime | Refuse | None:
     """Return the end of the token; None where none was sent and none is needed."""
     if not request.tokens:
-        return _UNAUTHORIZED if _needs_token(standing, keys) else None
+        if isinstance(standing, _WITHOUT_POD):
+            return _UNAUTHORIZED if keys.imdsv2_required else None
+        return _UNAUTHORIZED if standing.assignment.imdsv2_required else None
     if len(request.tokens) > 1:
         return _UNAUTHORIZED
     return tokens.valid_until(keys.token_key, peer, request.tokens[0], now) or _UNAUTHORIZED
-
-
-def _needs_token(standing: AddressStanding, keys: EndpointKeys) -> bool:
-    if isinstance(standing, Unknown | Unconfirmed):
-        return keys.imdsv2_required
-    return standing.assignment.imdsv2_required
 
 
 def _credentials(
@@ -171,22 +173,17 @@ def _credentials(
 ) -> Decision:
     match standing:
         case Granted(assignment, session):
-            if _asks_for_another(target, assignment, keys):
+            if target.route is _DOCUMENT and not is_role_of(target.role, assignment, keys.base_arn):
                 return _NOT_FOUND
             return Serve(assignment, session, good_until)
         case Refused(assignment):
             return refusal_of(assignment)
         case Waiting(assignment):
-            if assignment.role_arn and _asks_for_another(target, assignment, keys):
+            is_another = target.route is _DOCUMENT and assignment.role_arn
+            if is_another and not is_role_of(target.role, assignment, keys.base_arn):
                 return _NOT_FOUND
             return _NO_CREDENTIALS
         case Unknown() | Unconfirmed() | Unwitnessed():
             return _NOBODY[type(standing)]
         case _:
             assert_never(standing)
-
-
-def _asks_for_another(target: Target, assignment: Assignment, keys: EndpointKeys) -> bool:
-    return target.route is Route.ROLE_DOCUMENT and not is_role_of(
-        target.role, assignment, keys.base_arn
-    )

@@ -26,7 +26,7 @@ from rolecall_agent.http.host_header import names_of
 from rolecall_agent.http.parked_requests import ParkedRequests
 from rolecall_agent.http.patience import ParkedRequest, times_out_in_all
 from rolecall_agent.http.request import ReceivedRequest
-from rolecall_agent.http.response import Response
+from rolecall_agent.http.response import DateHeader, Response
 from rolecall_agent.http.response_cache import ResponseCache
 from rolecall_agent.metadata import responses, routes, tokens
 from rolecall_agent.metadata.decide import REFUSALS, SERVED_ROUTES, Stores, decide
@@ -70,7 +70,8 @@ class MetadataEndpoint:
         self._on_item: Callable[[Item], None] = _ignore_item
         self._keys: EndpointKeys | None = None
         self._parked = ParkedRequests(_peer, self.counters, time)
-        self._renderer = Renderer()
+        self._renderer = Renderer(cache)
+        self._date = DateHeader()
 
     @property
     def held_requests(self) -> int:
@@ -117,14 +118,12 @@ class MetadataEndpoint:
         return decision
 
     def render(self, received: ReceivedRequest, answer: Answer, now: datetime) -> bytes:
-        request, renderer = received.request, self._renderer
-        close, with_body = not request.keep_alive, request.method != b"HEAD"
-        renderer.advance(now, self._cache.generation)
         if isinstance(answer, Serve):
-            route = received.target.route
-            return renderer.render_role(answer, route, close=close, with_body=with_body)
-        response = _response(received, answer, now)
-        return renderer.render(response, close=close, with_body=with_body)
+            response = self._renderer.role(answer, received.target.route, now)
+        else:
+            response = _response(received, answer, now)
+        close, with_body = not received.keep_alive, received.request.method != b"HEAD"
+        return response.rendered(self._date.line(now), close=close, with_body=with_body)
 
     def is_patient(self, received: ReceivedRequest) -> bool:
         # A token can be had without the pod: then its PUT must not wait until the SDK has no time

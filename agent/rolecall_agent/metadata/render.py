@@ -1,58 +1,59 @@
-"""Turns responses into the bytes to send, and keeps those that many pods get for their second."""
+"""Keeps what was written of each session: its documents are written once, and dated when sent."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from rolecall_agent.decision import Route, Serve
-from rolecall_agent.http.response import DateHeader, Response
+from rolecall_agent.http.response import Response
 from rolecall_agent.metadata import responses
 from rolecall_agent.metadata.documents import role_document, role_info
+from rolecall_agent.store.cache import Cache
+from rolecall_proto.values import Session, SessionId
+
+_LIST, _INFO = Route.ROLE_LIST, Route.ROLE_INFO
+_SPACING = timedelta(seconds=1)
 
 
 class Renderer:
-    """Renders responses with the Date of now.
+    """Writes responses of roles from *cache*.
 
-    It keeps no credentials beyond the cache's generation, and nothing rendered beyond the second.
+    After each change of it, at most once a second, it forgets the sessions that are not held any
+    more: a roll-out makes thousands of changes.
     """
 
-    def __init__(self) -> None:
-        self._date = DateHeader()
-        self._date_line = b""
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+        self._documents: dict[tuple[Route, SessionId], tuple[Session, Response]] = {}
+        self._names: dict[str, Response] = {}
         self._generation = -1
-        self._documents: dict[str, Response] = {}  # By session.
-        self._rendered: dict[tuple[Route, str, bool, bool], bytes] = {}
+        self._forgot_at: datetime | None = None
 
-    def advance(self, now: datetime, generation: int) -> None:
-        """Move on to *now* and the cache's *generation*; call it before each response."""
-        date_line = self._date.line(now)
-        if date_line is not self._date_line or generation != self._generation:
-            self._date_line = date_line
-            self._rendered.clear()
-        if generation != self._generation:
-            self._generation = generation
-            self._documents.clear()
+    def role(self, serve: Serve, route: Route, now: datetime) -> Response:
+        """Return the role's name, its document, or what it is instead of."""
+        if self._generation != self._cache.generation:
+            self._forget(now)
+        if route is _LIST:
+            return self._name(serve.assignment.role)
+        session = serve.session
+        known = self._documents.get((route, session.id))
+        if known is not None and known[0] is session:
+            return known[1]
+        text = role_info(serve.assignment, session) if route is _INFO else role_document(session)
+        response = responses.credentials(text)
+        self._documents[route, session.id] = session, response
+        return response
 
-    def render(self, response: Response, *, close: bool, with_body: bool) -> bytes:
-        """Return the bytes of *response*."""
-        return response.rendered(self._date_line, close=close, with_body=with_body)
+    def _name(self, role: str) -> Response:
+        known = self._names.get(role)
+        if known is None:
+            known = self._names[role] = responses.credentials(role.encode())
+        return known
 
-    def render_role(self, serve: Serve, route: Route, *, close: bool, with_body: bool) -> bytes:
-        """Return the bytes of the role's name, its document, or what it is instead of."""
-        subject = serve.assignment.role if route is Route.ROLE_LIST else serve.session.id
-        key = (route, subject, close, with_body)
-        rendered = self._rendered.get(key)
-        if rendered is None:
-            response = self._response(serve, route)
-            rendered = response.rendered(self._date_line, close=close, with_body=with_body)
-            self._rendered[key] = rendered
-        return rendered
-
-    def _response(self, serve: Serve, route: Route) -> Response:
-        if route is Route.ROLE_LIST:
-            return responses.credentials(serve.assignment.role.encode())
-        if route is Route.ROLE_INFO:
-            return responses.credentials(role_info(serve.assignment, serve.session))
-        document = self._documents.get(serve.session.id)
-        if document is None:
-            document = responses.credentials(role_document(serve.session))
-            self._documents[serve.session.id] = document
-        return document
+    def _forget(self, now: datetime) -> None:
+        before = self._forgot_at
+        if before is not None and timedelta() <= now - before < _SPACING:
+            return
+        self._generation, self._forgot_at = self._cache.generation, now
+        self._names.clear()
+        self._documents = {
+            key: known for key, known in self._documents.items() if self._cache.holds(known[0])
+        }

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import assert_never
+from typing import Final, assert_never
 
 from rolecall_agent.store.standing import (
     UNCONFIRMED,
@@ -34,6 +34,7 @@ from rolecall_proto.values import (
     PodRemoved,
     PodUid,
     Reason,
+    Session,
     SessionId,
     SessionRenewed,
     SnapshotEnd,
@@ -42,6 +43,10 @@ from rolecall_proto.values import (
     plain,
 )
 
+# By names of their own: see `http/connection_state.py`.
+_GRANTED: Final = State.GRANTED
+_ACCEPTED, _SUSPENDED, _UNWITNESSED = Doubt.ACCEPTED, Doubt.SUSPENDED, Doubt.UNWITNESSED
+_NO_SESSION = SessionId("")
 NOTHING: frozenset[Address] = frozenset()
 
 
@@ -118,10 +123,10 @@ class Cache:
 
     def standing(self, address: Address, now: datetime) -> AddressStanding:
         """Return what the pod at *address* gets at *now*."""
-        address = plain(address)
         claimants = self._live.claimants.get(address)
         if not claimants:
-            return UNKNOWN
+            other = plain(address)
+            return UNKNOWN if other is address else self.standing(other, now)
         for assignment in claimants.values():
             if assignment.host_network:
                 return Refused(assignment)  # The address is the node's own.
@@ -150,6 +155,10 @@ class Cache:
         assignment = self._live.assignments.get(uid)
         return UNKNOWN if assignment is None else self._standing_of(assignment, now)
 
+    def holds(self, session: Session) -> bool:
+        """Whether this very session is held: none that came after it, and it is not gone."""
+        return self._live.sessions.get(session.id) is session
+
     def users_of(self, session_id: SessionId) -> frozenset[PodUid]:
         """Return the pods that this session is for."""
         return frozenset(self._live.users.get(session_id, ()))
@@ -176,22 +185,22 @@ class Cache:
         self, address: Address, claimants: Mapping[PodUid, Assignment]
     ) -> Assignment | Unknown | Unconfirmed | Unwitnessed:
         """Return which of *claimants* the address stands for."""
-        holder: Holder = Doubt.ACCEPTED
+        holder: Holder = _ACCEPTED
         if self._holders is not None:
-            holder = self._holders.get(address, Doubt.SUSPENDED)
-        if holder is Doubt.ACCEPTED:
+            holder = self._holders.get(address, _SUSPENDED)
+        if holder is _ACCEPTED:
             return next(iter(claimants.values())) if len(claimants) == 1 else UNKNOWN
-        if holder is Doubt.UNWITNESSED:
+        if holder is _UNWITNESSED:
             return Unwitnessed(next(iter(claimants.values())))
         return UNCONFIRMED if isinstance(holder, Doubt) else claimants.get(holder, UNCONFIRMED)
 
     def _standing_of(self, assignment: Assignment, now: datetime) -> Standing:
+        if assignment.state is _GRANTED:
+            session = self._live.sessions.get(assignment.session_id or _NO_SESSION)
+            if session is None or now >= session.credentials.expires_at:
+                return Waiting(assignment, Reason.CREDENTIALS_PENDING)
+            return Granted(assignment, session)
         match assignment.state:
-            case State.GRANTED:
-                session = self._live.session_of(assignment)
-                if session is None or now >= session.credentials.expires_at:
-                    return Waiting(assignment, Reason.CREDENTIALS_PENDING)
-                return Granted(assignment, session)
             case State.PENDING:
                 return Waiting(assignment, assignment.reason or Reason.CREDENTIALS_PENDING)
             case State.DENIED | State.FAILED:

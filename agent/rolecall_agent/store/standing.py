@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from rolecall_common.secret import NotPickled
 from rolecall_proto.values import Assignment, Reason, Session
 
 
@@ -25,9 +26,12 @@ class Waiting:
     reason: Reason
 
 
-@dataclass(frozen=True, slots=True)
-class Granted:
-    """The pod may have these credentials, and they are still valid."""
+@dataclass(slots=True)
+class Granted(NotPickled):
+    """The pod may have these credentials, and they are still valid.
+
+    Not frozen, because a frozen one costs each request a microsecond; nobody changes it.
+    """
 
     assignment: Assignment
     session: Session
