@@ -11,11 +11,12 @@ from bench import cluster_figures, figures
 from bench.endpoint import Effort, compare
 from bench.ground import not_here
 from bench.machine import Cores, described
+from bench.neighbours import of_neighbours
 from bench.noise import of_noise
 from bench.system import system
 from bench.table import Line, endpoint_table, lines_table
 
-PARTS = ("endpoint", "arrivals", "noise", "memory", "sts", *cluster_figures.PARTS)
+PARTS = ("endpoint", "arrivals", "noise", "neighbours", "memory", "sts", *cluster_figures.PARTS)
 
 
 def main() -> int:
@@ -57,6 +58,9 @@ async def _measure(chosen: argparse.Namespace, cores: Cores, directory: Path) ->
             if "noise" in parts:
                 seconds = 2 if chosen.quick else 2 * chosen.seconds
                 lines += await of_noise(running, cores, directory, seconds, _progress())
+    if "neighbours" in parts:
+        rounds, seconds = (1, 2) if chosen.quick else (chosen.rounds, 2 * chosen.seconds)
+        lines += await of_neighbours(cores, directory, rounds, seconds, _progress())
     if "memory" in parts:
         lines += figures.of_memory()
     if "sts" in parts:
