@@ -37,6 +37,7 @@ TABLE: dict[str, tuple[str, ...] | str] = {
     ),
     "rolecall_agent.http.acceptor": "it takes connections, and reads nothing of them",
     "rolecall_agent.http.connection": "what comes is read in framing and requests",
+    "rolecall_agent.http.known_heads": "it keeps what requests read, by the same bytes",
     "rolecall_agent.metadata.routes": (
         "core/agent/metadata/test_routes.py::test_every_path_leads_somewhere",
         "core/agent/metadata/test_routes.py::test_whatever_is_asked_for_is_compared_without_an_error",
