@@ -49,7 +49,7 @@ async def run(settings: Settings, *, once: bool = False) -> None:
     with ExitStack() as stack:
         warden = Warden(settings, kernel, ipv6=has_ipv6(), holder=stack.enter_context(held_name()))
         with refusing("", OSError):
-            changes = stack.enter_context(Changes.opened())
+            changes = stack.enter_context(Changes.opened(settings))
         if settings.redirecting.endpoint_file is not None:
             with refusing("endpointFile", OSError):
                 stack.enter_context(watching(settings.redirecting.endpoint_file, changes.changed))
@@ -67,7 +67,7 @@ async def run(settings: Settings, *, once: bool = False) -> None:
 async def remove(settings: Settings, say: Callable[[str], None]) -> None:
     """Remove what a warden has made. Raises StartError where that fails, or where it comes back."""
     kernel = Kernel(SystemTools())
-    with refusing("", RefusedError, OSError), Changes.opened() as changes:
+    with refusing("", RefusedError, OSError), Changes.opened(settings) as changes:
         there = table_comments.parse(await kernel.table() or "")
         if there and there.is_of_another(settings.keeping.installation) and is_held(there.holder):
             raise StartError(f"the rules are those of the installation {there.installation}")

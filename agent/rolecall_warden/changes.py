@@ -8,88 +8,63 @@ import asyncio
 import contextlib
 import errno
 import socket
-import struct
 from collections.abc import Callable, Generator
 from typing import NoReturn
 
-from rolecall_warden.rules import TABLE
+from rolecall_warden.kernel_news import Concerns, concerns_table
+from rolecall_warden.settings import Settings
 
 # From linux/netlink.h, linux/rtnetlink.h and linux/netfilter/nfnetlink.h: a bit for each group.
 _NETFILTER = 12
 _ROUTE_GROUPS = sum(1 << (group - 1) for group in (1, 5, 8, 9, 19))  # links, addresses, rules
 _NFTABLES_GROUP = 1 << (7 - 1)
-_LINKS = (16, 17)  # RTM_NEWLINK, RTM_DELLINK
-_LOOPBACK = 1
-_HEADER = struct.Struct("=IHHII")
-_LINK_HEADER = struct.Struct("=BxHi")
-_NAMED = TABLE.encode() + b"\0"
-_MOST = 256 * 1024
+# More than one message of the kernel has; whatever fills it may have been cut off.
+_MOST = 64 * 1024
+# The kernel had no memory for a message, or the socket no room: nobody knows what it was.
+_LOST = (errno.ENOBUFS, errno.ENOMEM)
 
 
 class Changes:
     """Sets `changed` whenever the kernel tells of something that may matter. See `opened`."""
 
-    def __init__(self, route: socket.socket, filters: socket.socket) -> None:
+    def __init__(self, concerns: Concerns, route: socket.socket, filters: socket.socket) -> None:
         self.changed = asyncio.Event()
+        self._concerns = concerns
         self._route = route
         self._filters = filters
 
     @classmethod
     @contextlib.contextmanager
-    def opened(cls) -> Generator["Changes"]:
+    def opened(cls, settings: Settings) -> Generator["Changes"]:
         """Listen from now on: what happens before `follow` is not lost. Raises OSError."""
         with (
             _listening(socket.NETLINK_ROUTE, _ROUTE_GROUPS) as route,
             _listening(_NETFILTER, _NFTABLES_GROUP) as filters,
         ):
-            yield cls(route, filters)
+            yield cls(Concerns.of(settings), route, filters)
 
     async def follow(self) -> None:
         """Read until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            links = self._follow(self._route, concerns_links)
-            tasks.create_task(links, name="follow links and routing rules")
+            node = self._follow(self._route, self._concerns.node)
+            tasks.create_task(node, name="follow links, addresses and routing rules")
             packets = self._follow(self._filters, concerns_table)
             tasks.create_task(packets, name="follow packet rules")
 
     async def _follow(self, listener: socket.socket, concerns: Callable[[bytes], bool]) -> NoReturn:
         loop = asyncio.get_running_loop()
+        buffer = bytearray(_MOST)
         while True:
             try:
-                message = await loop.sock_recv(listener, _MOST)
+                size = await loop.sock_recv_into(listener, buffer)
             except OSError as error:
-                if error.errno != errno.ENOBUFS:
+                if error.errno not in _LOST:
                     raise
-                self.changed.set()  # More was said than could be kept: anything may have changed.
-                continue
-            if concerns(message):
+                size = _MOST
+            # What is there already is read without a pause: others would wait until a storm ends.
+            await asyncio.sleep(0)
+            if size == _MOST or concerns(bytes(memoryview(buffer)[:size])):
                 self.changed.set()
-
-
-def concerns_table(message: bytes) -> bool:
-    """Tell whether nf_tables speaks of our table; on many nodes it speaks of others all day."""
-    return _NAMED in message
-
-
-def concerns_links(message: bytes) -> bool:
-    """Tell whether it is about addresses, rules, or the loopback link.
-
-    Our rules name no other link, and on a busy node links come and go with every pod.
-    """
-    offset = 0
-    while offset + _HEADER.size <= len(message):
-        length, kind, *_ = _HEADER.unpack_from(message, offset)
-        if kind not in _LINKS:
-            return True
-        body = offset + _HEADER.size
-        if body + _LINK_HEADER.size > len(message):
-            return True
-        if _LINK_HEADER.unpack_from(message, body)[2] == _LOOPBACK:
-            return True
-        if length < _HEADER.size:
-            return True
-        offset += (length + 3) & ~3
-    return False
 
 
 @contextlib.contextmanager

@@ -105,7 +105,9 @@ TABLE: dict[str, tuple[str, ...] | str] = {
     "rolecall_warden.file_changes": (
         "core/repository/test_rim_agent.py::test_any_bytes_name_files_that_changed",
     ),
-    "rolecall_warden.changes": "it wakes on any news of the kernel, and reads none",
+    "rolecall_warden.kernel_news": (
+        "core/warden/test_kernel_news.py::test_whatever_the_kernel_says_it_concerns_or_not",
+    ),
     "rolecall_warden.kernel": "what its tools say is read in the modules beside it",
     "rolecall_warden.settings": SETTINGS,
     # The wire between the two sides.
