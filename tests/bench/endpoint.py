@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import median
 
 from bench.asking import ROLE_LIST, ask
+from bench.bare import bare
 from bench.load import CALM, Case, Measured, undisturbed
 from bench.machine import Cores
 from bench.manifests import BenchPod, write
@@ -16,15 +17,17 @@ from bench.system import System
 
 _ROLE = "reader"
 PODS = 100
+DIFFERENT = "64 clients, requests that all differ"
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The medians of one case: ours beside nginx's."""
+    """The medians of one case: ours beside nginx's, and a bare protocol's."""
 
     case: Case
     ours: Measured
     nginx: Measured
+    bare: Measured | None = None  # The least that Python can do, where that is told.
 
     @property
     def share(self) -> float:
@@ -61,21 +64,35 @@ async def compare(
     path = ROLE_LIST + _ROLE
     document = await _warm(system, path)
     cases = _cases(await _token(system))
-    async with nginx(document, core=cores.measured, directory=directory) as (url, process):
+    core = cores.measured
+    async with (
+        nginx(document, core=core, directory=directory) as (floor, worker),
+        bare(document, core=core, directory=directory) as (least, protocol),
+    ):
         contenders = {
-            "nginx": Contender(url + path, process),
+            "nginx": Contender(floor + path, worker),
             "rolecall": Contender(system.url + path, system.agent),
+            "bare": Contender(least + path, protocol),
         }
         runs: dict[tuple[str, str], list[Measured]] = {}
         for case, name in itertools.product(cases * effort.rounds, contenders):
+            if name == "bare" and case.name != DIFFERENT:
+                continue
             progress(f"{case.name}: {name}")
             one = contenders[name]
             run = await undisturbed(one.url, one.process, case, effort.seconds, cores)
             runs.setdefault((case.name, name), []).append(run)
-    return [
-        Comparison(case, medians(runs[case.name, "rolecall"]), medians(runs[case.name, "nginx"]))
-        for case in cases
-    ]
+    return [_comparison(case, runs) for case in cases]
+
+
+def _comparison(case: Case, runs: Mapping[tuple[str, str], list[Measured]]) -> Comparison:
+    bare_runs = runs.get((case.name, "bare"))
+    return Comparison(
+        case,
+        medians(runs[case.name, "rolecall"]),
+        medians(runs[case.name, "nginx"]),
+        None if bare_runs is None else medians(bare_runs),
+    )
 
 
 def medians(runs: list[Measured]) -> Measured:
@@ -124,6 +141,13 @@ def _cases(token: str) -> list[Case]:
         Case("256 clients", 256, plain),
         Case("64 clients, a connection per request", 64, {"Connection": "close"}),
         Case("64 clients, IMDSv2 token and an SDK's headers", 64, _sdk_headers(token)),
+        Case(DIFFERENT, 64, plain, "differ.lua"),
+        Case(
+            "64 clients, token, list and document, a connection each",
+            64,
+            {**_sdk_headers(token), "Connection": "close"},
+            "sdk.lua",
+        ),
     ]
 
 

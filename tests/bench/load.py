@@ -10,18 +10,18 @@ from pathlib import Path
 from bench.machine import Cores, path_of
 from bench.processes import Running, busy_seconds
 
-_REPORT = Path(__file__).with_name("report.lua")
 # Beyond this, another process disturbed the run: shares of nginx would mean little.
 CALM = 0.03
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One way to ask: how many clients, and with which headers."""
+    """One way to ask: how many clients, with which headers, and by which script of wrk."""
 
     name: str
     clients: int
     headers: Mapping[str, str]
+    script: str = "report.lua"  # Always the same request; beside this module, as the others.
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +56,11 @@ async def undisturbed(
 async def _load(url: str, server: Running, case: Case, seconds: int, cores: Cores) -> Measured:
     before, busy = server.cpu_seconds(), _busy(cores)
     wrk_before = _waited_for()
+    script = Path(__file__).with_name(case.script)
     headers = [f"-H{name}: {value}" for name, value in case.headers.items()]
     wrk = await asyncio.create_subprocess_exec(
         path_of("taskset"), "-c", str(cores.asking),
-        path_of("wrk"), "-t1", f"-c{case.clients}", f"-d{seconds}s", f"-s{_REPORT}", *headers, url,
+        path_of("wrk"), "-t1", f"-c{case.clients}", f"-d{seconds}s", f"-s{script}", *headers, url,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     said, _ = await wrk.communicate()

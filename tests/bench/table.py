@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.endpoint import Comparison
+from bench.endpoint import DIFFERENT, Comparison
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,8 @@ PROMISES = {
     "256 clients": Promise(kube2iam=0.203, kiam=0.076),
     "64 clients, a connection per request": Promise(share=0.97, kube2iam=0.841, kiam=0.476),
     "64 clients, IMDSv2 token and an SDK's headers": Promise(share=0.65),
+    DIFFERENT: Promise(),
+    "64 clients, token, list and document, a connection each": Promise(),
 }
 _HEADER = (
     "the endpoint, warm", "requests/s", "nginx", "share", "promised", "kube2iam", "kiam",

@@ -1,6 +1,8 @@
 """The bench's own sums, and one short run of what it measures with."""
 
+import asyncio
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from bench.machine import Cores, described
 from bench.manifests import BenchPod, write
 from bench.nginx import nginx
 from bench.population import inhabitants, manifest
+from bench.processes import Running
 from bench.reconnect import most_within
 from bench.table import Line, endpoint_table, lines_table
 from testcluster.binaries import Binaries
@@ -143,3 +146,31 @@ async def test_a_first_listing_is_measured_in_a_real_cluster(
     assert "20 pods" in lines[0].what
     assert len(lines) == 6
     assert steps
+
+
+@needs_wrk
+@pytest.mark.parametrize(
+    ("script", "kinds"), [("report.lua", 1), ("differ.lua", 20), ("sdk.lua", 3)]
+)
+async def test_wrk_asks_what_a_case_is_named_for(script: str, kinds: int) -> None:
+    """The same again and again, never the same, or what an SDK asks when it begins."""
+    asked: list[bytes] = []
+
+    class Recorder(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            self._transport = transport
+
+        def data_received(self, data: bytes) -> None:
+            asked.append(data.partition(b"\r\n")[0])
+            self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")  # type: ignore[attr-defined]
+
+    loop = asyncio.get_running_loop()
+    async with await loop.create_server(Recorder, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        here = Running("here", os.getpid(), Path(os.devnull))
+        case = Case("one client", 1, {}, script)
+        cores = Cores.of_this_machine()
+        run = await undisturbed(f"http://127.0.0.1:{port}/roles/reader", here, case, 1, cores)
+
+    assert run.failures == 0
+    assert len(set(asked[:20])) == kinds
