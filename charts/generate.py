@@ -33,7 +33,7 @@ SERVER_OWN = frozenset(
 AGENT_OWN = frozenset(
     {
         *("adminListen", "caFile", "containerListen", "listen", "serverName", "servers"),
-        *("endpointFile", "gracePeriod", "stateFile", "tokenFile", "wardenFile"),
+        *("endpointFile", "healthFile", "gracePeriod", "stateFile", "tokenFile", "wardenFile"),
     }
 )
 WARDEN_OWN = frozenset(

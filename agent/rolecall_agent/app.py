@@ -25,6 +25,7 @@ from rolecall_agent.process.departure import Departure
 from rolecall_agent.process.file_limit import room_for
 from rolecall_agent.process.inherited import Inherited
 from rolecall_agent.process.shared_port import SharedPort
+from rolecall_agent.process.signs_of_life import show_life
 from rolecall_agent.process.sockets import CONTAINER, METADATA, addresses_of
 from rolecall_agent.process.takeover import DRAIN, ContainerPart, Served, Takeover, WarmUp
 from rolecall_agent.settings import (
@@ -46,7 +47,7 @@ from rolecall_common.admin_http import Readiness, serving_admin
 from rolecall_common.audit import auditing
 from rolecall_common.callbacks import Bugs
 from rolecall_common.clock import Clock, SystemClock
-from rolecall_common.heartbeat_file import Condition, Health
+from rolecall_common.heartbeat_file import Condition, Health, HeldError
 from rolecall_common.lifecycle import StartError, refusing
 from rolecall_common.process_metrics import ProcessMetrics
 from rolecall_common.settings.types import HostPort
@@ -85,11 +86,12 @@ class _Parts:
     endpoints: _Endpoints
     stream: StreamClient
     departure: Departure
+    inherited: Inherited
 
     def readiness(self) -> Readiness:
         connected = self.stream.statistics().connected
         warden_file = self.settings.takeover.warden_file
-        readiness = _readiness(warden_file, self.cache, connected=connected)
+        readiness = _readiness(warden_file, self.cache, self.inherited, connected=connected)
         return self.departure.readiness(readiness)
 
     def leave(self) -> None:
@@ -110,9 +112,13 @@ async def run(settings: Settings, inherited: Inherited, bugs: Bugs) -> None:
     """
     async with AsyncExitStack() as stack:
         parts = _parts(settings, inherited, SystemClock(), stack)
-        probes = partial(
-            serving_admin, settings.output.admin_listen, parts.readiness, _registry(parts)
-        )
+        takeover = _takeover(settings, parts)
+
+        def readiness() -> Readiness:
+            now = parts.readiness()
+            return now if takeover is None else takeover.readiness(now)
+
+        probes = partial(serving_admin, settings.output.admin_listen, readiness, _registry(parts))
         await stack.enter_async_context(
             parts.endpoints.metadata_server.serving(inherited.sockets[METADATA])
         )
@@ -120,7 +126,11 @@ async def run(settings: Settings, inherited: Inherited, bugs: Bugs) -> None:
             with refusing("containerListen", ImportError):
                 need_library()
         opening = parts.endpoints.container_server.serving(inherited.sockets[CONTAINER])
-        takeover = _takeover(settings, parts)
+        loops = _loops(parts)
+        if settings.output.health_file is not None:
+            with refusing("healthFile", OSError, HeldError):
+                file = stack.enter_context(heartbeat_file.hold(settings.output.health_file))
+            loops["show signs of life"] = show_life(file, parts.clock, readiness)
         if takeover is None:
             await stack.enter_async_context(opening)
             with refusing("adminListen", OSError):
@@ -128,12 +138,12 @@ async def run(settings: Settings, inherited: Inherited, bugs: Bugs) -> None:
         inherited.report_begun()
         _say_start(inherited)
         # To be cancelled is to be told to end, and an agent that was told lets its pods finish.
-        loops = _loops(parts) | {"end at a bug in a callback": bugs.raised()}
+        loops["end at a bug in a callback"] = bugs.raised()
         if takeover is None:
             await parts.departure.run(loops, parts)
         else:
             container = _container_part(settings, inherited, opening)
-            loops |= takeover.loops(parts.warm_up, inherited, container, parts.readiness, probes)
+            loops |= takeover.loops(parts.warm_up, inherited, container, probes)
             await parts.departure.run(loops, parts, DRAIN)
 
 
@@ -177,6 +187,7 @@ def _parts(settings: Settings, inherited: Inherited, clock: Clock, stack: AsyncE
         endpoints,
         stream,
         departure,
+        inherited,
     )
 
 
@@ -225,6 +236,7 @@ def _registry(parts: _Parts) -> CollectorRegistry:
             parts.clock.now,
             witness=parts.witness,
             warden_file=parts.settings.takeover.warden_file,
+            deaths=parts.inherited.deaths,
         )
     )
     return registry
@@ -242,7 +254,9 @@ def _loops(parts: _Parts) -> dict[str, Coroutine[Any, Any, None]]:
     return loops
 
 
-def _readiness(warden_file: Path | None, cache: Cache, *, connected: bool) -> Readiness:
+def _readiness(
+    warden_file: Path | None, cache: Cache, inherited: Inherited, *, connected: bool
+) -> Readiness:
     lines = []
     if not cache.synced:
         lines.append("not synced yet")
@@ -251,6 +265,9 @@ def _readiness(warden_file: Path | None, cache: Cache, *, connected: bool) -> Re
     warden = heartbeat_file.read(warden_file) if warden_file is not None else Health(ok=True)
     if not warden.ok:
         lines.append(f"the warden: {warden.reason}")
+    if inherited.restarts:
+        last = f"the last one with {inherited.last_exit}"
+        lines.append(f"workers that have ended by themselves: {inherited.restarts}, {last}")
     return Readiness(cache.synced and warden.ok, tuple(lines))
 
 

@@ -1,6 +1,6 @@
 """Every metric of the agent: the table that declares them, and what they are read from."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from rolecall_agent.http.counters import DURATIONS, REMAINING, Counters
 from rolecall_agent.http.server import Server
 from rolecall_agent.metadata.endpoint import NAME as METADATA
 from rolecall_agent.metadata.item_cache import ItemCache, Result
+from rolecall_agent.process.supervisor import CAUSES
 from rolecall_agent.store.cache import NEAR_ENDS, Cache, Statistics
 from rolecall_agent.sync.ca_bundle import CaBundleFile
 from rolecall_agent.sync.stream import Statistics as StreamStatistics
@@ -174,7 +175,16 @@ NETWORK = Metric(
     (Label("cni", tuple(Cni)),),
 )
 
+DEATHS = Metric(
+    "rolecall_agent_worker_deaths_total",
+    Kind.COUNTER,
+    "Workers of this agent that ended by themselves: killed by a signal, failed by a bug, unusable "
+    "settings or files, or left before their memory was used up.",
+    (Label("cause", CAUSES),),
+)
+
 METRICS = (
+    DEATHS,
     REQUESTS,
     REQUEST_DURATION,
     HOLD_DURATION,
@@ -222,12 +232,14 @@ class AgentCollector:
         *,
         witness: Witness | None = None,
         warden_file: Path | None = None,
+        deaths: Mapping[str, int] | None = None,
     ) -> None:
         self._servers = servers
         self._items = items
         self._cache = cache
         self._witness = witness
         self._warden_file = warden_file
+        self._deaths = dict.fromkeys(CAUSES, 0) | dict(deaths or {})
         self._stream = stream
         self._ca_bundle = ca_bundle
         self._now = now
@@ -235,6 +247,7 @@ class AgentCollector:
     def collect(self) -> Iterator[Family]:
         """Yield every metric of METRICS."""
         now = self._now()
+        yield counter_family(DEATHS, {(cause,): n for cause, n in self._deaths.items()})
         yield from _of_each(self._servers)
         yield from _of_all(self._servers[0].counters)
         yield counter_family(ITEMS_ASKED, {(r,): n for r, n in self._items.results.items()})

@@ -132,8 +132,7 @@ class TakeoverSettings:
     endpoint_file: Path | None = setting(
         types.optional(types.PATH),
         "Where the warden of this pod reads the endpoint's port once it is warm. With it the agent "
-        "takes a port of its own, from the one that is set upwards, so that two can share a node. "
-        "Beside it is a file that ends with .ready, as long as the agent is.",
+        "takes a port of its own, from the one that is set upwards, so that two can share a node.",
         default=None,
     )
     warden_file: Path | None = setting(
@@ -158,6 +157,12 @@ class AgentOutputSettings(OutputSettings):
 
     admin_listen: HostPort = setting(
         types.HOST_PORT, ADMIN_LISTEN_HELP, default=HostPort("127.0.0.1", 9802)
+    )
+    health_file: Path | None = setting(
+        types.optional(types.PATH),
+        "The file whose lock says that the agent lives; beside it is a stamp of now, which says "
+        "whether it is ready. python -I -m rolecall_common.probe reads both, for a kubelet.",
+        default=None,
     )
 
 

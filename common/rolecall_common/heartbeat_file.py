@@ -9,7 +9,6 @@ import contextlib
 import fcntl
 import json
 import os
-import struct
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -19,13 +18,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from rolecall_common.guards import Endpoint, Guard
+from rolecall_common.probe import LARGEST, LOCK, WELL, WHOLE_FILE, is_held
 
-_LARGEST = 4096
 _MOST_COUNTED = 2**63
 _Counted = TypeVar("_Counted", bound=StrEnum)
-# `struct flock` of fcntl(2) where `off_t` has 64 bits: type, whence, start, length, process id.
-_LOCK = struct.Struct("@hhqqi4x")
-_WHOLE_FILE = (os.SEEK_SET, 0, 0, 0)
 
 
 class Condition(StrEnum):
@@ -36,6 +32,8 @@ class Condition(StrEnum):
     WAITING = "waiting"  # Its own work is yet to begin, and whoever did it before goes on.
     BLOCKED = "blocked"  # Its rules are in place, and somebody else's keep pods from an endpoint.
     FAILING = "failing"
+    READY = "ready"
+    NOT_READY = "not_ready"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +88,7 @@ def hold(path: Path) -> Iterator[HeartbeatFile]:
     try:
         try:
             # Of the open file and not of the process: it can be asked for without being taken.
-            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _LOCK.pack(fcntl.F_WRLCK, *_WHOLE_FILE))
+            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, LOCK.pack(fcntl.F_WRLCK, *WHOLE_FILE))
         except (BlockingIOError, PermissionError) as error:
             raise HeldError(f"{path} is held by another process") from error
         # A stamp of an earlier boot may lie ahead of this one's clock.
@@ -108,9 +106,9 @@ def stamp_path(path: Path) -> Path:
 def read(path: Path, now: float | None = None) -> Health:
     """Say how the holder of *path* is; never raises, and never keeps anybody from the lock."""
     try:
-        held = _is_held(path)
+        held = is_held(str(path))
         with stamp_path(path).open("rb") as stream:
-            text = stream.read(_LARGEST)
+            text = stream.read(LARGEST)
     except FileNotFoundError:
         return Health(ok=False, reason="it has not shown itself yet")
     except OSError as error:
@@ -126,7 +124,7 @@ def evaluate(text: bytes, *, held: bool, now: float) -> Health:
     outdated = _outdated(heartbeat, held=held, now=now)
     if outdated:
         return Health(ok=False, reason=outdated, heartbeat=heartbeat)
-    ok = heartbeat.condition is Condition.IN_PLACE
+    ok = heartbeat.condition in WELL
     reason = "" if ok else heartbeat.text or heartbeat.condition
     return Health(ok=ok, reason=reason, heartbeat=heartbeat, current=True)
 
@@ -173,13 +171,3 @@ def _count(field: Any) -> int:  # noqa: ANN401 - JSON
     if not 0 <= count < _MOST_COUNTED:
         raise ValueError("a count is out of range")
     return count
-
-
-def _is_held(path: Path) -> bool:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        question = _LOCK.pack(fcntl.F_WRLCK, *_WHOLE_FILE)
-        answer = fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, question)
-    finally:
-        os.close(descriptor)
-    return bool(_LOCK.unpack(answer)[0] != fcntl.F_UNLCK)

@@ -84,13 +84,22 @@ def test_probes_name_no_host(default: Rendering) -> None:
         assert all(each.keys() == {"path", "port"} for each in asked)
 
 
-def test_an_agent_is_ready_by_its_own_word(default: Rendering) -> None:
-    """While two share a node, a port could be answered by the other one; a file could not."""
-    agent = default.agent["spec"]["containers"][0]
-    (endpoint,) = [word for word in agent["args"] if word.startswith("--endpoint-file=")]
-    file = endpoint.partition("=")[2] + ".ready"
+def test_probes_ask_for_signs_of_life_of_the_pods_own(default: Rendering) -> None:
+    """While two share a node, a port could be answered by the other one; a file could not.
 
-    assert agent["readinessProbe"]["exec"] == {"command": ["test", "-e", file]}
+    No shell is needed, and what hangs is not alive.
+    """
+    agent, warden = default.agent["spec"]["containers"]
+    asking = ["python", "-I", "-m", "rolecall_common.probe"]
+    health, settings = "/run/rolecall-agent/health", f"{agent['args']}"
+
+    assert f"--health-file={health}" in settings
+    assert agent["readinessProbe"]["exec"] == {"command": [*asking, "ready", health]}
+    assert agent["livenessProbe"]["exec"] == {"command": [*asking, "alive", health]}
+    assert warden["livenessProbe"]["exec"] == {
+        "command": [*asking, "alive", "/run/rolecall/warden"]
+    }
+    assert "--warden-file=/run/rolecall/warden" in settings
 
 
 def test_no_token_of_the_kubernetes_api_is_mounted_by_itself(default: Rendering) -> None:

@@ -85,9 +85,7 @@ class AgentPod:
     @property
     def is_ready(self) -> bool:
         """Whether a kubelet would say so; the warden's word is the agent's as well."""
-        return (self.root / "endpoint.ready").exists() and heartbeat_file.read(
-            self.root / "warden"
-        ).ok
+        return all(heartbeat_file.read(self.root / name).ok for name in ("health", "warden"))
 
     async def until_ready(self) -> None:
         async with asyncio.timeout(PATIENCE):
@@ -132,7 +130,8 @@ class DaemonSet:
         pod = AgentPod(self.root / f"pod-{self.made}")
         pod.root.mkdir()
         endpoint = f"--endpoint-file={pod.root / 'endpoint'}"
-        await self._run(pod, "agent", endpoint, f"--audit-file={pod.root / 'audit'}")
+        files = (f"--audit-file={pod.root / 'audit'}", f"--health-file={pod.root / 'health'}")
+        await self._run(pod, "agent", endpoint, *files)
         files = (endpoint, f"--health-file={pod.root / 'warden'}")
         await self._run(pod, "warden", *files, f"--check-period={self.check_period}")
         self.exits.push_async_callback(pod.end)

@@ -83,35 +83,37 @@ class Takeover:
     """What this agent does differently because another one may be on its node."""
 
     def __init__(self, path: Path, clock: Clock, is_leaving: Callable[[], bool]) -> None:
-        """*path* is the warden's file; whether we are ready is told by another one beside it.
+        """*path* is the warden's file; *is_leaving* says whether we were told to end.
 
-        *is_leaving* says whether we were told to end. Raises OSError where the file cannot be
-        written.
+        Raises OSError where the file cannot be written.
         """
         self._path = path
-        self._ready = path.with_suffix(".ready")
         self._clock = clock
         self._is_leaving = is_leaving
         self._is_open = False  # At the container endpoint, too, where there is one.
-        # A worker before this one may have been ready.
-        self._ready.touch()
-        self._ready.unlink()
+        tried = path.with_suffix(".tried")
+        tried.touch()
+        tried.unlink()
 
     def loops(
         self,
         warm_up: WarmUp,
         inherited: Inherited,
         container: ContainerPart,
-        readiness: Callable[[], Readiness],
         probes: Callable[[], Served],
     ) -> dict[str, Coroutine[Any, Any, None]]:
         """Return what is to run beside the agent's own loops, by name."""
         return {
             "take over": self._take_over(warm_up, inherited, container),
             "share the container endpoint's port": self._share(container),
-            "report readiness": self._report_readiness(readiness),
             "serve the probes": self._serve_probes(probes),
         }
+
+    def readiness(self, otherwise: Readiness) -> Readiness:
+        """Return *otherwise*, or that the container endpoint is to be opened yet."""
+        if self._is_open:
+            return otherwise
+        return Readiness(ready=False, lines=(*otherwise.lines, "not open for every pod yet"))
 
     async def _take_over(
         self, warm_up: WarmUp, inherited: Inherited, container: ContainerPart
@@ -148,18 +150,6 @@ class Takeover:
         """Share our port with a newer agent while its warden has the node's rules."""
         while True:
             container.port.share(wanted=container.is_superseded())
-            await self._clock.sleep(_AGAIN)
-
-    async def _report_readiness(self, readiness: Callable[[], Readiness]) -> None:
-        """Keep the file there while we are ready.
-
-        The kubelet cannot ask by a port: the other agent has the same address, and might answer.
-        """
-        while True:
-            if self._is_open and readiness().ready:
-                self._ready.touch()
-            else:
-                self._ready.unlink(missing_ok=True)
             await self._clock.sleep(_AGAIN)
 
     async def _serve_probes(self, probes: Callable[[], Served]) -> None:

@@ -32,6 +32,7 @@
 {{- end }}
 - --admin-listen=[$(POD_IP)]:{{ int .Values.agent.adminPort }}
 - --state-file=/run/rolecall-agent/state
+- --health-file=/run/rolecall-agent/health
 # The rest is for what is connected, and for the end itself.
 - --grace-period={{ sub (int .Values.agent.terminationGracePeriodSeconds) 10 | max 0 }}s
 {{- if .Values.warden.enabled }}

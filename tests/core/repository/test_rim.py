@@ -139,6 +139,7 @@ TABLE: dict[str, tuple[str, ...] | str] = {
     "rolecall_common.heartbeat_file": (
         "core/common/test_heartbeat_file.py::test_any_bytes_are_a_stamp_or_none",
     ),
+    "rolecall_common.probe": ("core/common/test_probe.py::test_any_bytes_are_an_answer",),
     "rolecall_common.endpoint_file": (
         "core/repository/test_rim_agent.py::test_any_file_names_a_port_or_none",
     ),

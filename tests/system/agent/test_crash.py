@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from fakes.cluster import namespace, pod
-from fakes.running import Running
+from fakes.running import PATIENCE, Running
 from fakes.system import LIST, System, system
+from rolecall_common import probe
 
 POD = "127.9.0.1"
 KILLS = 100
@@ -123,3 +125,47 @@ async def test_a_file_that_is_broken_at_a_crash_closes_no_endpoint(node: System)
     assert "caFile: " in json.loads(line)["reason"]
     assert answer.endswith(b"reader")
     assert code == 0
+
+
+async def test_a_worker_that_hangs_is_neither_ready_nor_alive(node: System) -> None:
+    """Its lock is held, its port is open; what it says is old, and a kubelet's probe sees that."""
+    health = node.root / "health"
+    await node.start_sts()
+    await node.start_server()
+    agent = await node.start_agent("--health-file", str(health))
+    await node.until_served(POD, "reader")
+    await until_said(health, "")
+    os.kill(agent.worker, signal.SIGSTOP)
+    await until_said(health, "it has not been heard for too long")
+    dead = said(health, wants_ready=False)
+    os.kill(agent.worker, signal.SIGCONT)
+    await until_said(health, "")
+
+    assert dead == "it has not been heard for too long"
+
+
+async def test_workers_that_died_are_counted_and_told(node: System) -> None:
+    """Each crash is without a gap, and nobody would see a hundred of them."""
+    health = node.root / "health"
+    await node.start_sts()
+    await node.start_server()
+    agent = await node.start_agent("--health-file", str(health))
+    for restarts in (1, 2):
+        await kill(agent, restarts)
+    await node.until_measured("agent", 'rolecall_agent_worker_deaths_total{cause="killed"} 2.0')
+    status, lines = await node.probe("agent", "/readyz")
+    await until_said(health, "")
+
+    assert status == 200
+    assert "workers that have ended by themselves: 2, the last one with -9" in lines
+
+
+def said(health: Path, *, wants_ready: bool = True) -> str:
+    return probe.problem(str(health), time.monotonic(), wants_ready=wants_ready)
+
+
+async def until_said(health: Path, reason: str) -> None:
+    """Return once a kubelet's probe says that; "" is that all is well."""
+    async with asyncio.timeout(PATIENCE):
+        while said(health) != reason:  # noqa: ASYNC110 -- others have no event
+            await asyncio.sleep(0.05)

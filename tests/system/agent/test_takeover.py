@@ -16,7 +16,7 @@ import pytest
 from fakes.cluster import namespace, pod
 from fakes.running import PATIENCE, Running
 from fakes.system import LIST, System, ask, system
-from rolecall_common import heartbeat_file
+from rolecall_common import heartbeat_file, probe
 from rolecall_common.heartbeat_file import Condition, Heartbeat
 
 POD, LATE = "127.9.0.1", "127.9.0.2"
@@ -32,7 +32,9 @@ async def node(tmp_path: Path) -> AsyncGenerator[System]:
 async def agent(node: System, name: str, *flags: str) -> Running:
     """Start an agent in the pod of that *name*, whose directory may be there already."""
     (node.root / name).mkdir(exist_ok=True)
-    return await node.start_agent("--endpoint-file", str(node.root / name / "endpoint"), *flags)
+    files = ("--endpoint-file", str(node.root / name / "endpoint"))
+    health = ("--health-file", str(node.root / name / "health"))
+    return await node.start_agent(*files, *health, *flags)
 
 
 def told(node: System, name: str) -> int:
@@ -41,9 +43,15 @@ def told(node: System, name: str) -> int:
     return port
 
 
+def is_ready(node: System, name: str) -> bool:
+    """Say what a kubelet's probe says of the agent in that pod."""
+    path = str(node.root / name / "health")
+    return not probe.problem(path, time.monotonic(), wants_ready=True)
+
+
 async def until_ready(node: System, name: str) -> None:
     async with asyncio.timeout(PATIENCE):
-        while not (node.root / name / "endpoint.ready").exists():  # noqa: ASYNC110 -- others have no event
+        while not is_ready(node, name):  # noqa: ASYNC110 -- others have no event
             await asyncio.sleep(0.02)
 
 
@@ -155,7 +163,7 @@ async def test_the_container_endpoint_is_shared(node: System) -> None:
         asking = asyncio.create_task(keep_asking(node.port("container"), ended))
         new = await agent(node, "new", *shared)
         await new.wait_line("another process has the container endpoint's port")
-        early = (node.root / "new" / "endpoint.ready").exists()
+        early = is_ready(node, "new")
         beat(Condition.SUPERSEDED)
         await until_ready(node, "new")
         code = await old.stop()
@@ -214,5 +222,5 @@ async def test_a_directory_that_cannot_be_written_is_named(node: System) -> None
 
     assert await running.ended() == 2
     assert any(
-        "endpointFile: /nonexistent/endpoint.ready: No such file" in line for line in running.err
+        "endpointFile: /nonexistent/endpoint.tried: No such file" in line for line in running.err
     )

@@ -18,7 +18,6 @@ from rolecall_agent.process.sockets import CONTAINER, METADATA
 from rolecall_agent.process.takeover import ContainerPart, Takeover, WarmUp
 from rolecall_agent.store.cache import Cache
 from rolecall_common import endpoint_file
-from rolecall_common.admin_http import Readiness
 from rolecall_proto.values import Assignment, AssignmentUpserted, Reason, SnapshotEnd, State
 
 HALF_A_MINUTE = timedelta(seconds=30)
@@ -54,7 +53,6 @@ class Worker:
             ContainerPart(
                 SharedPort(self.inherited.sockets[CONTAINER], []), self._opening(), lambda: False
             ),
-            lambda: Readiness(ready=True),
             self._probes,
         )
         await departure.run({**loops, "meet a bug": self._meet_bug()}, self)
