@@ -21,6 +21,7 @@ from rolecall_agent.metadata.imds_client import ImdsClient
 from rolecall_agent.metadata.item_cache import ItemCache
 from rolecall_agent.metadata.item_fetcher import ItemFetcher
 from rolecall_agent.metrics import AgentCollector
+from rolecall_agent.process import memory
 from rolecall_agent.process.departure import Departure
 from rolecall_agent.process.file_limit import room_for
 from rolecall_agent.process.inherited import Inherited
@@ -108,7 +109,8 @@ class _Parts:
 async def run(settings: Settings, inherited: Inherited, bugs: Bugs) -> None:
     """Answer pods until cancelled, or until one of *bugs*.
 
-    Raises StartError where the settings cannot be used.
+    Raises StartError where the settings cannot be used, and MemoryLimitError, in a group, where
+    another worker is to take this one's place.
     """
     async with AsyncExitStack() as stack:
         parts = _parts(settings, inherited, SystemClock(), stack)
@@ -127,6 +129,10 @@ async def run(settings: Settings, inherited: Inherited, bugs: Bugs) -> None:
                 need_library()
         opening = parts.endpoints.container_server.serving(inherited.sockets[CONTAINER])
         loops = _loops(parts)
+        cgroup = memory.own_cgroup()
+        if cgroup is not None:
+            look = partial(memory.read, cgroup)
+            loops["leave before memory ends"] = memory.leave_when_short(parts.clock, look)
         if settings.output.health_file is not None:
             with refusing("healthFile", OSError, HeldError):
                 file = stack.enter_context(heartbeat_file.hold(settings.output.health_file))

@@ -79,6 +79,7 @@ def _work(settings: "Settings", given: "Inherited") -> Exit:
     import uvloop  # noqa: PLC0415 - each side loads itself only
 
     from rolecall_agent import app  # noqa: PLC0415
+    from rolecall_agent.process.memory import MemoryLimitError  # noqa: PLC0415
 
     bugs = Bugs()
     for sentence in settings.cautions():
@@ -91,6 +92,10 @@ def _work(settings: "Settings", given: "Inherited") -> Exit:
         # The endpoints stay open, and the supervisor tries again: it is no end, and is logged.
         log.error("this worker cannot begin", extra={"reason": str(error)})  # noqa: TRY400 - it has no cause of ours
         return Exit.USAGE
+    except ExceptionGroup as group:
+        if group.split(MemoryLimitError)[1] is not None:
+            raise
+        return Exit.MEMORY
 
 
 def _run(

@@ -160,6 +160,43 @@ async def test_workers_that_died_are_counted_and_told(node: System) -> None:
     assert "workers that have ended by themselves: 2, the last one with -9" in lines
 
 
+SHORT_OF_MEMORY = """
+import sys
+from datetime import timedelta
+from pathlib import Path
+from rolecall_agent.process import memory
+from rolecall_cli.__main__ import main
+memory.LEAST_AGE = timedelta(0)
+memory.own_cgroup = lambda: Path(sys.argv[-1])
+sys.exit(main(sys.argv[1:-1]))
+"""
+
+
+async def test_a_worker_leaves_before_the_kernel_ends_its_supervisor_too(node: System) -> None:
+    """It says so, the next one answers at the same sockets, and it is counted as what it is."""
+    (node.root / "memory.max").write_text("100")
+    (node.root / "memory.stat").write_text("anon 90\n")
+    (node.root / "memory.current").write_text("50")
+    await node.start_sts()
+    await node.start_server()
+    words = ("agent", *node.agent_flags(), str(node.root))
+    agent = await node.run("agent", "-c", SHORT_OF_MEMORY, *words)
+    await node.until_served(POD, "reader")
+    (node.root / "memory.current").write_text("90")
+    line = await agent.wait_line("memory is short: another worker takes this one's place")
+    (node.root / "memory.current").write_text("50")
+    await agent.wait_line("takes the place", '"code": 3')
+    await node.until_served(POD, "reader")
+    _, metrics = await node.probe("agent", "/metrics")
+    code = await agent.stop()
+
+    assert '"used": 90' in line
+    assert 'rolecall_agent_worker_deaths_total{cause="failed"} 0.0' in metrics
+    assert 'rolecall_agent_worker_deaths_total{cause="memory"} 0.0' not in metrics
+    assert not any("Traceback" in each for each in agent.err)
+    assert code == 0
+
+
 def said(health: Path, *, wants_ready: bool = True) -> str:
     return probe.problem(str(health), time.monotonic(), wants_ready=wants_ready)
 
