@@ -181,6 +181,7 @@ async def test_a_worker_leaves_before_the_kernel_ends_its_supervisor_too(node: S
     await node.start_server()
     words = ("agent", *node.agent_flags(), str(node.root))
     agent = await node.run("agent", "-c", SHORT_OF_MEMORY, *words)
+    await agent.wait_line("following a server")
     await node.until_served(POD, "reader")
     (node.root / "memory.current").write_text("90")
     line = await agent.wait_line("memory is short: another worker takes this one's place")
