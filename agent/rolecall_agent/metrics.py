@@ -27,7 +27,9 @@ from rolecall_agent.sync.ca_bundle import CaBundleFile
 from rolecall_agent.sync.stream import Statistics as StreamStatistics
 from rolecall_agent.sync.stream_end import EndReason
 from rolecall_agent.witness.cni import Cni
-from rolecall_agent.witness.service import Report, Witness
+from rolecall_agent.witness.extent import Extent
+from rolecall_agent.witness.report import Report
+from rolecall_agent.witness.service import Witness
 from rolecall_common.metrics import (
     UNKNOWN,
     Distribution,
@@ -42,6 +44,8 @@ from rolecall_proto.values import Reason, State
 
 _ENDPOINT = Label("endpoint", (METADATA, CONTAINER))
 _ROUTE = Label("route", tuple(Route))
+_EXTENTS = tuple((each, each.name.lower()) for each in Extent if each is not Extent.NOTHING)
+_EXTENT = Label("of", tuple(name for _, name in _EXTENTS))
 _WITHIN = Label("within", tuple(f"{near // timedelta(minutes=1)}m" for near in NEAR_ENDS))
 
 REQUESTS = Metric(
@@ -166,7 +170,17 @@ SUSPENSIONS = Metric(
 OVERRUNS = Metric(
     "rolecall_agent_kernel_overruns_total",
     Kind.COUNTER,
-    "How often the kernel had more changes than could be kept: everything was read anew then.",
+    "How often changes of the kernel were lost, for one where there were more than could be kept. "
+    "What they may be about is not vouched for until it was read anew: everything, or what is "
+    "behind bridges.",
+    (_EXTENT,),
+)
+REREADS = Metric(
+    "rolecall_agent_kernel_rereads_total",
+    Kind.COUNTER,
+    "How often the kernel was asked for everything, or for what is behind bridges, the start "
+    "included. Those that failed are counted, too: each is tried again.",
+    (_EXTENT,),
 )
 NETWORK = Metric(
     "rolecall_agent_node_network",
@@ -208,6 +222,7 @@ METRICS = (
     ADDRESSES,
     SUSPENSIONS,
     OVERRUNS,
+    REREADS,
     NETWORK,
     GUARD_RULES_IN_PLACE,
     GUARD_REPAIRS,
@@ -321,7 +336,8 @@ def _of_witness(witness: Witness | None) -> Iterator[Family]:
     }
     yield gauge_family(ADDRESSES, addresses)
     yield counter_family(SUSPENSIONS, {(): bindings.suspensions})
-    yield counter_family(OVERRUNS, {(): report.overruns})
+    for metric, counts in ((OVERRUNS, report.losses), (REREADS, report.rereads)):
+        yield counter_family(metric, {(name,): counts.get(each, 0) for each, name in _EXTENTS})
     yield gauge_family(NETWORK, {(each,): each is report.cni for each in Cni})
 
 

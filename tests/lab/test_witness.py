@@ -1,6 +1,7 @@
 """The kernel's word about addresses, on a routed and a bridged node.
 
-The stories are in `witness_stories.py`, `witness_connections.py` and `witness_numbers.py`.
+The stories are in `witness_stories.py`, `witness_connections.py`, `witness_numbers.py` and
+`witness_floods.py`.
 """
 
 import asyncio

@@ -32,6 +32,7 @@ from lab.watched import (
     take_hardware,
 )
 from lab.witness_ground import HELD, Ground, begun, story
+from rolecall_agent.witness.extent import Extent
 from rolecall_cli.lab.addresses import Kind
 
 
@@ -168,7 +169,7 @@ async def the_kernel_says_more_than_can_be_kept(ground: Ground) -> None:
         subprocess.run(["ip", "-batch", "-"], input=lines, text=True, check=True)  # noqa: ASYNC221, S607
         assert await ask("calm") == Answer(200, "calm")
         assert await ask("moved2") in {HELD, NO_ANSWER}
-        assert at.witness.report().overruns >= 1
+        assert at.witness.report().losses[Extent.EVERYTHING] >= 1
 
 
 @story(Kind.ROUTED)

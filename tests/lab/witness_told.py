@@ -13,7 +13,7 @@ from pathlib import Path
 
 import uvloop
 
-from lab import witness_connections, witness_numbers, witness_stories  # noqa: F401 - they note their stories
+from lab import witness_connections, witness_floods, witness_numbers, witness_stories  # noqa: F401 - they note their stories
 from lab.witness_ground import tell
 from rolecall_cli.lab.addresses import Kind
 

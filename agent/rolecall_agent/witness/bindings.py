@@ -28,6 +28,7 @@ from rolecall_agent.witness.entries import (
 )
 from rolecall_agent.witness.entry_table import EntryTable
 from rolecall_agent.witness.evidence import Proof, proof
+from rolecall_agent.witness.extent import Extent
 from rolecall_agent.witness.observation import Doubt, Holder, LinkId, Observation, Way
 from rolecall_proto.values import Address, Confirmation, PodUid
 
@@ -53,6 +54,8 @@ class Bindings:
         # Whom each address stands for. Read for each request; where nothing is, nobody is known.
         self.holders: dict[Address, Holder] = {}
         self.suspensions = 0
+        # What the kernel may have said something of that is not heard yet: see `doubt`.
+        self.unknown = Extent.NOTHING
         self._without = Doubt.ACCEPTED if accept_unwitnessed else Doubt.UNWITNESSED
         self._settling = settling
         self._unseen_until = LONG_AGO
@@ -77,6 +80,18 @@ class Bindings:
     def begin(self, now: datetime) -> None:
         """Note that what happened until now may not have been seen. All is looked at anew next."""
         self._unseen_until = now
+
+    def doubt(self, extent: Extent, now: datetime) -> set[Address]:
+        """Vouch for nobody within *extent*, and for everybody else; return where to look again."""
+        before, self.unknown = self.unknown, extent
+        if extent is before:
+            return set()
+        either = max(before, extent)
+        touched = {at for at, each in self._entries if each.observation.is_within(either)}
+        for address in touched:
+            if (entry := self._entries.get(address)) is not None:
+                self._decide(address, entry, now)
+        return touched & self.holders.keys()
 
     def set_links(self, links: Iterable[LinkId]) -> None:
         """Take in which links there are; before any address is seen without one of them."""
@@ -122,6 +137,8 @@ class Bindings:
             entry = self._entries.get(address)
             if entry is None or not entry.observation.link:
                 continue
+            if entry.observation.is_within(self.unknown):
+                continue
             if self.holders.get(address) is Doubt.SUSPENDED:
                 uids.update(dict.fromkeys(entry.claims))
                 doubted.append(address)
@@ -163,8 +180,8 @@ class Bindings:
     def _decide(self, address: Address, entry: Entry, now: datetime) -> set[Address]:
         self._unsettled.pop(address, None)
         link = entry.observation.link
-        if not entry.claims:
-            return self._hold(address, None)
+        if not entry.claims or entry.observation.is_within(self.unknown):
+            return self._hold(address, Doubt.SUSPENDED if entry.claims else None)
         if link is None:
             if entry.had_link or entry.observation.way is Way.SILENT:
                 return self._hold(address, Doubt.SUSPENDED)
@@ -222,7 +239,7 @@ class Bindings:
         else:
             self.holders[address] = holder
         if holder is Doubt.SUSPENDED and before is not None and not isinstance(before, Doubt):
-            self.suspensions += 1
+            self.suspensions += self.unknown is Extent.NOTHING
         return {address}
 
 

@@ -1,9 +1,10 @@
 """What the kernel's messages come to: where to look again."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from rolecall_agent.witness.observation import LinkId
+from rolecall_agent.witness.extent import Extent
+from rolecall_agent.witness.observation import LinkId, Observation
 from rolecall_proto.values import Address
 
 _BITS = {4: 32, 6: 128}
@@ -38,6 +39,9 @@ class Prefixes:
                     break
 
 
+Observed = Callable[[Address], Observation | None]
+
+
 @dataclass(slots=True)
 class Changes:
     """What has changed since the last time."""
@@ -46,7 +50,23 @@ class Changes:
     prefixes: Prefixes = field(default_factory=Prefixes)  # Whatever lies in them.
     links: set[LinkId] = field(default_factory=set)  # Whatever was seen there.
     bridges: bool = False  # Whatever was seen behind one.
-    hardware: set[bytes] = field(default_factory=set)  # Whoever answers to it.
     routing: bool = False  # Everything: by which tables to go has changed.
-    lost: bool = False  # Everything, and more may have happened than can be seen now.
+    lost: Extent = Extent.NOTHING  # More may have happened there than can be seen now.
+    reason: str = ""  # Of that.
+    unheard: Extent = Extent.NOTHING  # The same; nobody listened there.
+    unread: Extent = Extent.NOTHING  # More has happened there, and is read in the next turn.
     topology: bool = False  # A link or a rule has come or gone: the CNI may be another one.
+
+    def affected(self, known: Collection[Address], observed: Observed) -> set[Address]:
+        """Return where to look again; *known* are all addresses, seen last as *observed* says."""
+        if self.routing:
+            return self.addresses | set(known)
+        found = self.addresses | set(self.prefixes.holding(known))
+        if self.links or self.bridges:
+            found |= {each for each in known if self._concern(observed(each))}
+        return found
+
+    def _concern(self, observation: Observation | None) -> bool:
+        if observation is None:
+            return False
+        return (self.bridges and observation.is_behind_bridge) or observation.link in self.links

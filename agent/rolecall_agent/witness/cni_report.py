@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from rolecall_agent.witness.cni import ADVICE, Cni, detect_cni
 from rolecall_agent.witness.kernel import Kernel
+from rolecall_agent.witness.netlink import LostError
 from rolecall_common.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,10 @@ class CniReporter:
             await self._clock.sleep(INTERVAL)
 
     def _look(self) -> None:
-        cni = detect_cni(self._kernel.links.known, self._kernel.rules())
+        try:
+            cni = detect_cni(self._kernel.links.known, self._kernel.rules())
+        except LostError:
+            return  # It is told with the next change, and nothing hangs on it.
         if self._has_said and cni is self.cni:
             return
         self.cni, self._has_said = cni, True

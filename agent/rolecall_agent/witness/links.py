@@ -36,7 +36,7 @@ class Links:
         uptime: Callable[[], float] = time.monotonic,
     ) -> None:
         """*uptime* is that of the kernel in seconds, by which it dates addresses."""
-        self.has_ports = False  # Whether some bridge has any.
+        self.bridges: frozenset[int] = frozenset()  # Those that have ports.
         self._clock = clock
         self._uptime = uptime
         self._sysfs = sysfs
@@ -52,6 +52,11 @@ class Links:
     @property
     def ids(self) -> Iterable[LinkId]:
         return self._ids.values()
+
+    @property
+    def has_ports(self) -> bool:
+        """Whether some bridge has any."""
+        return bool(self.bridges)
 
     def get(self, number: int) -> Link | None:
         return self._known.get(number)
@@ -124,4 +129,4 @@ class Links:
 
     def _count_ports(self) -> None:
         bridges = {each.number for each in self._known.values() if each.kind == BRIDGE}
-        self.has_ports = any(each.master in bridges for each in self._known.values())
+        self.bridges = frozenset(bridges & {each.master for each in self._known.values()})

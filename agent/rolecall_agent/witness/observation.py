@@ -4,6 +4,7 @@ import enum
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from rolecall_agent.witness.extent import Extent
 from rolecall_proto.values import PodUid
 
 # A link of which nothing is known came after everything.
@@ -40,6 +41,15 @@ class Observation:
 
     way: Way
     link: LinkId | None = None  # There where, and only where, one link is the way.
+
+    @property
+    def is_behind_bridge(self) -> bool:
+        """Whether it is known by what hosts say of themselves."""
+        return self.way in (Way.BRIDGE, Way.SILENT)
+
+    def is_within(self, extent: Extent) -> bool:
+        """Whether it is not known any more where *extent* is not."""
+        return extent is Extent.EVERYTHING or (extent is Extent.BRIDGES and self.is_behind_bridge)
 
 
 NONE = Observation(Way.NONE)

@@ -9,39 +9,31 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import NoReturn
 
 from rolecall_agent.witness.bindings import SETTLING, Bindings
 from rolecall_agent.witness.changes import Changes
 from rolecall_agent.witness.cni import Cni
 from rolecall_agent.witness.cni_report import CniReporter
-from rolecall_agent.witness.entries import NONE_YET, Claims, Query, Statistics
+from rolecall_agent.witness.entries import Claims, Query
+from rolecall_agent.witness.extent import Extent
 from rolecall_agent.witness.kernel import Kernel
-from rolecall_agent.witness.observation import Doubt, Holder, Way
+from rolecall_agent.witness.netlink import LostError
+from rolecall_agent.witness.observation import Doubt, Holder
+from rolecall_agent.witness.report import Report
+from rolecall_agent.witness.rereads import Rereads
 from rolecall_agent.witness.state_file import Scope, StateFile
+from rolecall_agent.witness.state_keeper import StateKeeper
 from rolecall_common.clock import Clock
 from rolecall_proto.values import Address, Confirmation, PodUid
 
 log = logging.getLogger(__name__)
 
-SAVE_DELAY = timedelta(milliseconds=50)  # Changes of a roll-out are written together.
-
 Changed = Callable[[Collection[Address]], None]
 
 
 def _ignore(addresses: Collection[Address]) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """How the witness stands, for metrics."""
-
-    bindings: Statistics = NONE_YET
-    overruns: int = 0
-    cni: Cni = Cni.UNKNOWN
 
 
 class Witness:
@@ -57,13 +49,12 @@ class Witness:
         self.moved: Changed = _ignore
         self._kernel = kernel
         self._bindings = bindings
-        self._file = file
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._settled = asyncio.Event()  # Time changes nothing.
-        self._dirty = asyncio.Event()  # There may be something to save, or to wait for.
-        self._overruns = 0
+        self._keeper = StateKeeper(file, bindings.state, clock)
+        self._rereads = Rereads()
         self._reread()
         self._reporter = CniReporter(kernel, clock)
 
@@ -83,18 +74,25 @@ class Witness:
 
     def poll(self) -> None:
         """Take in what the kernel has to say, if anything. Cheap: one system call."""
-        if self._kernel.has_changes:
-            self._apply(self._kernel.read_changes())
+        if self._kernel.has_changes or self._rereads.owed:
+            self._take_in()
 
     def claim(self, claims: Mapping[Address, Claims]) -> set[Address]:
         """Take in who has addresses, as the server says; return where it is another one now."""
         changed = set[Address]()
+        unseen = [
+            address
+            for address, said in claims.items()
+            if said and self._bindings.observation(address) is None
+        ]
         for address, said in claims.items():
-            unseen = self._bindings.observation(address) is None
             changed |= self._bindings.claim(address, said, self._clock.now())
-            if unseen and said:
-                changed |= self._look(address)
-        self._dirty.set()
+        if self._rereads.owed is not Extent.EVERYTHING:  # Else they are seen with all others.
+            with self._losing():
+                for address in unseen:
+                    observation = self._kernel.observe(address)
+                    changed |= self._bindings.observe(address, observation, self._clock.now())
+        self._keeper.changed.set()
         self._schedule_tick()
         return changed
 
@@ -110,7 +108,8 @@ class Witness:
         self._schedule_tick()
 
     def report(self) -> Report:
-        return Report(self._bindings.statistics(), self._overruns, self.cni)
+        rereads = self._rereads
+        return Report(self._bindings.statistics(), rereads.losses, rereads.attempts, self.cni)
 
     async def wait_settled(self) -> None:
         """Return once nobody waits for time to tell whose an address is; ten seconds at most."""
@@ -130,69 +129,83 @@ class Witness:
     async def run(self) -> None:
         """Save what changes, and report which CNI the node has, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._save_state(), name="save the bindings")
+            tasks.create_task(self._keeper.run(), name="save the bindings")
             tasks.create_task(self._reporter.run(), name="report the node's CNI")
 
-    async def _save_state(self) -> NoReturn:
-        failed = False
-        while True:
-            await self._dirty.wait()
-            await self._clock.sleep(SAVE_DELAY)
-            self._dirty.clear()
-            try:
-                self._file.save(self._bindings.state())
-            except OSError as error:
-                if not failed:
-                    fields = {"reason": error.strerror}
-                    log.warning("the state file cannot be written", extra=fields)
-                failed = True
-            else:
-                failed = False
+    def _take_in(self) -> None:
+        """Take in one turn's news, and read anew what is owed; doubt whatever is not known then."""
+        with self._losing():
+            changes = Changes()
+            if self._rereads.owed is not Extent.EVERYTHING:
+                changes = self._kernel.read_changes()
+                self._rereads.owe(changes.unheard)
+                if changes.lost:
+                    self._rereads.lose(changes.lost, changes.reason, self._loop.time())
+            if self._rereads.owed is not Extent.EVERYTHING:
+                # Nobody is woken before all is read that may be about him.
+                self._doubt(max(self._bindings.unknown, self._rereads.owed, changes.unread))
+                self._apply(changes)
+            moment = self._rereads.moment()
+            if moment is not None and moment <= self._loop.time():
+                self._reread()
+                self._reporter.changed.set()
+            self._doubt(max(self._rereads.owed, changes.unread))
+        self._schedule_tick()
+
+    @contextlib.contextmanager
+    def _losing(self) -> Iterator[None]:
+        """Doubt everything where the block raises; after a LostError, have it read anew."""
+        known = False
+        try:
+            yield
+            known = True
+        except LostError as error:
+            self._rereads.lose(Extent.EVERYTHING, str(error.strerror), self._loop.time())
+        finally:
+            if not known:
+                self._kernel.hear_no_more(Extent.EVERYTHING)
+                self._doubt(Extent.EVERYTHING)
+
+    def _doubt(self, extent: Extent) -> None:
+        """Vouch for nobody in *extent*, and for everybody else as ever."""
+        self._announce(self._bindings.doubt(extent, self._clock.now()))
 
     def _apply(self, changes: Changes) -> None:
-        if changes.lost:
-            self._overruns += 1
-            log.warning("the kernel had more changes than could be kept; everything is read anew")
-            self._reread()
-            self._reporter.changed.set()
-            return
         if changes.links:
             self._bindings.set_links(self._kernel.links.ids)
-        self._observe(self._affected(changes))
+        known = self._bindings.addresses
+        if affected := changes.affected(known, self._bindings.observation):
+            self._observe(affected)
         if changes.topology:
             self._reporter.changed.set()
 
     def _reread(self) -> None:
-        """Read everything, as if nothing had been seen before."""
-        found = self._kernel.reread()
+        """Read what is owed, as if nothing had been seen of it before. Raises LostError."""
+        extent = self._rereads.owed
+        self._rereads.begin(self._loop.time())
+        if extent is Extent.EVERYTHING:
+            found = self._kernel.reread()
+            self._bindings.set_links(self._kernel.links.ids)
+        else:
+            found = self._kernel.reread_bridges()
         self._bindings.begin(self._clock.now())
-        self._bindings.set_links(self._kernel.links.ids)
-        self._observe(found | set(self._bindings.addresses))
-        self._dirty.set()
-
-    def _affected(self, changes: Changes) -> set[Address]:
-        known = self._bindings.addresses
-        if changes.routing:
-            return changes.addresses | set(known)
-        found = set(changes.addresses)
-        found |= {at for at, who in self._kernel.hardware.items() if who in changes.hardware}
-        found |= set(changes.prefixes.holding(known))
-        if changes.links or changes.bridges:
-            found |= {address for address in known if self._is_affected(address, changes)}
-        return found
-
-    def _is_affected(self, address: Address, changes: Changes) -> bool:
-        observation = self._bindings.observation(address)
-        if observation is None:
-            return False
-        behind = changes.bridges and observation.way in (Way.BRIDGE, Way.SILENT)
-        return behind or observation.link in changes.links
+        for address in self._bindings.addresses:
+            observation = self._bindings.observation(address)
+            if observation is None or observation.is_within(extent):
+                found.add(address)
+        self._observe(found)
+        self._rereads.succeed()
+        self._keeper.changed.set()
 
     def _observe(self, addresses: Collection[Address]) -> None:
         changed, moved = set[Address](), set[Address]()
-        for address in addresses:
+        # All are asked for before any is taken in: none is half taken in then. The time is later
+        # than what is seen: what was there before is gone by then.
+        seen = {address: self._kernel.observe(address) for address in addresses}
+        now = self._clock.now()
+        for address, observation in seen.items():
             before = self._bindings.observation(address)
-            changed |= self._look(address)
+            changed |= self._bindings.observe(address, observation, now)
             if before is not None and before.link and before != self._bindings.observation(address):
                 moved.add(address)
         self._kernel.forget_all_but(self._bindings.addresses)
@@ -201,16 +214,11 @@ class Witness:
         self._announce(changed)
         self._schedule_tick()
 
-    def _look(self, address: Address) -> set[Address]:
-        # The time is later than what is seen: what was there before is gone by then.
-        observation = self._kernel.observe(address)
-        return self._bindings.observe(address, observation, self._clock.now())
-
     def _announce(self, changed: Collection[Address]) -> None:
         if not changed:
             return
-        self._dirty.set()
-        for address in changed:
+        self._keeper.changed.set()
+        for address in changed if self._bindings.unknown is Extent.NOTHING else ():
             if self.holders.get(address) is Doubt.SUSPENDED:
                 log.info("an address is not vouched for now", extra={"address": str(address)})
         self.changed(changed)
@@ -219,15 +227,21 @@ class Witness:
         """Have `_tick` called when time next changes anything."""
         if self._timer is not None:
             self._timer.cancel()
-        moment = self._bindings.next_moment()
-        if moment is None:
+        left = min(self._waits(), default=None)
+        if left is None:
             self._timer = None
             self._settled.set()
         else:
-            # A clock that was set back must not make anybody wait until it has caught up.
-            left = min(moment - self._clock.now(), SETTLING).total_seconds()
             self._timer = self._loop.call_later(left, self._tick)
             self._settled.clear()
+
+    def _waits(self) -> Iterator[float]:
+        """Yield for how many seconds time changes nothing, by whatever it changes then."""
+        if (moment := self._bindings.next_moment()) is not None:
+            # A clock that was set back must not make anybody wait until it has caught up.
+            yield min(moment - self._clock.now(), SETTLING).total_seconds()
+        if (free_at := self._rereads.moment()) is not None:
+            yield free_at - self._loop.time()
 
     def _tick(self) -> None:
         self.poll()

@@ -81,6 +81,8 @@ TABLE: dict[str, tuple[str, ...] | str] = {
     "rolecall_agent.witness.state_file": (
         "core/agent/witness/test_state_file.py::test_reading_a_state_file_survives_any_bytes",
     ),
+    "rolecall_agent.witness.netlink": "it opens sockets",
+    "rolecall_agent.witness.rtnetlink.filters": "it writes",
     "rolecall_agent.witness.rtnetlink.layout": "it has what others read and write by",
     # The warden: what nft, ip, conntrack and the kernel say.
     "rolecall_warden.stale_connections": (

@@ -15,14 +15,17 @@ NEW_RULE, DEL_RULE, GET_RULE = 32, 33, 34
 ERROR, DONE, OVERRUN = 2, 3, 4
 
 # Multicast groups, as bits of an address to bind to. None needs a capability.
-GROUPS = (
+ROUTING = (
     1 << 0  # links
-    | 1 << 2  # neighbours, and the forwarding tables of bridges
     | 1 << 6  # IPv4 routes
     | 1 << 7  # IPv4 rules
     | 1 << 10  # IPv6 routes
     | 1 << 18  # IPv6 rules
 )
+NEIGHBOURS = 1 << 2  # And the forwarding tables of bridges.
+
+# Of a message's flags.
+DUMP_INTERRUPTED = 0x10  # What is told has changed meanwhile, and may be half old and half new.
 
 HEADER = struct.Struct("=IHHII")  # length, kind, flags, sequence, port
 ATTRIBUTE = struct.Struct("=HH")

@@ -34,6 +34,8 @@ class Route:
     length: int
     link: int = 0
     direct: bool = False  # Unicast, and through no gateway.
+    local: bool = False  # To the node itself.
+    gateway: Address | None = None
     version: int = 4
     gone: bool = False
 
@@ -86,7 +88,9 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The end of a dump."""
+    """The end of a dump; *problem* is the errno by which it has ended early, or 0."""
+
+    problem: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from datetime import timedelta
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
+from typing import NamedTuple
 
 from rolecall_agent.witness.rtnetlink import layout
 from rolecall_agent.witness.rtnetlink.messages import (
@@ -27,30 +28,74 @@ from rolecall_agent.witness.rtnetlink.messages import (
 )
 from rolecall_proto.values import Address, plain
 
-_UNICAST = 1
+_UNICAST, _LOCAL = 1, 2
 _UP = 0x1
 _USABLE = 0x02 | 0x04 | 0x08 | 0x10 | 0x40 | 0x80  # States of a neighbour whose address is known.
 _INVERTED = 0x2  # Of a rule: whoever it is not about.
 _LOOPBACK = "lo"  # By it comes what the node itself sends.
 _BITS = MappingProxyType({layout.AF_INET: 32, layout.AF_INET6: 128})
+# The length of a prefix that is one address, by family: as a route has them.
+_WHOLE = MappingProxyType({bytes([family]): bytes([bits]) for family, bits in _BITS.items()})
+_GATEWAYS = frozenset({5, 18})  # Attributes of a route.
 _SIGNED = struct.Struct("=i")
 _NESTED = 0x3FFF  # Without the two flag bits of an attribute's kind.
 
 
+class Head(NamedTuple):
+    """What a message says of itself: which question it answers, and whose."""
+
+    flags: int
+    sequence: int
+    port: int
+
+
+NOBODYS = Head(0, 0, 0)
+Wanted = Callable[[int, bytes], bool]
+
+
+def is_any(kind: int, body: bytes) -> bool:  # noqa: ARG001 - as `Wanted` has it
+    """Tell that each message is wanted."""
+    return True
+
+
+def is_near_or_default(kind: int, body: bytes) -> bool:
+    """Tell whether it is a route to one address without a gateway, or a default one.
+
+    By as few bytes as can be: nodes tell each other their routes by thousands, and few are to pods.
+    """
+    if kind != layout.NEW_ROUTE or body[1:2] == b"\0":
+        return True
+    if body[1:2] != _WHOLE.get(body[:1]):
+        return False
+    start = layout.ROUTE.size
+    while len(body) - start >= layout.ATTRIBUTE.size:
+        size, attribute = layout.ATTRIBUTE.unpack_from(body, start)
+        if attribute in _GATEWAYS:
+            return False
+        start += max(layout.aligned(size), layout.ATTRIBUTE.size)
+    return True
+
+
 def parse(data: bytes) -> Iterator[Message]:
     """Yield the messages in *data*, in order. Raises nothing, whatever the bytes are."""
-    start = 0
-    while len(data) - start >= layout.HEADER.size:
-        size, kind, _, _, _ = layout.HEADER.unpack_from(data, start)
-        if not layout.HEADER.size <= size <= len(data) - start:
-            yield Garbled()
-            return
-        message = _one(kind, data[start + layout.HEADER.size : start + size])
+    for _, message in parse_with_heads(data):
         if message is not None:
             yield message
+
+
+def parse_with_heads(data: bytes, wanted: Wanted = is_any) -> Iterator[tuple[Head, Message | None]]:
+    """Yield the same with their heads; None for one that is not *wanted*, or of no interest."""
+    start = 0
+    while len(data) - start >= layout.HEADER.size:
+        size, kind, flags, sequence, port = layout.HEADER.unpack_from(data, start)
+        if not layout.HEADER.size <= size <= len(data) - start:
+            yield NOBODYS, Garbled()
+            return
+        body = data[start + layout.HEADER.size : start + size]
+        yield Head(flags, sequence, port), _one(kind, body) if wanted(kind, body) else None
         start += layout.aligned(size)
     if start < len(data):
-        yield Garbled()
+        yield NOBODYS, Garbled()
 
 
 def _one(kind: int, body: bytes) -> Message | None:
@@ -105,12 +150,14 @@ def _route(body: bytes, *, gone: bool) -> Route | None:
     if family not in _BITS:
         return None
     found = _attributes(body[layout.ROUTE.size :])
-    destination = found.get(1)
+    destination, gateway = found.get(1), found.get(5)
     return Route(
         address=None if destination is None else _address(family, destination),
         length=_length(family, length),
         link=0 if 9 in found else _number(found.get(4)),  # noqa: PLR2004 - several ways at once
         direct=kind == _UNICAST and 5 not in found and 18 not in found,  # noqa: PLR2004 - gateways
+        local=kind == _LOCAL,
+        gateway=None if gateway is None else _address(family, gateway),
         version=4 if family == layout.AF_INET else 6,
         gone=gone,
     )
@@ -162,6 +209,10 @@ def _number(value: bytes | None) -> int:
     return 0 if value is None else int(layout.NUMBER.unpack_from(value)[0])
 
 
+def _done(body: bytes) -> Done:
+    return Done(-_SIGNED.unpack_from(body)[0] if len(body) >= _SIGNED.size else 0)
+
+
 def _text(value: bytes) -> str:
     return value.rstrip(b"\0").decode("ascii", "replace")
 
@@ -169,7 +220,7 @@ def _text(value: bytes) -> str:
 _READERS: Mapping[int, Callable[[bytes], Message | None]] = MappingProxyType(
     {
         layout.ERROR: lambda body: Problem(-_SIGNED.unpack_from(body)[0]),
-        layout.DONE: lambda _: Done(),
+        layout.DONE: _done,
         layout.OVERRUN: lambda _: Garbled(),
         layout.NEW_LINK: partial(_link, gone=False),
         layout.DEL_LINK: partial(_link, gone=True),
