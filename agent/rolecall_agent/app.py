@@ -155,7 +155,7 @@ async def run(settings: Settings, inherited: Inherited, bugs: Bugs) -> None:
 
 def _parts(settings: Settings, inherited: Inherited, clock: Clock, stack: AsyncExitStack) -> _Parts:
     witness = _witness(settings.witness, clock, stack)
-    cache = Cache(witness.holders if witness is not None else None)
+    cache = Cache(witness.holders, witness.node_addresses) if witness is not None else Cache()
     with refusing("auditFile", OSError):
         audit = stack.enter_context(auditing(settings.output.audit_file, clock.now, AUDIT_ROOM))
     with refusing("caFile", CaBundleError):

@@ -70,6 +70,7 @@ class Outcome(enum.StrEnum):
     METHOD = "method"
     TIMEOUT = "timeout"
     UNWITNESSED = "unwitnessed"  # Its pod's address has no link of its own.
+    REWRITTEN = "rewritten"  # From an address that no pod can have: the network rewrites addresses.
     UNAVAILABLE = "unavailable"  # The node's own metadata service.
 
 

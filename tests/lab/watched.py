@@ -157,7 +157,7 @@ async def agent(
     """Run an agent to which a server says *known* at first; *settled*: wait until it has."""
     clock = SystemClock()
     with witnessing(state_file, clock, accept=accept, settling=settling) as witness:
-        cache = Cache(witness.holders)
+        cache = Cache(witness.holders, witness.node_addresses)
         rules = ServerRules(hold=HOLD)
         endpoint = MetadataEndpoint(cache, lambda each: at.asks(each))  # noqa: PLW0108 - `at` comes last
         server = Server(endpoint, cache, clock, rules)

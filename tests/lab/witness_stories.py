@@ -32,8 +32,9 @@ from lab.watched import (
     take_hardware,
 )
 from lab.witness_ground import HELD, Ground, begun, story
+from rolecall_agent.decision import Outcome
 from rolecall_agent.witness.extent import Extent
-from rolecall_cli.lab.addresses import Kind
+from rolecall_cli.lab.addresses import NODE_ADDRESS, Kind
 
 
 @story()
@@ -193,6 +194,21 @@ async def an_address_without_a_link_is_refused(ground: Ground) -> None:
         assert at.witness.report().bindings.unwitnessed == 1
     async with agent(ground.network, *named("far", far), accept=True):
         assert await ask("outside", source=far) == Answer(200, "far")
+
+
+@story()
+async def the_network_rewrites_addresses(ground: Ground) -> None:
+    """A request from the node's own address or its gateway is refused, and does not wait."""
+    async with agent(ground.network) as at:
+        # Outside is the node's gateway.
+        assert await ask("outside", source=IPv4Address("10.78.0.2")) == Answer(404)
+        with socket.socket() as own:
+            own.setblocking(False)  # noqa: FBT003 - the socket's own signature
+            own.bind((str(NODE_ADDRESS), 0))
+            assert await connect(own)
+            assert await request(own) == Answer(404)
+        counted = at.server.counters.requests
+        assert sum(n for (*_, how), n in counted.items() if how is Outcome.REWRITTEN) == 2
 
 
 @story(Kind.ROUTED)

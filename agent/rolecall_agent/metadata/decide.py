@@ -34,6 +34,7 @@ from rolecall_agent.store.standing import (
     AddressStanding,
     Granted,
     Refused,
+    Rewritten,
     Unconfirmed,
     Unknown,
     Unwitnessed,
@@ -47,7 +48,9 @@ _INVALID = Refuse(400, Outcome.INVALID)
 _UNAUTHORIZED = Refuse(401, Outcome.UNAUTHORIZED)
 _NOT_FOUND = Refuse(404, Outcome.NOT_FOUND)
 _UNWITNESSED = Refuse(404, Outcome.UNWITNESSED)
+_REWRITTEN = Refuse(404, Outcome.REWRITTEN)
 _UNAVAILABLE = Refuse(503, Outcome.UNAVAILABLE)
+_NO_WITNESS = (_UNWITNESSED, _REWRITTEN)
 # What is asked for with GET, before its path decides.
 _ASKED = (TIMED_OUT, _UNAUTHORIZED, _METHOD)
 # Every way in which a request can be refused, by its path: so that metrics can count from zero.
@@ -56,9 +59,9 @@ REFUSALS: Mapping[Route, tuple[Refuse, ...]] = MappingProxyType(
         Route.TOKEN: (TIMED_OUT, _METHOD, _FORBIDDEN, _INVALID),
         Route.DATED_TOKEN: (*_ASKED, _FORBIDDEN, _NOT_FOUND),
         Route.TOKEN_SLASH: (*_ASKED, _NOT_FOUND),
-        Route.ROLE_LIST: (*_ASKED, *POD_REFUSALS, _UNWITNESSED),
-        Route.ROLE_DOCUMENT: (*_ASKED, *POD_REFUSALS, _UNWITNESSED, _NOT_FOUND),
-        Route.ROLE_INFO: (*_ASKED, *POD_REFUSALS, _UNWITNESSED),
+        Route.ROLE_LIST: (*_ASKED, *POD_REFUSALS, *_NO_WITNESS),
+        Route.ROLE_DOCUMENT: (*_ASKED, *POD_REFUSALS, *_NO_WITNESS, _NOT_FOUND),
+        Route.ROLE_INFO: (*_ASKED, *POD_REFUSALS, *_NO_WITNESS),
         Route.ITEM: (*_ASKED, _NOT_FOUND, _UNAVAILABLE),
         Route.LISTING: (*_ASKED, _NOT_FOUND),
         Route.OTHER: (*_ASKED, _NOT_FOUND),
@@ -75,13 +78,14 @@ _NOBODY: Mapping[type, Decision] = {
     Unknown: _NO_POD,
     Unconfirmed: _NO_LINK,
     Unwitnessed: _UNWITNESSED,
+    Rewritten: _REWRITTEN,
 }
 _NO_ITEM = Hold(Missing.ITEM)
 # What each request looks at has a name of its own: an attribute of an enumeration, and a union that
 # is made anew, cost as much as a call.
 _TOKEN, _DOCUMENT = Route.TOKEN, Route.ROLE_DOCUMENT
 _READING = (b"GET", b"HEAD")
-_WITHOUT_POD = (Unknown, Unconfirmed)
+_WITHOUT_POD = (Unknown, Unconfirmed, Rewritten)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +187,7 @@ def _credentials(
             if is_another and not is_role_of(target.role, assignment, keys.base_arn):
                 return _NOT_FOUND
             return _NO_CREDENTIALS
-        case Unknown() | Unconfirmed() | Unwitnessed():
+        case Unknown() | Unconfirmed() | Unwitnessed() | Rewritten():
             return _NOBODY[type(standing)]
         case _:
             assert_never(standing)

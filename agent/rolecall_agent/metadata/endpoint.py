@@ -16,6 +16,7 @@ from rolecall_agent.decision import (
     GiveText,
     GiveToken,
     Item,
+    Outcome,
     Refuse,
     Serve,
     Target,
@@ -32,6 +33,7 @@ from rolecall_agent.metadata import responses, routes, tokens
 from rolecall_agent.metadata.decide import REFUSALS, SERVED_ROUTES, Stores, decide
 from rolecall_agent.metadata.item_cache import ItemCache
 from rolecall_agent.metadata.render import Renderer
+from rolecall_agent.metadata.rewritten_sources import RewrittenSources
 from rolecall_agent.store.cache import Cache
 from rolecall_proto.values import Address, EndpointKeys
 
@@ -72,6 +74,7 @@ class MetadataEndpoint:
         self._parked = ParkedRequests(_peer, self.counters, time)
         self._renderer = Renderer(cache)
         self._date = DateHeader()
+        self._rewritten = RewrittenSources()
 
     @property
     def held_requests(self) -> int:
@@ -112,6 +115,8 @@ class MetadataEndpoint:
     def decide(self, received: ReceivedRequest, now: datetime) -> Decision:
         target = received.target
         decision = decide(received.request, target, received.peer, self.stores, now)
+        if isinstance(decision, Refuse) and decision.outcome is Outcome.REWRITTEN:
+            self._rewritten.note(received.peer)
         item = target.item
         if item is not None and not isinstance(decision, Refuse) and self._cache.synced:
             self._on_item(item)

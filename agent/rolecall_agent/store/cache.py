@@ -5,12 +5,13 @@ the new ones take their place in one step, and what they do not name is gone.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 
 from rolecall_agent.store.standing import (
+    REWRITTEN,
     UNCONFIRMED,
     UNKNOWN,
     AddressStanding,
@@ -70,9 +71,17 @@ NEAR_ENDS = (timedelta(minutes=5), timedelta(minutes=10))  # An SDK's last-secon
 class Cache:
     """Everything that the server has told this node. No I/O, no clock."""
 
-    def __init__(self, holders: Mapping[Address, Holder] | None = None) -> None:
-        """*holders* says whom the kernel vouches for; None where it is not asked."""
+    def __init__(
+        self,
+        holders: Mapping[Address, Holder] | None = None,
+        node_addresses: Container[object] = (),
+    ) -> None:
+        """*holders* says whom the kernel vouches for; None where it is not asked.
+
+        *node_addresses* are those that no pod can have.
+        """
         self._holders = holders
+        self._node_addresses = node_addresses
         self._live = Tables()
         self._staged: Tables | None = Tables()
         self._snapshot_at: datetime | None = None
@@ -126,7 +135,9 @@ class Cache:
         claimants = self._live.claimants.get(address)
         if not claimants:
             other = plain(address)
-            return UNKNOWN if other is address else self.standing(other, now)
+            if other is not address:
+                return self.standing(other, now)
+            return REWRITTEN if address in self._node_addresses else UNKNOWN
         for assignment in claimants.values():
             if assignment.host_network:
                 return Refused(assignment)  # The address is the node's own.

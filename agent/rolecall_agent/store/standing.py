@@ -49,8 +49,14 @@ class Unwitnessed:
     assignment: Assignment
 
 
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """No pod can have this address: it is the node's own or its gateway's. Waiting helps nobody."""
+
+
 # Of a pod; and of whoever asks from an address.
 Standing = Unknown | Refused | Waiting | Granted
-AddressStanding = Standing | Unconfirmed | Unwitnessed
+AddressStanding = Standing | Unconfirmed | Unwitnessed | Rewritten
 UNKNOWN = Unknown()
 UNCONFIRMED = Unconfirmed()
+REWRITTEN = Rewritten()

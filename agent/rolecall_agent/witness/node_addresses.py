@@ -20,8 +20,8 @@ class NodeAddresses:
         self._own: set[Address] = set()
         self._gateways: dict[int, Address] = {}  # By version: of the default route that came last.
 
-    def __contains__(self, address: Address) -> bool:
-        return address in self._own or self._gateways.get(address.version) == address
+    def __contains__(self, address: object) -> bool:
+        return address in self._own or address in self._gateways.values()
 
     def reread(self, routes: Iterable[Route]) -> None:
         """Take in all the routes that there are."""

@@ -8,7 +8,7 @@ no connection before the kernel has queued its message of it, so it is never tak
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -62,6 +62,11 @@ class Witness:
     def holders(self) -> Mapping[Address, Holder]:
         """Whom each address stands for; one and the same mapping for ever."""
         return self._bindings.holders
+
+    @property
+    def node_addresses(self) -> Container[object]:
+        """The addresses that no pod can have; one and the same for ever."""
+        return self._kernel.addresses
 
     @property
     def checks_each_request(self) -> bool:

@@ -86,7 +86,12 @@ def caches() -> list[Cache]:
     synced.begin()
     for update in (KEYS, *known(*PODS), SnapshotEnd()):
         synced.apply(update, START)
-    return [Cache(), synced, *map(_vouched, (Doubt.SUSPENDED, Doubt.UNWITNESSED))]
+    rewritten = Cache({}, {address for each in PODS for address in each.addresses})
+    rewritten.begin()
+    for update in (KEYS, SnapshotEnd()):
+        rewritten.apply(update, START)
+    doubted = map(_vouched, (Doubt.SUSPENDED, Doubt.UNWITNESSED))
+    return [Cache(), synced, rewritten, *doubted]
 
 
 def _vouched(doubt: Doubt) -> Cache:

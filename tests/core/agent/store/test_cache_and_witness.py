@@ -6,7 +6,14 @@ from ipaddress import ip_address
 
 from fakes.endpoint_rig import KEYS, known, pod
 from rolecall_agent.store.cache import Cache
-from rolecall_agent.store.standing import UNCONFIRMED, UNKNOWN, Granted, Refused, Unwitnessed
+from rolecall_agent.store.standing import (
+    REWRITTEN,
+    UNCONFIRMED,
+    UNKNOWN,
+    Granted,
+    Refused,
+    Unwitnessed,
+)
 from rolecall_agent.witness.observation import Doubt, Holder
 from rolecall_proto.values import Address, Assignment, PodUid, SnapshotEnd
 
@@ -78,3 +85,14 @@ def test_another_witness_is_another_generation() -> None:
     made.holders_changed()
 
     assert made.generation != before
+
+
+def test_an_address_of_the_node_is_nobody_s_for_good() -> None:
+    """Unless a pod is known there: the API may name one that the network rewrites to."""
+    for pods, expected in (((), REWRITTEN), ((NODE,), Refused(NODE)), ((FIRST,), UNCONFIRMED)):
+        made = Cache({}, {HERE})
+        made.begin()
+        for update in (KEYS, *known(*pods), SnapshotEnd()):
+            made.apply(update, NOW)
+
+        assert made.standing(HERE, NOW) == expected
