@@ -74,6 +74,7 @@ class ServerCollector:
             metrics.IN_FLIGHT: stands.in_flight,
             metrics.STS_RATE: stands.calls_per_second,
             metrics.STS_SLOWED: stands.accounts_slowed,
+            metrics.STS_ANSWERS: stands.sts_answers,
         }
         for metric, level in levels.items():
             yield gauge_family(metric, {(): level})

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from rolecall_proto.values import SessionId
 from rolecall_server.credentials.call_rates import CallRates, Scope
+from rolecall_server.credentials.circuit_breaker import CircuitBreaker
 from rolecall_server.credentials.heap import KeyedHeap
 from rolecall_server.credentials.identity_state import IdentityState
 from rolecall_server.credentials.queue import IssueQueue, Urgency
@@ -32,11 +33,13 @@ class Planner:
         self,
         states: dict[SessionId, IdentityState],
         rates: CallRates,
+        breaker: CircuitBreaker,
         wake: Callable[[], None],
     ) -> None:
         """*states* is the store's, and shared. *wake* is called when `due` may say more."""
         self.queue = IssueQueue()
         self.rates = rates
+        self.breaker = breaker
         self._states = states
         self._wake = wake
         self._ends: KeyedHeap[SessionId, datetime] = KeyedHeap()
@@ -49,7 +52,7 @@ class Planner:
         self._expire(now)
         taken: list[Identity] = []
         open_scopes = self.rates.open_scopes(now)
-        while self.rates.is_open(now):
+        while self.rates.is_open(now) and self.breaker.opens_at(now) == now:
             session_id = self.queue.take(now, open_scopes)
             if session_id is None:
                 break
@@ -61,9 +64,9 @@ class Planner:
         """Return when `due` is to be called next; None: when something has changed."""
         moments = [] if (end := self._ends.first()) is None else [end[0]]
         queued = self.queue.next_moment(now, self.rates.scope_opens_at)
-        opens = self.rates.opens_at(now)
-        if queued is not None and opens is not None:
-            moments.append(max(queued, opens))
+        opens, answers = self.rates.opens_at(now), self.breaker.opens_at(now)
+        if queued is not None and opens is not None and answers is not None:
+            moments.append(max(queued, opens, answers))
         return max(now, min(moments)) if moments else None
 
     def plan(self, state: IdentityState, now: datetime) -> None:
@@ -106,6 +109,7 @@ class Planner:
         if state.needed_by and due_at <= now:
             self._started[session_id] = (_WHY[state.urgency(now)], due_at)
             self.rates.start(Scope.of(state.identity))
+            self.breaker.start(session_id)
             return True
         self.queue.complete(session_id)
         if state.needed_by:

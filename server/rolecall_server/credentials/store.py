@@ -3,10 +3,12 @@
 import contextlib
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from rolecall_proto.values import PodUid, Reason, Session, SessionId, State
 from rolecall_server.credentials.call_rates import CallRates, Scope
+from rolecall_server.credentials.circuit_breaker import CircuitBreaker
 from rolecall_server.credentials.identity_state import IdentityState
 from rolecall_server.credentials.planner import Planner
 from rolecall_server.credentials.retry import Refusal, failure_after
@@ -30,7 +32,7 @@ class CredentialStore:
         wake: Callable[[], None],
     ) -> None:
         self.states: dict[SessionId, IdentityState] = {}
-        self.planner = Planner(self.states, rates, wake)
+        self.planner = Planner(self.states, rates, CircuitBreaker(dice), wake)
         self.held_sessions_restored = 0
         self._reported_early = reported_early
         self._dice = dice
@@ -124,13 +126,14 @@ class CredentialStore:
             # Taken as it is, it would be asked for again at once, and again.
             minutes = left / timedelta(minutes=1)
             why = f"STS gave credentials that end in {minutes:.1f} minutes; is a clock wrong?"
-            self.failed(identity, UnavailableError(why), now)
+            self._failed(identity, UnavailableError(why), now, answered=True)
             return
         state = self.states[identity.session_id]
         cause, due_at = self.planner.complete(identity.session_id)
         end = credentials.expires_at - self._reported_early
         session = Session(identity.session_id, credentials, reported_until=end)
         self.planner.rates.succeed(now)
+        self.planner.breaker.close()
         with _notified_of_changes(state):
             state.renew(session, now, self._dice)
         for subscription in state.needed_by:
@@ -140,12 +143,24 @@ class CredentialStore:
 
     def failed(self, identity: Identity, error: IssueError, now: datetime) -> None:
         """Note that STS gave nothing; it is asked again when the error allows."""
+        self._failed(identity, error, now, answered=not isinstance(error, UnavailableError))
+
+    def _failed(
+        self, identity: Identity, error: IssueError, now: datetime, *, answered: bool
+    ) -> None:
         state = self.states[identity.session_id]
         self.planner.complete(identity.session_id)
         if isinstance(error, ThrottledError):
             self.planner.rates.throttle(Scope.of(identity), now)
+        breaker = self.planner.breaker
+        if answered:
+            breaker.close()
+        else:
+            breaker.fail(identity.session_id, len(self.states), now)
         with _notified_of_changes(state):
             state.failure = failure_after(state.failure, error, now, self._dice)
+            if breaker.is_open:
+                state.failure = replace(state.failure, retry_at=now)
         self.planner.plan(state, now)
         self._journal.failed(identity, error)
 

@@ -31,6 +31,7 @@ class Statistics:
     overdue: int  # Of all needed: due for more than a minute and not issued.
     in_flight: int
     calls_per_second: float  # What may be made at the moment, in all.
+    sts_answers: bool
     accounts_slowed: int  # Where STS has throttled calls, and is asked more slowly.
     quarantined: int
     bugs: int  # Caught at the boundary around one object, ever.
@@ -72,6 +73,7 @@ def statistics_of(
         overdue=count_overdue(states, now),
         in_flight=store.planner.rates.in_flight,
         calls_per_second=store.planner.rates.calls_per_second,
+        sts_answers=not store.planner.breaker.is_open,
         accounts_slowed=store.planner.rates.slowed,
         quarantined=len(reconciler.quarantine),
         bugs=reconciler.quarantine.bugs,

@@ -90,6 +90,11 @@ STS_RATE = Metric(
     Kind.GAUGE,
     "Calls a second that may be made now in all: fewer than configured where STS throttled many.",
 )
+STS_ANSWERS = Metric(
+    "rolecall_sts_answers",
+    Kind.GAUGE,
+    "1 where STS answers; 0 in an outage, in which one call at a time finds out whether it does.",
+)
 STS_SLOWED = Metric(
     "rolecall_sts_throttled_accounts",
     Kind.GAUGE,
@@ -204,6 +209,7 @@ METRICS = (
     IN_FLIGHT,
     STS_RATE,
     STS_SLOWED,
+    STS_ANSWERS,
     STS_CALLS,
     STS_DURATION,
     ISSUED,

@@ -3,8 +3,10 @@
 import asyncio
 import json
 import os
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 from botocore.session import Session  # type: ignore[import-untyped]  # it ships no types
@@ -273,8 +275,9 @@ async def test_keys_that_are_refused_again_are_not_fetched_again_at_once() -> No
     assert await provider.renewed(OLD) == NEW
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-async def test_an_unforeseen_error_of_the_chain_is_unavailability() -> None:
+async def test_an_unforeseen_error_of_the_chain_is_unavailability(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Its traceback is on the error output, and the next fetch begins anew."""
 
     class PlantedError(BaseException):
@@ -283,7 +286,10 @@ async def test_an_unforeseen_error_of_the_chain_is_unavailability() -> None:
     def broken() -> Session:
         raise PlantedError
 
+    said: SimpleQueue[threading.ExceptHookArgs] = SimpleQueue()
+    monkeypatch.setattr(threading, "excepthook", said.put)
     chain = AwsChain(FakeClock(), broken)
     for _ in range(2):
         with pytest.raises(UnavailableError, match="unforeseen"):
             await chain.fetch()
+        assert (await asyncio.to_thread(said.get, timeout=60)).exc_type is PlantedError
