@@ -39,6 +39,18 @@ class Item(enum.StrEnum):
     IDENTITY_DOCUMENT = "dynamic/instance-identity/document"
 
 
+class PathClass(enum.StrEnum):
+    """What a path is about of which pods are not told, as metrics name it."""
+
+    SPOT = "spot"
+    EVENTS = "events"
+    NETWORK = "network"
+    TAGS = "tags"
+    IDENTITY_DOCUMENT = "identity_document"
+    USER_DATA = "user_data"
+    OTHER = "other"
+
+
 COMMON_ITEMS = tuple(item for item in Item if item is not Item.IDENTITY_DOCUMENT)
 
 

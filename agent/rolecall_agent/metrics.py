@@ -8,7 +8,7 @@ from prometheus_client.metrics_core import Metric as Family
 
 from rolecall_agent import guard_metrics
 from rolecall_agent.container.endpoint import NAME as CONTAINER
-from rolecall_agent.decision import Missing, Outcome, Route
+from rolecall_agent.decision import Missing, Outcome, PathClass, Route
 from rolecall_agent.guard_metrics import (
     GUARD_BLOCKED,
     GUARD_DROPPED,
@@ -155,6 +155,19 @@ ITEMS_ASKED = Metric(
     (Label("result", tuple(Result)),),
 )
 
+PATHS_REFUSED = Metric(
+    "rolecall_agent_metadata_paths_refused_total",
+    Kind.COUNTER,
+    "Requests for paths of the metadata service that pods are not told, by the kind of path.",
+    (Label("class", tuple(PathClass)),),
+)
+TOKENLESS = Metric(
+    "rolecall_agent_tokenless_requests_total",
+    Kind.COUNTER,
+    "Requests that were answered without a metadata token: those that fail once imdsv2 requires "
+    "one. The log names each pod once.",
+)
+
 ADDRESSES = Metric(
     "rolecall_agent_addresses",
     Kind.GAUGE,
@@ -219,6 +232,8 @@ METRICS = (
     CA_END,
     CA_UNUSABLE,
     ITEMS_ASKED,
+    PATHS_REFUSED,
+    TOKENLESS,
     ADDRESSES,
     SUSPENSIONS,
     OVERRUNS,
@@ -299,6 +314,8 @@ def _of_all(counters: Counters) -> Iterator[Family]:
         HOLD_DURATION, {(missing,): each for missing, each in counters.holds.items()}
     )
     yield histogram_family(REMAINING_LIFE, {(): counters.remaining})
+    yield counter_family(PATHS_REFUSED, {(each,): n for each, n in counters.refused_paths.items()})
+    yield counter_family(TOKENLESS, {(): counters.tokenless})
 
 
 def _of_cache(statistics: Statistics, now: datetime) -> Iterator[Family]:

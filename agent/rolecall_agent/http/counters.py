@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from itertools import product
 
-from rolecall_agent.decision import Missing, Outcome, Refuse, Route
+from rolecall_agent.decision import Missing, Outcome, PathClass, Refuse, Route
 from rolecall_common.metrics import Distribution
 
 # Seconds. The edges at 0.9 and 1.0 are where we stop holding in silence and where SDKs stop
@@ -63,6 +63,8 @@ class Counters:
     ) -> None:
         self.requests = _ends(refusals, served_routes)
         self.durations = {route: _durations() for route in refusals}
+        self.refused_paths = Counter(dict.fromkeys(PathClass, 0))
+        self.tokenless = 0  # Requests that were answered without a metadata token.
         self.holds: Mapping[Missing, Distribution]
         if beside is None:
             self.holds = {missing: _durations() for missing in Missing}
@@ -81,8 +83,9 @@ class Counters:
         """Note how long a served document's credentials still live, as the pod was told."""
         self.remaining.observe(left / _SECOND, times)
 
-    def repeated(self, route: Route, left: timedelta, times: int) -> None:
+    def repeated(self, route: Route, left: timedelta, times: int, *, tokenless: bool) -> None:
         """Note *times* answers from the cache of responses."""
+        self.tokenless += times * tokenless
         self.requests[route, 200, Outcome.SERVED] += times
         self.durations[route].observe(0.0, times)
         if route is Route.ROLE_DOCUMENT:

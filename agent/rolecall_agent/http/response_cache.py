@@ -30,6 +30,7 @@ class CachedResponse(NotPickled):
     generation: int
     route: Route
     left: timedelta
+    tokenless: bool
     served: int = 0
 
 
@@ -68,13 +69,16 @@ class ResponseCache:
             generation=self._cache.generation,
             route=received.target.route,
             left=serve.session.reported_until - now,
+            tokenless=serve.good_until is None,
         )
 
     def count(self) -> None:
         """Count what was answered from here since the last time."""
         for each in self._responses.values():
             if each.served:
-                self._counters.repeated(each.route, each.left, each.served)
+                self._counters.repeated(
+                    each.route, each.left, each.served, tokenless=each.tokenless
+                )
                 each.served = 0
 
     def clear(self) -> None:

@@ -34,6 +34,7 @@ from rolecall_agent.metadata.decide import REFUSALS, SERVED_ROUTES, Stores, deci
 from rolecall_agent.metadata.item_cache import ItemCache
 from rolecall_agent.metadata.render import Renderer
 from rolecall_agent.metadata.rewritten_sources import RewrittenSources
+from rolecall_agent.metadata.tally import Tally
 from rolecall_agent.store.cache import Cache
 from rolecall_proto.values import Address, EndpointKeys
 
@@ -75,6 +76,7 @@ class MetadataEndpoint:
         self._renderer = Renderer(cache)
         self._date = DateHeader()
         self._rewritten = RewrittenSources()
+        self.tally = Tally(self.counters, cache)
 
     @property
     def held_requests(self) -> int:
@@ -123,6 +125,7 @@ class MetadataEndpoint:
         return decision
 
     def render(self, received: ReceivedRequest, answer: Answer, now: datetime) -> bytes:
+        self.tally.note(received, answer, now)
         if isinstance(answer, Serve):
             response = self._renderer.role(answer, received.target.route, now)
         else:

@@ -42,6 +42,9 @@ TABLE: dict[str, tuple[str, ...] | str] = {
         "core/agent/metadata/test_routes.py::test_every_path_leads_somewhere",
         "core/agent/metadata/test_routes.py::test_whatever_is_asked_for_is_compared_without_an_error",
     ),
+    "rolecall_agent.metadata.path_class": (
+        "core/agent/metadata/test_path_class.py::test_any_path_is_of_a_class",
+    ),
     "rolecall_agent.metadata.tokens": (
         "core/agent/metadata/test_tokens.py::test_whatever_is_shown_is_read_without_an_error",
     ),

@@ -93,7 +93,14 @@ VALUES: tuple[object, ...] = (
     Reply(200, BYTES, ""),
     Response(HTTPStatus.OK, body=BYTES),
     CachedResponse(
-        BYTES, BYTES, close=False, until=0.0, generation=0, route=Route.TOKEN, left=HOUR
+        BYTES,
+        BYTES,
+        close=False,
+        until=0.0,
+        generation=0,
+        route=Route.TOKEN,
+        left=HOUR,
+        tokenless=True,
     ),
     Request(b"GET", b"/", None, (BYTES,), None, forwarded=False, keep_alive=True),
 )

@@ -1,5 +1,6 @@
 """What the metadata endpoint counts and records of what it serves."""
 
+import logging
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -11,15 +12,17 @@ from fakes.endpoint_rig import (
     DOCUMENT,
     LIST,
     OWN,
+    ROLES,
     START,
     Rig,
     endpoint_rig,
     known,
     pod,
+    request,
     session,
 )
 from fakes.replica import Certificates
-from rolecall_agent.decision import Outcome, Route
+from rolecall_agent.decision import Outcome, PathClass, Route
 from rolecall_agent.metrics import METRICS, AgentCollector
 from rolecall_agent.sync.ca_bundle import CaBundleFile
 from rolecall_agent.sync.stream import Statistics as StreamStatistics
@@ -65,6 +68,63 @@ async def test_answers_from_memory_are_counted_as_all_others(rig: Rig) -> None:
     assert sum(counters.durations[Route.ROLE_DOCUMENT].counts) == 5
     assert sum(counters.remaining.counts) == 5
     assert counters.remaining.total == pytest.approx(5 * 55 * 60, abs=5)
+
+
+async def test_a_pod_without_a_token_is_counted_each_time_and_named_once(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever wants to require tokens knows before whom that would stop."""
+    caplog.set_level(logging.INFO, "rolecall_agent.metadata")
+    async with rig.client() as client:  # From memory, all but the first.
+        for _ in range(3):
+            client.send(DOCUMENT)
+            await client.answer()
+    await rig.ask(LIST)
+    await rig.ask(request("/latest/user-data"))
+    named = [vars(record) for record in caplog.records if "without a token" in record.getMessage()]
+
+    assert rig.server.counters.tokenless == 5
+    assert [(each["pod_uid"], each["namespace"]) for each in named] == [(f"uid-{OWN}", "shop")]
+
+
+async def test_who_has_a_token_or_fails_for_its_lack_is_not_counted_among_those_without(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither would fail once tokens are required: one does not, the other has."""
+    caplog.set_level(logging.INFO, "rolecall_agent.metadata")
+    rig.snapshot(*known(pod(OWN), pod("127.0.0.3", imdsv2_required=True)))
+    ttl = "X-aws-ec2-metadata-token-ttl-seconds: 60"
+    [token] = await rig.ask(request("/latest/api/token", ttl, method="PUT"))
+    proof = f"X-aws-ec2-metadata-token: {token.body.decode()}"
+    [with_token] = await rig.ask(request(f"{ROLES}/reader", proof))
+    [without] = await rig.ask(LIST, "127.0.0.3")
+
+    assert (with_token.status, without.status) == (200, 401)
+    assert rig.server.counters.tokenless == 0
+    assert "without a token" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/latest/meta-data/spot/instance-action", PathClass.SPOT),
+        ("/latest/meta-data/events/recommendations/rebalance", PathClass.EVENTS),
+        ("/latest/meta-data/mac", PathClass.NETWORK),
+        ("/latest/meta-data/tags/instance/Name", PathClass.TAGS),
+        ("/latest/dynamic/instance-identity/document", PathClass.IDENTITY_DOCUMENT),
+        ("/latest/user-data", PathClass.USER_DATA),
+        ("/latest/meta-data/public-keys/", PathClass.OTHER),
+    ],
+)
+async def test_a_path_that_pods_are_not_told_is_counted_by_its_class(
+    rig: Rig, path: str, kind: PathClass
+) -> None:
+    """A node handler that learns nothing of an interruption is seen before the interruption."""
+    [answer] = await rig.ask(request(path))
+    await rig.ask(request(f"{ROLES}/another"))  # No path of the node's.
+
+    assert answer.status == 404
+    assert +rig.server.counters.refused_paths == {kind: 1}
 
 
 async def test_nothing_is_answered_from_a_memory_that_was_dropped(rig: Rig) -> None:
