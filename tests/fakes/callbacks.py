@@ -29,6 +29,7 @@ from rolecall_agent.http.timeouts import TIME_LIMITS
 from rolecall_agent.witness.bindings import Bindings
 from rolecall_agent.witness.kernel import Kernel
 from rolecall_agent.witness.observation import LinkId, Observation, Way
+from rolecall_agent.witness.prompting import Prompter
 from rolecall_agent.witness.service import Witness
 from rolecall_agent.witness.state_file import Scope, StateFile
 from rolecall_cli.demo.loopback import LoopbackNode
@@ -152,7 +153,7 @@ async def _watch_links(*, says: bytes = b"", claims: bool = False) -> None:
         stack.callback(kernel._heard.close)  # noqa: SLF001 - our own
         bindings = Bindings({}, accept_unwitnessed=True, settling=SOON)
         state = StateFile(None, Scope.here())
-        witness = Witness(kernel, bindings, state, SystemClock())
+        witness = Witness(kernel, bindings, state, SystemClock(), Prompter())
         stack.enter_context(witness.listening())
         kernel.said.send(says or b"")
         if claims:

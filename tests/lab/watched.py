@@ -26,7 +26,7 @@ from rolecall_agent.store.cache import Cache
 from rolecall_agent.sync.updates import UpdateHandler
 from rolecall_agent.witness.service import Witness, witnessing
 from rolecall_cli.lab.addresses import NODE_ADDRESS, NODE_ADDRESS_IPV6, ipv6_of
-from rolecall_cli.lab.network import Network
+from rolecall_cli.lab.network import GATEWAY, Network
 from rolecall_common.clock import SystemClock
 from rolecall_common.secret import Secret
 from rolecall_proto.values import (
@@ -274,8 +274,17 @@ def mislead(address: IPv4Address) -> None:
 
 async def announce(pod: str, address: IPv4Address) -> None:
     """Say on the bridge that *address* is at the link of *pod*: gratuitous ARP."""
+    await _say(pod, address, b"\2", address)
+
+
+async def ask_as(pod: str, address: IPv4Address) -> None:
+    """Ask on the bridge for the node, in the name of *address*, at the link of *pod*."""
+    await _say(pod, address, b"\1", GATEWAY)
+
+
+async def _say(pod: str, address: IPv4Address, operation: bytes, target: IPv4Address) -> None:
     own, everybody = await aside(hardware_of, pod), b"\xff" * 6
-    packet = b"\0\1\x08\0\6\4\0\2" + own + address.packed + everybody + address.packed
+    packet = b"\0\1\x08\0\6\4\0" + operation + own + address.packed + everybody + target.packed
     with inside(pod):
         made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
     with made:

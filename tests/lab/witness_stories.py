@@ -19,6 +19,7 @@ from lab.watched import (
     announce,
     aside,
     ask,
+    ask_as,
     client,
     connect,
     hardware_of,
@@ -253,6 +254,24 @@ async def a_pod_announces_the_address_of_another(ground: Ground) -> None:
         assert await ask("announcer", source=victim) in {HELD, NO_ANSWER}
         await announce("announced", victim)
         assert await ask("announced") == Answer(200, "announced")
+
+
+@story(Kind.BRIDGED)
+async def a_pod_is_the_first_to_announce_the_address_of_another(ground: Ground) -> None:
+    """Neither has said anything yet; but the port of the one who lies is known to be its own."""
+    async with agent(ground.network) as at:
+        own = await ground.pod("early")
+        at.name("early", own)
+        async with asyncio.timeout(10):
+            while at.witness.holders[own] != "early":  # noqa: ASYNC110 - others have no event
+                await asyncio.sleep(0.01)
+        victim = await ground.pod("robbed")
+        await aside(take_address, "early", victim)
+        await ask_as("early", victim)
+        at.name("robbed", victim)
+        assert await ask("early", source=victim) in {HELD, NO_ANSWER}
+        assert await ask("robbed") in {Answer(200, "robbed"), HELD}
+        assert await ask("early", source=victim) in {HELD, NO_ANSWER}
 
 
 @story(Kind.BRIDGED)

@@ -20,7 +20,8 @@ from rolecall_agent.witness.entries import Claims, Query
 from rolecall_agent.witness.extent import Extent
 from rolecall_agent.witness.kernel import Kernel
 from rolecall_agent.witness.netlink import LostError
-from rolecall_agent.witness.observation import Doubt, Holder
+from rolecall_agent.witness.observation import SILENT, Doubt, Holder
+from rolecall_agent.witness.prompting import Prompter
 from rolecall_agent.witness.report import Report
 from rolecall_agent.witness.rereads import Rereads
 from rolecall_agent.witness.state_file import Scope, StateFile
@@ -44,12 +45,20 @@ class Witness:
     there is somebody's who is gone.
     """
 
-    def __init__(self, kernel: Kernel, bindings: Bindings, file: StateFile, clock: Clock) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        bindings: Bindings,
+        file: StateFile,
+        clock: Clock,
+        prompter: Prompter,
+    ) -> None:
         self.changed: Changed = _ignore
         self.moved: Changed = _ignore
         self._kernel = kernel
         self._bindings = bindings
         self._clock = clock
+        self._prompter = prompter
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._settled = asyncio.Event()  # Time changes nothing.
@@ -97,6 +106,9 @@ class Witness:
                 for address in unseen:
                     observation = self._kernel.observe(address)
                     changed |= self._bindings.observe(address, observation, self._clock.now())
+        for address, said in claims.items():
+            if said and self._bindings.observation(address) == SILENT:
+                self._prompter.prompt(address)
         self._keeper.changed.set()
         self._schedule_tick()
         return changed
@@ -268,9 +280,9 @@ def witnessing(
     except OSError as error:
         log.warning("the state file cannot be read", extra={"reason": error.strerror})
         kept = None
-    with Kernel(clock) as kernel:
+    with Kernel(clock) as kernel, Prompter() as prompter:
         bindings = Bindings(kept or {}, accept_unwitnessed=accept, settling=settling)
-        witness = Witness(kernel, bindings, file, clock)
+        witness = Witness(kernel, bindings, file, clock, prompter)
         log.info("watching the kernel's links", extra={"recorded": len(kept or {})})
         with witness.listening():
             yield witness
