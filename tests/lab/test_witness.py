@@ -1,7 +1,7 @@
 """The kernel's word about addresses, on a routed and a bridged node.
 
-The stories are in `witness_stories.py`, `witness_connections.py`, `witness_numbers.py` and
-`witness_floods.py`.
+The stories are in `witness_stories.py`, `witness_connections.py`, `witness_numbers.py`,
+`witness_floods.py` and `witness_trades.py`.
 """
 
 import asyncio

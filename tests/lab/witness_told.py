@@ -13,7 +13,13 @@ from pathlib import Path
 
 import uvloop
 
-from lab import witness_connections, witness_floods, witness_numbers, witness_stories  # noqa: F401 - they note their stories
+from lab import (  # noqa: F401 - they note their stories
+    witness_connections,
+    witness_floods,
+    witness_numbers,
+    witness_stories,
+    witness_trades,
+)
 from lab.witness_ground import tell
 from rolecall_cli.lab.addresses import Kind
 
