@@ -13,9 +13,11 @@ import contextlib
 import itertools
 import os
 import subprocess
+import time
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from ipaddress import IPv4Address
 
 from pyroute2 import IPRoute, NetNS, netns  # type: ignore[import-untyped]  # it has no types
@@ -32,6 +34,7 @@ from lab.watched import (
     named,
     request,
     start_again,
+    started_at,
 )
 from lab.witness_ground import HELD, Ground, story
 from rolecall_agent.witness.extent import Extent
@@ -119,6 +122,26 @@ async def gets_nothing(at: Agent, twins: Twins) -> None:
     at.lives(twins.new, twins.address)
     at.name(twins.new, twins.address)
     assert await ask(twins.new) == Answer(200, twins.new)
+
+
+def make_and_wait(twins: Twins) -> None:
+    """Make the first pod, see it start, and let the next second pass."""
+    begun_at = datetime.now(UTC)
+    time.sleep(1 - begun_at.microsecond / 1_000_000)
+    twins.make(twins.old)
+    started_at(twins.old)
+    time.sleep(1.1)
+
+
+@story(Kind.ROUTED)
+async def a_link_is_heard_of_late(ground: Ground) -> None:
+    """The agent had no time when it came, and takes it for younger than its pod's start."""
+    twins = Twins("tardy1", "tardy2", _FIRST + next(_made), POD_NETWORK[0x7F0])
+    async with agent(ground.network) as at:
+        at_once(make_and_wait, twins)
+        at.name(twins.old, twins.address)
+        if ground.network.ipv6:  # Else nothing tells how old it is.
+            assert await ask(twins.old) == Answer(200, twins.old)
 
 
 @story(Kind.ROUTED)

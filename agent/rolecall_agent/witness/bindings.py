@@ -108,7 +108,7 @@ class Bindings:
                 return set()
             entry = self._entries.add(address, now)
         if observation == entry.observation:
-            return set()
+            return self._date(address, entry, observation, now)
         if observation.way is Way.SILENT and entry.observation.link in self._links:
             # A bridge forgets who says nothing; whoever comes next will have to say something.
             return set()
@@ -194,6 +194,16 @@ class Bindings:
             return self._hold(address, Doubt.SUSPENDED)
         entry.binding = Binding(uid, link)
         return self._hold(address, uid)
+
+    def _date(
+        self, address: Address, entry: Entry, observation: Observation, now: datetime
+    ) -> set[Address]:
+        """Take in that the link that is seen was there earlier than was known, if it is so."""
+        link, known = observation.link, entry.observation.link
+        if link is None or known is None or link.born_at >= known.born_at:
+            return set()
+        entry.observation = observation
+        return self._decide(address, entry, now)
 
     def _proved(self, address: Address, entry: Entry, link: LinkId, now: datetime) -> PodUid | None:
         """Return whose *link* is, if that can be known; note where time will tell."""

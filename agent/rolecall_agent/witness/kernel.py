@@ -123,6 +123,11 @@ class Kernel:
             if isinstance(each, Neighbour) and each.hardware and self._kind(each.link) == BRIDGE
         }
 
+    def date_links(self) -> None:
+        """Find out how old links are, of which it was heard late."""
+        own = self._dump(layout.GET_ADDRESS)
+        self.links.date(each for each in own if isinstance(each, OwnAddress))
+
     def observe(self, address: Address) -> Observation:
         """Return where *address* is. Raises LostError."""
         route = self._questions.one(requests.ask_route(address))

@@ -13,6 +13,7 @@ at its directory, and when an address was put on it: the earliest of these is no
 import itertools
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -88,7 +89,6 @@ class Links:
         process calls them in its state file. *own* tells of addresses that are on them.
         """
         before, self._known, self._ids = self._ids, {}, {}
-        addressed_at = self._addressed_at(own)
         for link in links:
             number = link.number
             self._known[number] = link
@@ -97,19 +97,18 @@ class Links:
                 self._ids[number] = known
             else:
                 turn = 0 if inode and not self._has_read else next(self._turns)
-                born_at = min(born_at, addressed_at.get(number, born_at))
                 self._ids[number] = LinkId(number, inode, turn, born_at)
         self._has_read = True
         self._count_ports()
+        self.date(own)
 
-    def _addressed_at(self, own: Iterable[OwnAddress]) -> dict[int, datetime]:
-        """Return when each link had an address, by today's clock."""
+    def date(self, own: Iterable[OwnAddress]) -> None:
+        """Take in when addresses were put on links: each link was there by then."""
         started_at = self._clock.now() - timedelta(seconds=self._uptime()) + _TICKS
-        moments: dict[int, datetime] = {}
         for each in own:
-            moment = started_at + each.put_at
-            moments[each.link] = min(moment, moments.get(each.link, moment))
-        return moments
+            known, put_at = self._ids.get(each.link), started_at + each.put_at
+            if known is not None and put_at < known.born_at:
+                self._ids[each.link] = replace(known, born_at=put_at)
 
     def _look(self, link: Link) -> tuple[int, datetime]:
         """Return an inode that no other link has until the next boot, and when *link* was there.

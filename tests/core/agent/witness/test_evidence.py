@@ -117,6 +117,17 @@ def test_links_that_are_not_remembered_one_by_one_are_not_forgotten() -> None:
     assert node.holder() is Doubt.SUSPENDED
 
 
+def test_a_link_that_turns_out_to_be_older_is_proved_by_older_starts() -> None:
+    """It was heard of late, by an agent that had no time."""
+    node = Node(now=9.0)
+    node.observe(route(1, born=9.0))
+    node.claim(first=6)
+    assert node.holder() is Doubt.SUSPENDED
+
+    assert node.observe(route(1, born=5.5))
+    assert node.holder() == FIRST
+
+
 def test_a_pod_whose_sandbox_is_made_anew_waits_for_its_next_start() -> None:
     """Until then the link may be anybody's."""
     node = bound()

@@ -187,6 +187,19 @@ def test_a_link_that_is_found_was_born_before_its_addresses(sysfs: Sysfs) -> Non
     assert timedelta(seconds=1999.6) < age <= timedelta(seconds=1999.75)
 
 
+def test_a_link_that_was_heard_of_late_is_dated_later(sysfs: Sysfs) -> None:
+    """By its addresses; it is the same one, and never gets any younger by them."""
+    links = Links(CLOCK, sysfs.root, uptime=lambda: 100.0)
+    links.learn(POD)
+    before = seen(links)
+    links.date([OwnAddress(5, timedelta(seconds=200))])
+    assert seen(links).born_at == before.born_at
+
+    links.date([OwnAddress(5, timedelta(seconds=95))])
+    assert seen(links) == before
+    assert CLOCK.now() - seen(links).born_at == timedelta(seconds=4.9)
+
+
 def test_what_was_heard_of_a_birth_stays(sysfs: Sysfs) -> None:
     """Whatever is found of the link later: it cannot have come any later than that."""
     sysfs.put()
