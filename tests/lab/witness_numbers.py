@@ -17,7 +17,6 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from ipaddress import IPv4Address
 
 from pyroute2 import IPRoute, NetNS, netns  # type: ignore[import-untyped]  # it has no types
@@ -125,10 +124,12 @@ async def gets_nothing(at: Agent, twins: Twins) -> None:
 
 
 def make_and_wait(twins: Twins) -> None:
-    """Make the first pod, see it start, and let the next second pass."""
-    begun_at = datetime.now(UTC)
-    time.sleep(1 - begun_at.microsecond / 1_000_000)
+    """Make the first pod, see it start, and let the next second pass.
+
+    The kernel gives a link its address up to a second after it came.
+    """
     twins.make(twins.old)
+    time.sleep(2.1)
     started_at(twins.old)
     time.sleep(1.1)
 

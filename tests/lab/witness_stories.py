@@ -136,6 +136,8 @@ async def a_restarted_agent_trusts_its_state_file(ground: Ground) -> None:
 async def a_restarted_agent_without_a_state_file_goes_by_starts(ground: Ground) -> None:
     """The kernel dates what is there: whoever started after its link came is served at once."""
     address = await ground.pod("fresh")
+    await next_second()  # The kernel gives a link its address up to a second after it came.
+    await next_second()
     await start_again("fresh")
     known = named("fresh", address)
     async with agent(ground.network, *known, settling=PATIENT, settled=False):
