@@ -124,8 +124,8 @@ class Kernel:
         }
 
     def date_links(self) -> None:
-        """Find out how old links are, of which it was heard late."""
-        own = self._dump(layout.GET_ADDRESS)
+        """Find out how old links are, of which it was heard late. Raises LostError."""
+        own = self._all(layout.GET_ADDRESS)
         self.links.date(each for each in own if isinstance(each, OwnAddress))
 
     def observe(self, address: Address) -> Observation:

@@ -14,6 +14,7 @@ from rolecall_agent.witness.bindings import Bindings
 from rolecall_agent.witness.extent import Extent
 from rolecall_agent.witness.kernel import Kernel
 from rolecall_agent.witness.observation import Doubt
+from rolecall_agent.witness.prompting import Prompter
 from rolecall_agent.witness.rtnetlink import layout
 from rolecall_agent.witness.service import Witness
 from rolecall_agent.witness.state_file import Scope, StateFile
@@ -32,10 +33,10 @@ def witnessed(played: PlayedKernel) -> Iterator[Witness]:
     played.add(7, HERE)
     played.add(8, THERE)
     clock = SystemClock()
-    with Kernel(clock, played.open) as kernel:
+    with Kernel(clock, played.open) as kernel, Prompter() as prompter:
         bindings = Bindings({}, settling=timedelta(0))
         state = StateFile(None, Scope.here())
-        witness = Witness(kernel, bindings, state, clock)
+        witness = Witness(kernel, bindings, state, clock, prompter)
         with witness.listening():
             started_at = clock.now()
             witness.claim({HERE: {OLD: started_at}, THERE: {CALM: started_at}})
