@@ -25,6 +25,7 @@ _LONGEST_WORD = 80
 
 def add_settings(parser: argparse.ArgumentParser, kind: type[object]) -> None:
     """Give *parser* a flag for each setting of *kind*, grouped as they are declared."""
+    parser.set_defaults(strange=[])
     parser.add_argument(
         "--config",
         metavar="FILE",

@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
+from rolecall_common import file_pages
 from rolecall_common.callbacks import Bugs
 from rolecall_common.exit_code import Exit
 
@@ -96,3 +97,5 @@ def _settle() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, other libraries do not.
     if trim is not None:
         trim(0)
+    # And what was run once: 16 of the agent's 42 MiB, of which it soon runs 9 again.
+    file_pages.give_back()

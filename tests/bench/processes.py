@@ -38,6 +38,10 @@ class Running:
         first, *others = sorted(self._family(), key=_resident_bytes, reverse=True)
         return _resident_bytes(first) + sum(_private_bytes(pid) for pid in others)
 
+    def anonymous_bytes(self) -> int:
+        """Return the anonymous memory of the process and its children: what no file has as well."""
+        return sum(_rollup_bytes(pid, "Anonymous:") for pid in self._family())
+
     def peak_bytes(self) -> int:
         """Return the most memory (RSS) that the process itself has had so far."""
         lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
@@ -121,5 +125,10 @@ def _resident_bytes(pid: int) -> int:
 
 
 def _private_bytes(pid: int) -> int:
+    return _rollup_bytes(pid, "Private_")
+
+
+def _rollup_bytes(pid: int, beginning: str) -> int:
+    """Return the sum of what the kernel counts by names of that *beginning*, mappings together."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Private_"))
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(beginning))

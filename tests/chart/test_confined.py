@@ -55,7 +55,7 @@ def test_the_warden_has_one_capability_and_nothing_to_tell(default: Rendering) -
         {"name": "run", "mountPath": "/run/rolecall"},
         {"name": "agent", "mountPath": "/run/rolecall-agent", "readOnly": True},
     ]
-    assert warden.keys().isdisjoint({"env", "ports", "livenessProbe", "readinessProbe"})
+    assert warden.keys().isdisjoint({"env", "ports", "readinessProbe"})
     assert {"name": "run", "mountPath": "/run/rolecall", "readOnly": True} in agent["volumeMounts"]
 
 
