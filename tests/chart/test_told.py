@@ -144,7 +144,8 @@ def test_a_new_agent_warms_up_beside_the_old_one(default: Rendering, helm: Helm)
 
     assert strategies == [{"maxSurge": "10%", "maxUnavailable": 0}, {"maxUnavailable": "10%"}]
     assert agent.takeover.endpoint_file is None
-    assert alone.agent["spec"]["containers"][0]["readinessProbe"]["httpGet"]["path"] == "/readyz"
+    asking = alone.agent["spec"]["containers"][0]["readinessProbe"]["exec"]["command"]
+    assert asking[-2:] == ["ready", str(agent.output.health_file)]
 
 
 def test_without_a_warden_the_agent_listens_at_its_node(helm: Helm) -> None:
