@@ -7,7 +7,7 @@ and as any user; no pod does that has a network of its own.
 
 import contextlib
 import logging
-import secrets
+import os
 import socket
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 @contextlib.contextmanager
 def held_name() -> Iterator[str]:
     """Hold a name while the block runs; "" where that is not allowed, and nothing can be seen."""
-    name = secrets.token_hex(8)
+    name = os.urandom(8).hex()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as held:
         try:
             held.bind(_address(name))

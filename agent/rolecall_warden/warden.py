@@ -13,6 +13,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import NoReturn
 
+from rolecall_common import file_pages
 from rolecall_common.heartbeat_file import Condition, Heartbeat, HeartbeatFile
 from rolecall_warden import routing, rules, table_comments
 from rolecall_warden.desired_rules import WAITING, DesiredRules
@@ -130,6 +131,8 @@ class Warden:
             changed.clear()
             due = loop.time() + period.total_seconds()
             condition, text = await self._try_reconcile()
+            # Until the next time it needs nothing of what it has read of itself from disk.
+            file_pages.give_back()
             try:
                 file.write(self._heartbeat(condition, text, self._monotonic()))
             except OSError as error:

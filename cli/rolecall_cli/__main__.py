@@ -18,6 +18,9 @@ class Command:
     summary: str
     module: str
     add: str
+    # Modules of Python that it does without, with the libraries behind them: others try to import
+    # them, and go on where they are not there.
+    without: tuple[str, ...] = ()
 
 
 COMMANDS = {
@@ -31,6 +34,8 @@ COMMANDS = {
         "keep pods away from the node's own credentials, and send them to the agent",
         "rolecall_cli.warden",
         "add_arguments",
+        # It speaks to nobody, so that OpenSSL would be 5 MB for nothing.
+        without=("ssl", "_hashlib"),
     ),
     "demo": Command(
         "run all of it on this machine, and show what it does",
@@ -89,6 +94,9 @@ def _parsers(chosen: str) -> tuple[argparse.ArgumentParser, argparse.ArgumentPar
             allow_abbrev=False,
         )
         if name == chosen:
+            for module in command.without:
+                # As Python has it for what is not to be imported; what is there already stays.
+                sys.modules.setdefault(module, None)  # type: ignore[arg-type]
             # Only the chosen side is imported: the agent's image has no boto3, nor needs it.
             getattr(importlib.import_module(command.module), command.add)(each)
             own = each

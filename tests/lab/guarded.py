@@ -197,6 +197,11 @@ class Warden:
             while self.read_health().heartbeat == before:  # noqa: ASYNC110 -- as above
                 await asyncio.sleep(0.02)
 
+    def resident(self) -> int:
+        """Return how many bytes it has in memory."""
+        rollup = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text()
+        return int(rollup.partition("Rss:")[2].split()[0]) * 1024
+
     def repairs(self) -> int:
         """Return how often it has repaired something, as it says."""
         heartbeat = self.read_health().heartbeat

@@ -56,6 +56,15 @@ async def test_a_warden_that_ends_leaves_everything(node: Guarded) -> None:
         assert await rules_stand(node)
 
 
+async def test_a_warden_that_has_looked_keeps_little_in_memory(node: Guarded) -> None:
+    """One is on every node, beside every agent; 18 MB were measured, and 25 before."""
+    warden = await node.warden()
+    resident = warden.resident()
+    await warden.end()
+
+    assert resident < 20_000_000
+
+
 async def test_a_newer_warden_takes_over_and_old_connections_end_at_the_old_endpoint(
     node: Guarded,
 ) -> None:
