@@ -188,6 +188,7 @@ class Witness:
             if not known:
                 self._kernel.hear_no_more(Extent.EVERYTHING)
                 self._doubt(Extent.EVERYTHING)
+                self._schedule_tick()
 
     def _doubt(self, extent: Extent) -> None:
         """Vouch for nobody in *extent*, and for everybody else as ever."""

@@ -1,5 +1,6 @@
 """What the witness does when the kernel cannot be heard or asked, whichever call fails."""
 
+import asyncio
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -90,6 +91,26 @@ async def test_nobody_is_vouched_for_while_nothing_can_be_read(
         assert witness.report().losses[Extent.EVERYTHING] >= 3
         assert set(witness.query([HERE, THERE]).uids) == {OLD, CALM}
         assert witness.holders[HERE] is Doubt.SUSPENDED
+
+
+async def test_a_question_that_fails_while_a_request_waits_is_followed_by_a_new_reading(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By itself: nobody else may ask, and nothing is heard."""
+    monkeypatch.setattr(rereads, "PAUSES", dict.fromkeys(rereads.PAUSES, 0.0))
+    played = PlayedKernel()
+    with witnessed(played) as witness:
+        replaced(played)
+        witness.poll()
+        read = witness.report().rereads[Extent.EVERYTHING]
+        failing = played.calls + 1
+        played.fails_at = lambda count: count == failing
+        assert witness.query([HERE]).uids == ()
+        assert witness.holders[THERE] is Doubt.SUSPENDED
+
+        async with asyncio.timeout(30):
+            while witness.report().rereads[Extent.EVERYTHING] == read:  # noqa: ASYNC110 - no event
+                await asyncio.sleep(0.01)
 
 
 async def test_what_overruns_again_and_again_is_read_anew_once_a_second() -> None:
