@@ -3,7 +3,7 @@
 import contextlib
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from rolecall_proto.values import PodUid, Reason, Session, SessionId, State
@@ -20,13 +20,29 @@ from rolecall_server.nodes.subscription import NodeSubscription
 from rolecall_server.telemetry.journal import Journal
 
 
+@dataclass(frozen=True, slots=True)
+class SessionRules:
+    """*reported_early*: how long before their true end pods see credentials end.
+
+    With *allow_short* a session of any length is taken, as tests want it that wait for its end.
+    """
+
+    reported_early: timedelta
+    allow_short: bool = False
+
+    def is_plausible(self, left: timedelta, identity: Identity) -> bool:
+        """Tell whether a new session of *identity* may end so soon."""
+        shortest = timedelta() if self.allow_short else shortest_plausible(identity.duration)
+        return left > timedelta() and left >= shortest
+
+
 class CredentialStore:
     """Keeps a session for each identity that a connected node needs."""
 
     def __init__(
         self,
         rates: CallRates,
-        reported_early: timedelta,
+        rules: SessionRules,
         dice: random.Random,
         journal: Journal,
         wake: Callable[[], None],
@@ -34,7 +50,7 @@ class CredentialStore:
         self.states: dict[SessionId, IdentityState] = {}
         self.planner = Planner(self.states, rates, CircuitBreaker(dice), wake)
         self.held_sessions_restored = 0
-        self._reported_early = reported_early
+        self._rules = rules
         self._dice = dice
         self._journal = journal
 
@@ -122,7 +138,8 @@ class CredentialStore:
     def issued(self, identity: Identity, issued: Issued, now: datetime) -> None:
         """Take in what STS gave, and give it to every node that needs it."""
         credentials = issued.credentials
-        if (left := credentials.expires_at - now) < shortest_plausible(identity.duration):
+        left = credentials.expires_at - now
+        if not self._rules.is_plausible(left, identity):
             # Taken as it is, it would be asked for again at once, and again.
             minutes = left / timedelta(minutes=1)
             why = f"STS gave credentials that end in {minutes:.1f} minutes; is a clock wrong?"
@@ -130,7 +147,7 @@ class CredentialStore:
             return
         state = self.states[identity.session_id]
         cause, due_at = self.planner.complete(identity.session_id)
-        end = credentials.expires_at - self._reported_early
+        end = credentials.expires_at - self._rules.reported_early
         session = Session(identity.session_id, credentials, reported_until=end)
         self.planner.rates.succeed(now)
         self.planner.breaker.close()

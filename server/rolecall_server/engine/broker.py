@@ -14,7 +14,7 @@ from rolecall_proto.values import (
     Resolution,
 )
 from rolecall_server.credentials.call_rates import CallRates
-from rolecall_server.credentials.store import CredentialStore
+from rolecall_server.credentials.store import CredentialStore, SessionRules
 from rolecall_server.engine.assignments import Assignments
 from rolecall_server.engine.endpoint_keys import endpoint_keys
 from rolecall_server.engine.index import Index
@@ -49,7 +49,11 @@ class Broker:
         self._index = Index()
         self._subscriptions: Subscriptions = {}
         self._store = CredentialStore(
-            CallRates(rules.limits), rules.reported_early, dice, journal, self._wake
+            CallRates(rules.limits),
+            SessionRules(rules.reported_early, allow_short=rules.allow_short_sessions),
+            dice,
+            journal,
+            self._wake,
         )
         self._reconciler = Reconciler(
             policy, self._index, self._store, self._subscriptions, journal

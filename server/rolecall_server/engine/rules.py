@@ -17,4 +17,5 @@ class BrokerRules(NotPickled):
     imdsv2_required: bool = False  # Where the namespace does not say.
     # How long before their true end pods see credentials end (contract §5).
     reported_early: timedelta = timedelta(minutes=5)
+    allow_short_sessions: bool = False  # Take what STS gives, however soon it ends.
     limits: RateLimits = field(default_factory=RateLimits)

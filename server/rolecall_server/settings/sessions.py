@@ -66,7 +66,9 @@ class SessionSettings:
         default=timedelta(minutes=5),
     )
     allow_short_sessions: bool = setting(
-        types.SWITCH, "Accept sessions that are too short to keep the promises.", default=False
+        types.SWITCH,
+        "Accept sessions that are too short to keep the promises, asked for or given.",
+        default=False,
     )
     session_name: str = setting(
         _TEMPLATE,

@@ -69,6 +69,7 @@ def broker_rules(settings: Settings, base: BaseArn | None, token_secret: bytes) 
         base_arn=base.prefix if base is not None else "",
         imdsv2_required=settings.rules.imdsv2 is Imdsv2.REQUIRED,
         reported_early=settings.sessions.reported_early,
+        allow_short_sessions=settings.sessions.allow_short_sessions,
         limits=RateLimits(aws.sts_calls_per_second, aws.sts_burst, aws.sts_concurrency),
     )
 

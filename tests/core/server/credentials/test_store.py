@@ -7,6 +7,8 @@ import pytest
 from fakes.clock import START
 from fakes.engine import HOUR, NODE, Engine, assignments, at, pod
 from rolecall_proto.values import Reason, Resolution, State
+from rolecall_server.credentials.store import SessionRules
+from rolecall_server.model.identity import Identity
 from rolecall_server.model.issuer import RefusedError, UnavailableError
 from rolecall_server.model.source import PodChanged
 
@@ -111,3 +113,12 @@ def test_credentials_that_end_implausibly_early_count_as_no_answer(life: timedel
     assert engine.now - START > MINUTE / 2
     engine.issue(life=8 * MINUTE)
     assert assignments(agent.receive(engine.now))["a"].state is State.GRANTED
+
+
+def test_short_sessions_are_taken_where_they_are_allowed() -> None:
+    """Whoever allows them knows; what has ended already is taken nowhere."""
+    rules = SessionRules(timedelta(), allow_short=True)
+    identity = Identity("arn:aws:iam::111122223333:role/reader", "team.app", HOUR)
+
+    assert rules.is_plausible(3 * SECOND, identity)
+    assert not rules.is_plausible(timedelta(), identity)

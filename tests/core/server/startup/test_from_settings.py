@@ -32,6 +32,7 @@ OTHER: Mapping[str, Raw] = {
     "session_policy": '{"Version": "2012-10-17"}',
     "policy_arns": "arn:aws:iam::aws:policy/ReadOnlyAccess",
     "reported_early": "4m",
+    "allow_short_sessions": "true",
     "namespace_policy": "warn",
     "permitted_dialect": "kiam",
     "allowed_roles_dialect": "regexp",
@@ -106,6 +107,7 @@ def test_the_engine_is_told_its_limits_and_what_endpoints_need() -> None:
     assert rules.base_arn == "arn:aws:iam::111122223333:role/"
     assert rules.imdsv2_required
     assert rules.reported_early == timedelta(minutes=4)
+    assert rules.allow_short_sessions
     assert rules.limits == RateLimits(7, 8, 9)
 
 
@@ -129,7 +131,6 @@ PARTS = ("sessions", "rules", "annotations")
         for each in fields(Settings)
         if each.name == part
         for setting in declared(each.metadata["kind"])
-        if setting.field != "allow_short_sessions"  # Its work is done when settings are read.
     ],
 )
 def test_no_setting_of_sessions_and_rules_is_without_effect(field: str) -> None:
