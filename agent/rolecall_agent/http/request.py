@@ -57,12 +57,12 @@ class Request(NotPickled):
 
 
 @dataclass(slots=True)
-class ReceivedRequest:
+class ReceivedRequest(NotPickled):
     """One request on its way to an answer. Not frozen: `keep_alive` is for us to take back."""
 
     request: Request
     target: Target
-    head: bytes
+    head: bytes = field(repr=False)  # There may be a token in it.
     peer: Address
     peer_name: str  # The peer, as the kernel writes it.
     at: float  # When its head had arrived, on the loop's clock.

@@ -1,10 +1,15 @@
 """Reading one head: totally, strictly, and no earlier than it can be told."""
 
+import pickle
+from ipaddress import ip_address
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rolecall_agent.decision import Route, Target
 from rolecall_agent.http.framing import HOPELESS, Framing
-from rolecall_agent.http.request import LONGEST_HEAD, is_hopeless, parse
+from rolecall_agent.http.request import LONGEST_HEAD, ReceivedRequest, is_hopeless, parse
 
 HEAD = b"GET /latest HTTP/1.1\r\nHost: 169.254.169.254\r\n\r\n"
 
@@ -104,3 +109,19 @@ def test_hope_remains_while_it_can_become_a_head() -> None:
     """Between a carriage return and its line feed too."""
     for end in range(1, len(HEAD)):
         assert heads_of(HEAD[:end]) == []
+
+
+def test_no_token_of_a_request_can_be_printed() -> None:
+    """Neither of what was read of it nor of the head that it was read from."""
+    head = (
+        b"GET / HTTP/1.1\r\nHost: 169.254.169.254\r\nAuthorization: a-canary\r\n"
+        b"X-aws-ec2-metadata-token: a-canary\r\n\r\n"
+    )
+    request = parse(head)
+    assert request is not None
+    peer = ip_address("10.0.0.1")
+    received = ReceivedRequest(request, Target(Route.OTHER), head, peer, "10.0.0.1", 0.0)
+
+    assert "canary" not in f"{request!r}{received!r}"
+    with pytest.raises(TypeError):
+        pickle.dumps(received)
