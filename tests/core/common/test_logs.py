@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from fakes.logging_state import restored_logging
 from rolecall_common import logs
 from rolecall_common.output import LogFormat, LogLevel
 from rolecall_common.secret import Secret
@@ -19,15 +20,8 @@ HOSTILE = 'x\n{"level": "info"}\r\x1b[31m\u2028\ud800"='
 
 @pytest.fixture(autouse=True)
 def _restored() -> Iterator[None]:
-    """Leave loggers and the last words as pytest set them up."""
-    root = logging.getLogger()
-    handlers, level, hook = root.handlers[:], root.level, sys.excepthook
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    for name in ("agent", "cli", "common", "proto", "server"):
-        logging.getLogger(f"rolecall_{name}").setLevel(logging.NOTSET)
-    sys.excepthook = hook
+    with restored_logging():
+        yield
 
 
 def logged(form: LogFormat, message: str, **fields: object) -> str:

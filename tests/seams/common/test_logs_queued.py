@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from fakes.logging_state import restored_logging
 from fakes.running import PATIENCE
 from rolecall_common import logs
 from rolecall_common.line_writer import LineWriter, Room
@@ -19,13 +20,8 @@ log = logging.getLogger("rolecall_agent.test")
 
 @pytest.fixture(autouse=True)
 def _restored() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level, hook = root.handlers[:], root.level, sys.excepthook
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    log.parent.setLevel(logging.NOTSET)  # type: ignore[union-attr]
-    sys.excepthook = hook
+    with restored_logging():
+        yield
 
 
 def test_whoever_logs_does_not_wait_for_the_reader_and_hears_what_was_lost(
