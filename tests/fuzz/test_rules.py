@@ -1,6 +1,7 @@
 """A scene notices what it is there to notice: each endpoint here breaks one rule."""
 
 import contextlib
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -78,7 +79,7 @@ class Patient(MetadataEndpoint):
     """Holds for ever."""
 
     def park(self, client: Client, parked: ParkedRequest) -> None:
-        parked.timer.cancel()
+        parked.until, parked.patient = math.inf, False
         super().park(client, parked)
 
 

@@ -65,7 +65,7 @@ HOLD = Hold(Missing.POD, GiveToken(KEYS, HOUR))
 RECEIVED = ReceivedRequest(
     Request(b"PUT", b"/", None, (), None, forwarded=False, keep_alive=True),
     Target(Route.TOKEN),
-    b"",
+    BYTES,
     ip_address("127.0.0.2"),
     "127.0.0.2",
     at=0.0,
@@ -87,6 +87,7 @@ VALUES: tuple[object, ...] = (
     KEYS,
     GiveToken(KEYS, HOUR),
     HOLD,
+    RECEIVED,
     ParkedRequest(RECEIVED, Missing.POD, GiveToken(KEYS, HOUR), until=1.0, patient=True),
     BrokerRules(token_secret=BYTES),
     KeyPair(b"-----BEGIN CERTIFICATE-----", BYTES, START, START),
