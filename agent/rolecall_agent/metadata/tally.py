@@ -38,7 +38,9 @@ class Tally:
                 return
         if not request.tokens and request.method != b"PUT":
             self._counters.tokenless += 1
-            self._name(received, answer, now)
+            # Nearly all of them are of pods that were named, and on the way of each warm answer.
+            if not isinstance(answer, Serve) or answer.assignment.uid not in self._named:
+                self._name(received, answer, now)
 
     def _name(self, received: ReceivedRequest, answer: Answer, now: datetime) -> None:
         """Name the pod in the log, once."""
