@@ -12,7 +12,7 @@ from typing import assert_never
 
 from rolecall_agent.container import decide, responses
 from rolecall_agent.container.decide import REFUSALS, SERVED_ROUTES
-from rolecall_agent.container.pod_tokens import PodTokens, Verifier, read, token_of
+from rolecall_agent.container.pod_tokens import PodTokens, Verifier, read, shown_in, token_of
 from rolecall_agent.decision import Answer, Decision, Serve, Target, status_of
 from rolecall_agent.http.client import Client
 from rolecall_agent.http.counters import Counters
@@ -114,6 +114,14 @@ class ContainerEndpoint:
 
     def find(self, path: bytes) -> Target:
         return decide.find(path)
+
+    def pod_of(self, head: bytes) -> PodUid | None:
+        """Return whose token *head* has, if it was verified before.
+
+        All pods of the node's own network have one address: a turn of its own has who proved
+        itself, and whoever has not shares the address's.
+        """
+        return self._tokens.verified(shown_in(head))
 
     def decide(self, received: ReceivedRequest, now: datetime) -> Decision:
         return decide.decide(received.request, received.target, self._tokens, self._cache, now)

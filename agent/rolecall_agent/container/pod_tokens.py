@@ -25,6 +25,7 @@ MOST_GOOD = 1024
 MOST_BAD = 1024  # Apart, so that a flood of bad tokens drives no good one out.
 
 _SCHEME = "bearer "
+_HEADER = b"uthorization: "  # As SDKs spell it, with a capital letter or without.
 Value = TypeVar("Value")
 
 
@@ -90,7 +91,7 @@ class PodTokens:
             return UNDECIDED
         if rules != self._rules:
             self._begin_anew(rules)
-        digest = hashlib.sha256(token.encode()).digest()
+        digest = _digest(token)
         if digest in self._bad:
             return None
         known = self._good.get(digest)
@@ -98,6 +99,11 @@ class PodTokens:
         if claims is None or not _is_for_us(claims, rules, keys.node, now):
             return None
         return known or self._signed_by_cluster(token, digest, claims, rules)
+
+    def verified(self, token: str) -> PodUid | None:
+        """Return whose *token* is, if it was found good before, by the same rules."""
+        known = self._good.get(_digest(token)) if token and self._good else None
+        return None if known is None else known.pod
 
     def _signed_by_cluster(
         self, token: str, digest: bytes, claims: Claims, rules: PodTokenRules
@@ -132,6 +138,15 @@ def token_of(authorizations: tuple[bytes, ...]) -> str:
     if text[: len(_SCHEME)].lower() == _SCHEME:
         text = text[len(_SCHEME) :].strip()
     return text
+
+
+def shown_in(head: bytes) -> str:
+    """Return the token in *head*, not parsed yet, if it is spelt as SDKs do; else ""."""
+    at = head.find(_HEADER)
+    if at < 0:
+        return ""
+    start = at + len(_HEADER)
+    return token_of((head[start : head.find(b"\r\n", start)].strip(b" \t"),))
 
 
 def read(token: str) -> Claims | None:
@@ -201,6 +216,10 @@ def _moment(found: object) -> datetime | None:
     if isinstance(found, bool) or not isinstance(found, int | float):
         return None
     return moment(found) if 0 <= found <= END_OF_TIME else None
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
 
 
 def _keep(kept: dict[bytes, Value], key: bytes, value: Value, most: int) -> None:

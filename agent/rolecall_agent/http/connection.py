@@ -100,6 +100,7 @@ class Connection(TimedConnection):
             return
         self._read_at = self._time()
         alone = self._state is IDLE and 0 <= data.find(HEAD_END) == len(data) - len(HEAD_END)
+        alone = alone and self._endpoint.pod_of is None
         if alone and self._server.fair_queue.admit(self, self._peer_name):
             self._handle_alone(data, self._read_at)
         else:
@@ -151,7 +152,7 @@ class Connection(TimedConnection):
         framing, admit = self._framing, self._server.fair_queue.admit
         # A connection that was dropped may have its turn once more before it hears of its end.
         while self._state in ANSWERING and framing.has_unseen and not self._transport.is_closing():
-            if not admit(self, self._peer_name):
+            if not admit(self, self._turn_for(framing.peek)):
                 self._state = THROTTLED
             elif (head := framing.take()) is not None:
                 self._head_due = NEVER
@@ -184,7 +185,7 @@ class Connection(TimedConnection):
             self._state = state
 
     def _release(self) -> None:
-        self._server.release(self, self._peer, self._peer_name)
+        self._server.release(self, self._peer)
 
     def _repeat(self, known: CachedResponse, now: float) -> None:
         known.served += 1

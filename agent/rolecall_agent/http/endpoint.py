@@ -1,5 +1,6 @@
 """What a server needs of the endpoint that it serves."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
@@ -9,6 +10,7 @@ from rolecall_agent.http.counters import Counters
 from rolecall_agent.http.patience import ParkedRequest
 from rolecall_agent.http.request import ReceivedRequest
 from rolecall_agent.http.response_cache import ResponseCache
+from rolecall_proto.values import PodUid
 
 
 class Endpoint(Protocol):
@@ -29,6 +31,14 @@ class Endpoint(Protocol):
 
     @property
     def held_requests(self) -> int: ...
+
+    @property
+    def pod_of(self) -> Callable[[bytes], PodUid | None] | None:
+        """Returns of which pod a head is, where that is proven; None where each has its address.
+
+        It is called before the head has its turn, so it must be cheap, and believe no claims.
+        """
+        ...
 
     def find(self, path: bytes) -> Target:
         """Return where *path* leads."""

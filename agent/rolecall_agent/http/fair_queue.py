@@ -27,6 +27,8 @@ class FairQueue:
         self._share = share
         self._spent: dict[Hashable, int] = {}
         self._queues: dict[Hashable, dict[Client, None]] = {}  # In the order they came.
+        self._waits_for: dict[Client, Hashable] = {}  # In whose queue each is.
+        self._admitted: Hashable = None  # Whom the last look was counted for.
 
     def admit(self, client: Client, pod: Hashable) -> bool:
         """Count one look; where it is one too many, *client* is told to go on in its turn."""
@@ -35,19 +37,24 @@ class FairQueue:
         spent = self._spent.get(pod, 0)
         if spent < self._share:
             self._spent[pod] = spent + 1
+            self._admitted = pod
             return True
+        if self._waits_for.get(client, pod) != pod:
+            self.remove(client)  # What it sent stands for another pod now that it is whole.
+        self._waits_for[client] = pod
         self._queues.setdefault(pod, {})[client] = None
         return False
 
-    def charge(self, pod: Hashable) -> None:
-        """Count the parsing of what *pod* was admitted with."""
-        self._spent[pod] = self._spent.get(pod, 0) + PARSING
+    def charge(self) -> None:
+        """Count the parsing of what was admitted last."""
+        self._spent[self._admitted] = self._spent.get(self._admitted, 0) + PARSING
 
-    def remove(self, client: Client, pod: Hashable) -> None:
-        queue = self._queues.get(pod)
-        if queue is not None:
-            queue.pop(client, None)
-            if not queue:
+    def remove(self, client: Client) -> None:
+        """Forget *client*, if it waits."""
+        if client in self._waits_for:
+            pod = self._waits_for.pop(client)
+            del self._queues[pod][client]
+            if not self._queues[pod]:
                 del self._queues[pod]
 
     def _turn(self) -> None:
@@ -55,5 +62,5 @@ class FairQueue:
         for pod, queue in tuple(self._queues.items()):
             while queue and self._spent.get(pod, 0) < self._share:
                 client = next(iter(queue))
-                self.remove(client, pod)
+                self.remove(client)
                 client.go_on()

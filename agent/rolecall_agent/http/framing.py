@@ -1,6 +1,6 @@
 """Cuts what a connection sends into heads. No request has a body, so a head is all of it."""
 
-from rolecall_agent.http.request import HEAD_END, is_hopeless
+from rolecall_agent.http.request import HEAD_END, LONGEST_HEAD, is_hopeless
 
 # Stands in the place of bytes that can never become a head, so that they are refused in their turn.
 HOPELESS = b""
@@ -9,7 +9,7 @@ HOPELESS = b""
 class Framing:
     """Keeps what was read and not taken yet: a read's worth, and the part of a head before it.
 
-    Each byte is looked at once, however many reads it takes until its head is whole.
+    `take` looks at each byte once, however many reads it takes until its head is whole.
     """
 
     __slots__ = ("_seen", "_start", "_text")
@@ -31,6 +31,12 @@ class Framing:
     def feed(self, data: bytes) -> None:
         self._text = self._text[self._start :] + data if self._text else data
         self._start = 0
+
+    def peek(self) -> bytes:
+        """Return the head that `take` would return; b"" where it is not whole, or too long."""
+        begin = self._start + max(0, self._seen + 1 - len(HEAD_END))
+        end = self._text.find(HEAD_END, begin, self._start + LONGEST_HEAD)
+        return self._text[self._start : end + len(HEAD_END)] if end >= 0 else b""
 
     def take(self) -> bytes | None:
         """Return the next head; None where more must come first, and HOPELESS where none can."""

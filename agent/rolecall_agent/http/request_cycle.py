@@ -2,6 +2,7 @@
 
 import abc
 import asyncio
+from collections.abc import Callable
 from datetime import datetime
 
 from rolecall_agent.decision import (
@@ -81,13 +82,18 @@ class RequestCycle(asyncio.Protocol, Client):
     def _drain(self) -> None:
         """Close what is sent, and throw away what still comes."""
 
+    def _turn_for(self, peek: Callable[[], bytes]) -> str:
+        """Return whose turn the head is of that *peek* sees: a proven pod's, or the address's."""
+        pod_of = self._endpoint.pod_of
+        return (pod_of and pod_of(peek())) or self._peer_name
+
     def _handle(self, head: bytes, at: float) -> None:
         """Answer, refuse or park the request that *head* is, and that had come by *at*."""
         server = self._server
         parsed = server.heads.parsed
         request, target = server.heads.read(head) or _MALFORMED
         if server.heads.parsed != parsed:
-            server.fair_queue.charge(self._peer_name)
+            server.fair_queue.charge()
         if request.host not in server.hosts and not server.is_own_host(
             request.host, self._transport
         ):

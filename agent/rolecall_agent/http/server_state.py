@@ -112,10 +112,10 @@ class ServerState:
         """Return how many more connections *peer_name* may have."""
         return self.limits.room(self.address_of(peer_name))
 
-    def release(self, client: Client, peer: Address, peer_name: str) -> None:
+    def release(self, client: Client, peer: Address) -> None:
         """Forget *client*, which is gone."""
         self.limits.remove(client, peer)
-        self.fair_queue.remove(client, peer_name)
+        self.fair_queue.remove(client)
         if not self.limits:
             self.empty.set()
 

@@ -60,6 +60,7 @@ class MetadataEndpoint:
 
     name = NAME
     hosts = HOSTS
+    pod_of = None  # Here its address is what proves who a pod is.
 
     def __init__(
         self, cache: Cache, on_unknown: Callable[[Address], None] = _ignore_unknown

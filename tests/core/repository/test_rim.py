@@ -37,7 +37,9 @@ TABLE: dict[str, tuple[str, ...] | str] = {
     ),
     "rolecall_agent.http.acceptor": "it takes connections, and reads nothing of them",
     "rolecall_agent.http.connection": "what comes is read in framing and requests",
-    "rolecall_agent.http.known_heads": "it keeps what requests read, by the same bytes",
+    "rolecall_agent.http.known_heads": (
+        "core/agent/http/test_known_heads.py::test_heads_are_read_as_if_no_other_had_been",
+    ),
     "rolecall_agent.metadata.routes": (
         "core/agent/metadata/test_routes.py::test_every_path_leads_somewhere",
         "core/agent/metadata/test_routes.py::test_whatever_is_asked_for_is_compared_without_an_error",
@@ -65,6 +67,7 @@ TABLE: dict[str, tuple[str, ...] | str] = {
     "rolecall_agent.container.pod_tokens": (
         "core/repository/test_rim_agent.py::test_any_token_of_a_pod_is_read_or_refused",
         "core/repository/test_rim_agent.py::test_any_authorization_holds_a_token_or_none",
+        "core/agent/container/test_pod_tokens.py::test_a_token_is_found_in_a_head_as_it_is_parsed",
     ),
     "rolecall_agent.container.signatures": (
         "core/repository/test_rim_agent.py::test_any_keys_of_a_snapshot_verify_nothing_by_an_error",

@@ -16,11 +16,18 @@ from fakes.container_rig import NODE, endpoint_keys, rules, said, token
 from fakes.endpoint_rig import START, known, pod
 from rolecall_agent.container import pod_tokens
 from rolecall_agent.container.decide import REFUSALS, SERVED_ROUTES, decide, find
-from rolecall_agent.container.pod_tokens import UNDECIDED, Claims, PodTokens, read, token_of
+from rolecall_agent.container.pod_tokens import (
+    UNDECIDED,
+    Claims,
+    PodTokens,
+    read,
+    shown_in,
+    token_of,
+)
 from rolecall_agent.container.signatures import Signatures
 from rolecall_agent.decision import MALFORMED, TIMED_OUT, Hold, outcome_of, status_of
 from rolecall_agent.http.counters import Counters
-from rolecall_agent.http.request import Request
+from rolecall_agent.http.request import Request, parse
 from rolecall_agent.store.cache import Cache
 from rolecall_proto.values import NodeName, PodTokenRules, Reason, SnapshotEnd, State
 
@@ -88,6 +95,16 @@ def test_any_header_is_read_without_surprise(value: bytes) -> None:
     """One Authorization is a token, more or fewer are none."""
     assert isinstance(token_of((value,)), str)
     assert token_of(()) == token_of((value, value)) == ""
+
+
+@given(st.sampled_from((b"Authorization: ", b"authorization: ")), st.binary(max_size=64))
+def test_a_token_is_found_in_a_head_as_it_is_parsed(name: bytes, value: bytes) -> None:
+    """By the spelling of SDKs, and without parsing the rest."""
+    head = b"GET / HTTP/1.1\r\nHost: x\r\n" + name + value + b"\r\n\r\n"
+    found, request = shown_in(head), parse(head)
+
+    assert request is None or found == token_of(request.authorizations)
+    assert shown_in(value) == "" or b"uthorization: " in value
 
 
 @given(st.lists(st.text() | JSON.map(json.dumps), max_size=4))
@@ -171,6 +188,21 @@ def test_a_signature_is_checked_once() -> None:
 
     assert tokens.verify(token(), endpoint_keys(rules("key-1", "key-2")), START) is not None
     assert Counting.verified == 3
+
+
+def test_only_a_token_that_was_verified_tells_its_pod_at_once() -> None:
+    """Whatever it claims, and no longer than the keys are the same."""
+    tokens = tokens_of_cluster()
+    bad = token()[:-6] + "AAAAAA"
+    before = tokens.verified(token())
+    tokens.verify(bad, KEYS, START)
+    tokens.verify(token(), KEYS, START)
+    after = tokens.verified(token())
+    tokens.verify("garbage", endpoint_keys(rules("key-2")), START)
+
+    assert (before, after) == (None, "uid-a")
+    assert tokens.verified(bad) is None
+    assert tokens.verified(token()) is None
 
 
 def test_memory_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -218,8 +218,8 @@ def test_who_has_left_is_not_called_again() -> None:
     caller.on_turn = lambda: called.append(caller)
     for _ in range(2):
         queue.admit(caller, POD)
-    queue.remove(caller, POD)
-    queue.remove(caller, OTHER)
+    queue.remove(caller)
+    queue.remove(Caller())
     loop.turn()
 
     assert called == []

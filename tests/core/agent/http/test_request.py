@@ -62,6 +62,31 @@ def test_pieces_make_the_same_heads_as_the_whole(cuts: list[int]) -> None:
     assert framing.is_empty
 
 
+@given(st.text(alphabet="G\r\n", max_size=40).map(str.encode), st.integers(0, 40))
+def test_the_next_head_can_be_seen_before_it_is_taken(junk: bytes, cut: int) -> None:
+    """However often, and in however many pieces it comes."""
+    framing = Framing()
+    for piece in (junk[:cut], junk[cut:]):
+        framing.feed(piece)
+        while framing.has_unseen:
+            seen = framing.peek(), framing.peek()
+            taken = framing.take() or b""
+
+            assert seen == (taken, taken)
+
+
+def test_a_head_that_is_too_long_is_not_seen_before() -> None:
+    """It can only be refused, whoever has sent it."""
+    long = HEAD[:-2] + b"A: " + b"a" * (LONGEST_HEAD - len(HEAD) - 5) + b"\r\n\r\n"
+    framing, too_long = Framing(), Framing()
+    framing.feed(long)
+    too_long.feed(long.replace(b"A: ", b"A: a"))
+
+    assert len(long) == LONGEST_HEAD
+    assert framing.peek() == long
+    assert too_long.peek() == b""
+
+
 def test_what_is_not_taken_stays() -> None:
     """It is there when it is asked for, and what comes then is behind it."""
     framing = Framing()
