@@ -76,7 +76,7 @@ async def test_sessions_are_renewed_for_as_long_as_it_is_away(at: Serving, apps:
     """A minute or so: the session is renewed twice meanwhile, and no pod meets an ended one."""
     await at.start_sts()
     await at.weather(longest=SHORT)
-    await at.start_server("--reported-early", "0s")
+    await at.start_server("--reported-early=0s", "--allow-short-sessions=true")
     await at.start_node_agent(NODE)
     await at.admin.create(bare_pod(apps, "old"))
     [address] = (await pods_of(at, apps, app="old")).values()
