@@ -2,51 +2,23 @@
 
 import asyncio
 import contextlib
-import json
-import os
-import select
 from collections.abc import AsyncGenerator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from fakes.cluster import namespace, pod
+from fakes.full_pipe import FullPipe, full_pipe
 from fakes.running import PATIENCE, Running
 from fakes.system import System, system
 
 POD, OTHER = "127.9.0.1", "127.9.0.2"
 
 
-@dataclass(frozen=True, slots=True)
-class FullPipe:
-    """A pipe into which nothing goes until it is read."""
-
-    reader: int
-    writer: int
-    filled: int
-
-    def read(self) -> list[dict[str, str]]:
-        """Return every line that is written to it until its writers have ended."""
-        os.close(self.writer)
-        with os.fdopen(os.dup(self.reader), "rb") as file:
-            lines = file.read()[self.filled :].splitlines()
-        return [json.loads(line) for line in lines]
-
-
 @pytest.fixture
 def full() -> Iterator[FullPipe]:
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    filled = 0
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            filled += os.write(writer, b"x" * select.PIPE_BUF)
-    os.set_blocking(writer, True)
-    yield FullPipe(reader, writer, filled)
-    for each in (reader, writer):
-        with contextlib.suppress(OSError):
-            os.close(each)
+    with full_pipe() as pipe:
+        yield pipe
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ process of a container it reaps whatever is left to it.
 """
 
 import os
+import select
 import signal
 import sys
 
@@ -105,9 +106,14 @@ class Supervisor:
 
 
 def _complain(line: str) -> None:
-    # Whoever reads it may be gone, or the disk full: nothing of that ends this process.
-    try:  # noqa: SIM105 - contextlib is memory
-        os.write(2, line.encode())
+    # Whoever reads it may stand still, or be gone, or the disk full: nothing of that ends this
+    # process or has it wait. A pipe that is ready has room for a line. It is the worker's, too, and
+    # so it cannot be made one that never blocks.
+    errors = select.poll()
+    errors.register(2, select.POLLOUT)
+    try:
+        if errors.poll(0):
+            os.write(2, line.encode())
     except OSError:
         pass
 

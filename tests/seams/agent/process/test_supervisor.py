@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from fakes.full_pipe import full_pipe
 from fakes.running import PATIENCE, Running, python
 from rolecall_agent.process import supervisor
 from rolecall_agent.process.inherited import Inherited
@@ -46,6 +47,23 @@ sys.exit(supervisor.main())
 """,
 )
 
+# One that finds no process to be had, twice, when its first worker has ended.
+SCARCE = (
+    "-c",
+    f"""
+import os, sys
+sys.path.insert(0, {str(Path(supervisor.__file__).parent)!r})
+import supervisor
+spawn, turns = os.posix_spawn, iter([True, False, False])
+def spawn_in_turn(*words, **more):
+    if next(turns, True):
+        return spawn(*words, **more)
+    raise BlockingIOError(11, "no process to be had")
+os.posix_spawn = spawn_in_turn
+sys.exit(supervisor.main())
+""",
+)
+
 PROGRAM = """
 import os, socket
 from rolecall_agent.process import inherited
@@ -76,13 +94,14 @@ def obedient(number: signal.Signals, then: str, before: str = UP) -> str:
 
 @asynccontextmanager
 async def family(
-    worker: str, *around: str, program: tuple[str, ...] = OWN
+    worker: str, *around: str, program: tuple[str, ...] = OWN, err: int = asyncio.subprocess.PIPE
 ) -> AsyncGenerator[Running]:
     """Run the supervisor of workers that do what *worker* says; *around* is a command before it."""
     own = (sys.executable, "-I", "-S", "-c", HELLO + worker)
     words = ("-I", "-S", *program, "metadata=", *own)
     run = "import os, sys; os.execvp(sys.argv[1], sys.argv[1:])"
-    async with python("parent", "-c", run, *around, sys.executable, *words, environment={}) as it:
+    command = ("-c", run, *around, sys.executable, *words)
+    async with python("parent", *command, environment={}, err=err) as it:
         yield it
 
 
@@ -191,6 +210,16 @@ async def test_a_worker_that_cannot_be_started_is_tried_again(tmp_path: Path) ->
 
     assert told == "up\n"
     assert await process.wait() == 0
+
+
+async def test_a_worker_is_started_again_though_nobody_reads_the_complaints() -> None:
+    """A supervisor that waited for who reads them would leave the endpoints without a worker."""
+    with full_pipe() as pipe:
+        async with family(PATIENT, program=SCARCE, err=pipe.writer) as running:
+            await running.wait_line("up", "0 0")
+            os.kill(running.worker, signal.SIGKILL)
+            await running.wait_line("up", "3 1")  # Two starts that failed are among them.
+            assert await running.stop() == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
