@@ -11,6 +11,7 @@ from fakes.endpoint_rig import (
     LIST,
     LONG,
     OWN,
+    ROLES,
     Rig,
     endpoint_rig,
     known,
@@ -50,6 +51,34 @@ async def test_a_pod_that_comes_late_is_answered_by_the_event() -> None:
         assert [str(address) for address in rig.asked] == [OWN]
         assert +rig.server.counters.requests == {(Route.ROLE_LIST, 200, Outcome.HELD_SERVED): 1}
         assert sum(rig.server.counters.holds[Missing.POD].counts) == 1
+
+
+async def test_when_the_list_says_a_role_its_document_is_at_hand() -> None:
+    """An init container may wait for the list: it comes with the session, and not before."""
+    async with endpoint_rig(hold=LONG) as rig, rig.client() as client:
+        rig.snapshot(AssignmentUpserted(pod(OWN)))  # Granted, and its session is on its way.
+        client.send(LIST)
+        await rig.until(lambda: rig.endpoint.held_requests == 1)
+        rig.tell(*known())
+        listed = await client.answer()
+        client.send(request(f"{ROLES}/{listed.body.decode()}"))
+        document = await client.answer()
+
+        assert (listed.status, document.status) == (200, 200)
+        outcomes = +rig.server.counters.requests
+        assert outcomes[Route.ROLE_DOCUMENT, 200, Outcome.SERVED] == 1  # It did not wait.
+
+
+async def test_who_looks_for_its_vpc_is_refused_at_once() -> None:
+    """A controller that finds none says so itself; here even a pod that is not known yet."""
+    mac = "/latest/meta-data/mac"
+    vpc = "/latest/meta-data/network/interfaces/macs/0e:49:61:0f:c3:11/vpc-id"
+    async with endpoint_rig(hold=LONG) as rig:
+        rig.snapshot()
+        answers = [*await rig.ask(request(mac)), *await rig.ask(request(vpc))]
+
+        assert [each.status for each in answers] == [404, 404]
+        assert rig.asked == []
 
 
 async def test_a_waiting_pod_is_refused_as_soon_as_it_is_known_to_be_denied() -> None:

@@ -20,6 +20,7 @@ from fakes.endpoint_rig import (
     request,
 )
 from fakes.imds import REGION, fake_imds
+from rolecall_agent.decision import Outcome, Route
 from rolecall_proto.values import AssignmentUpserted, PodRemoved, PodUid, Reason, State
 
 FOUR, SIX = "127.0.0.2", "::1"
@@ -65,6 +66,17 @@ async def test_a_pod_of_both_families_is_one_pod(rig: Rig) -> None:
     answers = [await ask(rig, LIST, source) for source in (FOUR, SIX)]
 
     assert [answer.body for answer in answers] == [b"reader", b"reader"]
+
+
+async def test_an_address_that_the_api_does_not_name_is_no_pod_s(rig: Rig) -> None:
+    """Such as that by which a pod of IPv6 reaches what has IPv4 only: it waits, and is counted."""
+    rig.tell(*known(replace(POD, addresses=(ip_address(SIX),))))
+
+    assert await statuses(rig, FOUR, SIX) == [503, 200]
+    assert +rig.server.counters.requests == {
+        (Route.ROLE_LIST, 503, Outcome.TIMEOUT): 1,
+        (Route.ROLE_LIST, 200, Outcome.SERVED): 1,
+    }
 
 
 async def test_a_token_is_of_one_address_alone(rig: Rig) -> None:
