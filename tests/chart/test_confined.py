@@ -194,19 +194,43 @@ def test_memory_is_bounded_and_cpu_is_not(default: Rendering, side: str) -> None
     assert resources["requests"].keys() == {"cpu", "memory"}
 
 
+NOWHERE = [
+    {"key": "eks.amazonaws.com/compute-type", "operator": "NotIn", "values": ["fargate", "auto"]},
+    {"key": "type", "operator": "NotIn", "values": ["virtual-kubelet"]},
+]
+
+
+def node_terms(rendering: Rendering) -> list[dict[str, Any]]:
+    required = rendering.agent["spec"]["affinity"]["nodeAffinity"]
+    terms: list[dict[str, Any]] = required["requiredDuringSchedulingIgnoredDuringExecution"][
+        "nodeSelectorTerms"
+    ]
+    return terms
+
+
 def test_no_agent_is_wanted_where_none_can_run(default: Rendering) -> None:
     """Else a DaemonSet waits for ever for its pods on Fargate, Auto Mode and virtual nodes."""
-    required = default.agent["spec"]["affinity"]["nodeAffinity"]
-    (term,) = required["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
-
-    assert {
-        each["key"]: (each["operator"], each["values"]) for each in term["matchExpressions"]
-    } == {
-        "eks.amazonaws.com/compute-type": ("NotIn", ["fargate", "auto"]),
-        "type": ("NotIn", ["virtual-kubelet"]),
-    }
+    assert node_terms(default) == [{"matchExpressions": NOWHERE}]
     for template in templates(default):
         assert template["spec"]["nodeSelector"]["kubernetes.io/os"] == "linux"
+
+
+def test_none_is_wanted_there_whatever_affinity_the_operator_gives(helm: Helm) -> None:
+    """Each of the operator's terms would let such a node in, and so each leaves it out."""
+    groups = [{"key": "group", "operator": "In", "values": [name]} for name in ("a", "b")]
+    field = {"key": "metadata.name", "operator": "In", "values": ["one"]}
+    terms = [*({"matchExpressions": [each]} for each in groups), {"matchFields": [field]}]
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+    apart = {"preferredDuringSchedulingIgnoredDuringExecution": []}
+    rendering = helm.render(
+        {"agent": {"affinity": {"nodeAffinity": required, "podAntiAffinity": apart}}}
+    )
+
+    assert node_terms(rendering) == [
+        *({"matchExpressions": [each, *NOWHERE]} for each in groups),
+        {"matchFields": [field], "matchExpressions": NOWHERE},
+    ]
+    assert rendering.agent["spec"]["affinity"]["podAntiAffinity"] == apart
 
 
 def test_agents_run_on_every_node_before_anything_else(default: Rendering) -> None:

@@ -123,8 +123,26 @@ nodeSelector:
 tolerations:
   {{- toYaml . | nindent 2 }}
 {{ end -}}
-{{- with .Values.agent.affinity -}}
 affinity:
-  {{- toYaml . | nindent 2 }}
+  {{- include "rolecall.agentAffinity" . | nindent 2 }}
 {{ end -}}
+
+{{/*
+The values' affinity, with the nodes left out on which no DaemonSet's pod can run: Fargate, EKS Auto Mode and virtual
+ones. A node is chosen where one term fits, and so each of them says it.
+*/}}
+{{- define "rolecall.agentAffinity" -}}
+{{- $affinity := deepCopy .Values.agent.affinity -}}
+{{- $nodes := $affinity.nodeAffinity | default dict -}}
+{{- $required := $nodes.requiredDuringSchedulingIgnoredDuringExecution | default dict -}}
+{{- $fargate := dict "key" "eks.amazonaws.com/compute-type" "operator" "NotIn" "values" (list "fargate" "auto") -}}
+{{- $virtual := dict "key" "type" "operator" "NotIn" "values" (list "virtual-kubelet") -}}
+{{- $terms := list -}}
+{{- range $required.nodeSelectorTerms | default (list dict) -}}
+{{- $expressions := concat (.matchExpressions | default list) (list $fargate $virtual) -}}
+{{- $terms = append $terms (set . "matchExpressions" $expressions) -}}
+{{- end -}}
+{{- $_ := set $required "nodeSelectorTerms" $terms -}}
+{{- $_ = set $nodes "requiredDuringSchedulingIgnoredDuringExecution" $required -}}
+{{- set $affinity "nodeAffinity" $nodes | toYaml -}}
 {{- end -}}
