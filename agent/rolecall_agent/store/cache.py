@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 
+from rolecall_agent.store.grants import Grants
 from rolecall_agent.store.standing import (
     REWRITTEN,
     UNCONFIRMED,
@@ -23,21 +24,17 @@ from rolecall_agent.store.standing import (
     Unwitnessed,
     Waiting,
 )
-from rolecall_agent.store.tables import Tables
-from rolecall_agent.witness.observation import Doubt, Holder
+from rolecall_agent.store.tables import Tables, take
+from rolecall_agent.witness.observation import Doubt, Holder, Holders
 from rolecall_proto.values import (
     Address,
     Assignment,
-    AssignmentUpserted,
     EndpointKeys,
-    Heartbeat,
     Held,
-    PodRemoved,
     PodUid,
     Reason,
     Session,
     SessionId,
-    SessionRenewed,
     SnapshotEnd,
     State,
     Update,
@@ -73,7 +70,7 @@ class Cache:
 
     def __init__(
         self,
-        holders: Mapping[Address, Holder] | None = None,
+        holders: Holders | None = None,
         node_addresses: Container[object] = (),
     ) -> None:
         """*holders* says whom the kernel vouches for; None where it is not asked.
@@ -85,6 +82,7 @@ class Cache:
         self._live = Tables()
         self._staged: Tables | None = Tables()
         self._snapshot_at: datetime | None = None
+        self._grants = Grants(holders if holders is not None else Holders())
         # Counts the changes of what is served: equal numbers, equal answers (time's passing apart).
         self.generation = 0
 
@@ -115,10 +113,10 @@ class Cache:
         """
         if self._staged is not None:
             return self._stage(self._staged, update, now)
-        changed = _take(self._live, update, now)
+        changed = take(self._live, update, now)
         self._live.drop_loose(now)
         if changed or isinstance(update, EndpointKeys):
-            self.generation += 1
+            self._change()
         return frozenset(changed)
 
     def held(self, now: datetime) -> tuple[Held, ...]:
@@ -132,11 +130,20 @@ class Cache:
 
     def standing(self, address: Address, now: datetime) -> AddressStanding:
         """Return what the pod at *address* gets at *now*."""
+        granted = self._grants.find(address, now)
+        if granted is not None:
+            return granted
+        standing = self._standing_at(address, now)
+        if isinstance(standing, Granted):
+            self._grants.add(address, standing)
+        return standing
+
+    def _standing_at(self, address: Address, now: datetime) -> AddressStanding:
         claimants = self._live.claimants.get(address)
         if not claimants:
             other = plain(address)
             if other is not address:
-                return self.standing(other, now)
+                return self._standing_at(other, now)
             return REWRITTEN if address in self._node_addresses else UNKNOWN
         for assignment in claimants.values():
             if assignment.host_network:
@@ -156,7 +163,7 @@ class Cache:
 
     def holders_changed(self) -> None:
         """Note that the kernel vouches for others than before: answers may be others."""
-        self.generation += 1
+        self._change()
 
     def standing_of_pod(self, uid: PodUid, now: datetime) -> Standing:
         """Return what the pod *uid* gets at *now*, where something else than its address proves it.
@@ -219,29 +226,16 @@ class Cache:
             case _:
                 assert_never(assignment.state)
 
+    def _change(self) -> None:
+        self.generation += 1
+        self._grants.clear()
+
     def _stage(self, staged: Tables, update: Update, now: datetime) -> frozenset[Address]:
         if not isinstance(update, SnapshotEnd):
-            _take(staged, update, now)
+            take(staged, update, now)
             return NOTHING
         old, self._live, self._staged = self._live, staged, None
         self._live.inherit(old)
         self._snapshot_at = now
-        self.generation += 1
+        self._change()
         return frozenset(old.claimants.keys() | staged.claimants.keys())
-
-
-def _take(tables: Tables, update: Update, now: datetime) -> set[Address]:
-    match update:
-        case AssignmentUpserted(assignment):
-            return tables.upsert(assignment, now)
-        case PodRemoved(uid):
-            return tables.remove(uid, now)
-        case SessionRenewed(session):
-            return tables.renew(session, now)
-        case EndpointKeys():
-            tables.keys = update
-            return set()
-        case SnapshotEnd() | Heartbeat():
-            return set()
-        case _:
-            assert_never(update)

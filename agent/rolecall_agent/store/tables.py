@@ -1,16 +1,23 @@
 """The tables beneath the cache: pods by uid, pods by address, sessions by id, pods by session."""
 
 from datetime import datetime, timedelta
+from typing import assert_never
 
 from rolecall_proto.values import (
     Address,
     Assignment,
+    AssignmentUpserted,
     EndpointKeys,
+    Heartbeat,
+    PodRemoved,
     PodUid,
     Reason,
     Session,
     SessionId,
+    SessionRenewed,
+    SnapshotEnd,
     State,
+    Update,
     plain,
 )
 
@@ -125,3 +132,21 @@ class Tables:
 
 def _plain_addresses(assignment: Assignment) -> set[Address]:
     return {plain(address) for address in assignment.addresses}
+
+
+def take(tables: Tables, update: Update, now: datetime) -> set[Address]:
+    """Take in *update*; return the addresses it may concern."""
+    match update:
+        case AssignmentUpserted(assignment):
+            return tables.upsert(assignment, now)
+        case PodRemoved(uid):
+            return tables.remove(uid, now)
+        case SessionRenewed(session):
+            return tables.renew(session, now)
+        case EndpointKeys():
+            tables.keys = update
+            return set()
+        case SnapshotEnd() | Heartbeat():
+            return set()
+        case _:
+            assert_never(update)

@@ -29,7 +29,7 @@ from rolecall_agent.witness.entries import (
 from rolecall_agent.witness.entry_table import EntryTable
 from rolecall_agent.witness.evidence import Proof, proof
 from rolecall_agent.witness.extent import Extent
-from rolecall_agent.witness.observation import Doubt, Holder, LinkId, Observation, Way
+from rolecall_agent.witness.observation import Doubt, Holder, Holders, LinkId, Observation, Way
 from rolecall_proto.values import Address, Confirmation, PodUid
 
 SETTLING = timedelta(seconds=10)
@@ -52,7 +52,7 @@ class Bindings:
         settling: timedelta = SETTLING,
     ) -> None:
         # Whom each address stands for. Read for each request; where nothing is, nobody is known.
-        self.holders: dict[Address, Holder] = {}
+        self.holders = Holders()
         self.suspensions = 0
         # What the kernel may have said something of that is not heard yet: see `doubt`.
         self.unknown = Extent.NOTHING

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from rolecall_agent.witness.extent import Extent
-from rolecall_proto.values import PodUid
+from rolecall_proto.values import Address, PodUid
 
 # A link of which nothing is known came after everything.
 NEVER = datetime.max.replace(tzinfo=UTC)
@@ -65,3 +65,20 @@ class Doubt(enum.StrEnum):
 
 
 Holder = PodUid | Doubt
+
+
+class Holders(dict[Address, Holder]):
+    """Whom each address stands for, and how often that has changed: equal numbers, equal holders.
+
+    It is changed by one item at a time, and in no other way.
+    """
+
+    changes = 0
+
+    def __setitem__(self, address: Address, holder: Holder) -> None:
+        self.changes += 1
+        super().__setitem__(address, holder)
+
+    def __delitem__(self, address: Address) -> None:
+        self.changes += 1
+        super().__delitem__(address)

@@ -20,7 +20,7 @@ from rolecall_agent.witness.entries import Claims, Query
 from rolecall_agent.witness.extent import Extent
 from rolecall_agent.witness.kernel import Kernel
 from rolecall_agent.witness.netlink import LostError
-from rolecall_agent.witness.observation import SILENT, Doubt, Holder
+from rolecall_agent.witness.observation import SILENT, Doubt, Holders
 from rolecall_agent.witness.prompting import Prompter
 from rolecall_agent.witness.report import Report
 from rolecall_agent.witness.rereads import Rereads
@@ -68,7 +68,7 @@ class Witness:
         self._reporter = CniReporter(kernel, clock)
 
     @property
-    def holders(self) -> Mapping[Address, Holder]:
+    def holders(self) -> Holders:
         """Whom each address stands for; one and the same mapping for ever."""
         return self._bindings.holders
 

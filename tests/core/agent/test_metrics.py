@@ -25,7 +25,7 @@ from rolecall_agent.metadata.item_cache import ItemCache, Missed
 from rolecall_agent.metadata.routes import find
 from rolecall_agent.metrics import METRICS
 from rolecall_agent.store.cache import Cache
-from rolecall_agent.witness.observation import Doubt
+from rolecall_agent.witness.observation import Doubt, Holders
 from rolecall_proto.values import Reason, SnapshotEnd, State
 
 PATHS = ("/latest/api/token", "/1.0/api/token", "/latest/api/token/", ROLES, "/", "/x", "/%zz")
@@ -86,7 +86,7 @@ def caches() -> list[Cache]:
     synced.begin()
     for update in (KEYS, *known(*PODS), SnapshotEnd()):
         synced.apply(update, START)
-    rewritten = Cache({}, {address for each in PODS for address in each.addresses})
+    rewritten = Cache(Holders(), {address for each in PODS for address in each.addresses})
     rewritten.begin()
     for update in (KEYS, SnapshotEnd()):
         rewritten.apply(update, START)
@@ -96,7 +96,7 @@ def caches() -> list[Cache]:
 
 def _vouched(doubt: Doubt) -> Cache:
     """Return one that knows the same pods, and for none of which the kernel vouches."""
-    cache = Cache({address: doubt for each in PODS for address in each.addresses})
+    cache = Cache(Holders({address: doubt for each in PODS for address in each.addresses}))
     cache.begin()
     for update in (KEYS, *known(*PODS), SnapshotEnd()):
         cache.apply(update, START)

@@ -229,6 +229,23 @@ def test_credentials_are_served_to_their_true_end_and_no_longer() -> None:
     assert cache.held(START + HOUR) == ()
 
 
+def test_what_was_granted_before_is_not_after_a_change() -> None:
+    """Whoever asks again gets the session of now, and nothing once the pod is gone."""
+    cache = synced(SessionRenewed(session()), AssignmentUpserted(granted()))
+    cache.standing(ONE, START)
+    fresh = session(key="AKIA2")
+    cache.apply(SessionRenewed(fresh), START)
+    assert cache.standing(ONE, START) == Granted(granted(), fresh)
+    cache.apply(PodRemoved(PodUid("u1")), START)
+    assert cache.standing(ONE, START) == UNKNOWN
+
+    cache.apply(AssignmentUpserted(granted()), START)
+    cache.standing(ONE, START)
+    cache.begin()
+    cache.apply(SnapshotEnd(), START)
+    assert cache.standing(ONE, START) == UNKNOWN
+
+
 def test_a_granted_pod_whose_session_never_came_waits() -> None:
     """It is counted as missing, so that somebody can see it."""
     cache = synced(AssignmentUpserted(granted()))

@@ -14,7 +14,7 @@ from rolecall_agent.store.standing import (
     Refused,
     Unwitnessed,
 )
-from rolecall_agent.witness.observation import Doubt, Holder
+from rolecall_agent.witness.observation import Doubt, Holder, Holders
 from rolecall_proto.values import Address, Assignment, PodUid, SnapshotEnd
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -25,7 +25,7 @@ NODE = pod("10.0.0.1", uid="node", host_network=True)
 
 
 def cache(holders: Mapping[Address, Holder] | None, *pods: Assignment) -> Cache:
-    made = Cache(holders)
+    made = Cache(None if holders is None else Holders(holders))
     made.begin()
     for update in (KEYS, *known(*pods), SnapshotEnd()):
         made.apply(update, NOW)
@@ -87,10 +87,28 @@ def test_another_witness_is_another_generation() -> None:
     assert made.generation != before
 
 
+def test_who_was_granted_is_nobody_as_soon_as_the_kernel_says_so() -> None:
+    """Also before anybody is told of it: a request may be answered in between."""
+    holders = Holders({HERE: PodUid("first")})
+    made = Cache(holders)
+    made.begin()
+    for update in (KEYS, *known(FIRST, SECOND), SnapshotEnd()):
+        made.apply(update, NOW)
+    for uid, assignment in ((PodUid("first"), FIRST), (PodUid("second"), SECOND)):
+        holders[HERE] = uid
+        for _ in range(2):
+            standing = made.standing(HERE, NOW)
+            assert isinstance(standing, Granted)
+            assert standing.assignment == assignment
+    del holders[HERE]
+
+    assert made.standing(HERE, NOW) == UNCONFIRMED
+
+
 def test_an_address_of_the_node_is_nobody_s_for_good() -> None:
     """Unless a pod is known there: the API may name one that the network rewrites to."""
     for pods, expected in (((), REWRITTEN), ((NODE,), Refused(NODE)), ((FIRST,), UNCONFIRMED)):
-        made = Cache({}, {HERE})
+        made = Cache(Holders(), {HERE})
         made.begin()
         for update in (KEYS, *known(*pods), SnapshotEnd()):
             made.apply(update, NOW)
