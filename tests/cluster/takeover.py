@@ -21,7 +21,8 @@ for attempt in range(5):
         path = "/latest/meta-data/iam/security-credentials/"
         endpoint.sendall(f"GET {path} HTTP/1.0\r\nHost: 169.254.169.254\r\n\r\n".encode())
         endpoint.settimeout(5)
-        head, _, body = endpoint.recv(65536).partition(b"\r\n\r\n")
+        said = b"".join(iter(lambda: endpoint.recv(65536), b""))  # It comes byte by byte, at first.
+        head, _, body = said.partition(b"\r\n\r\n")
         print(head.split()[1].decode(), body.decode(), sep="")
     except OSError as error:
         print(type(error).__name__)
