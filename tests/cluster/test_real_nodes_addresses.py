@@ -181,7 +181,8 @@ async def test_pods_whose_sandboxes_are_made_anew_do_not_get_each_others_roles(
         await end_sandboxes(grounds, *names)
         await asyncio.sleep(CUT_OFF)
     joined_at = time.time()
-    after = await until_posted(grounds, before)
+    with contextlib.suppress(TimeoutError):  # Each may have its own address again.
+        await until_posted(grounds, before)
     found = await until_own(grounds, names, HELD_FOR)
 
     assert_nothing_foreign(found)
