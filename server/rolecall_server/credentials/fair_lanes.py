@@ -8,6 +8,9 @@ from rolecall_proto.values import SessionId
 from rolecall_server.credentials.call_rates import Scope
 from rolecall_server.credentials.heap import KeyedHeap
 
+# Where an identity stands that nobody needs: it is taken to be forgotten.
+NOBODYS = ("",)
+
 
 class Place(NamedTuple):
     """Where an identity stands in line: in the lane of each namespace that needs it."""
@@ -44,7 +47,7 @@ class FairLanes:
         """Place *session_id*, which is not here, by when what is held *end*s."""
         self._places[session_id] = place
         self._scopes[place.scope] = self._scopes.get(place.scope, 0) + 1
-        for namespace in place.namespaces or ("",):
+        for namespace in place.namespaces:
             lane = self._lanes.setdefault(namespace, {})
             lane.setdefault(place.scope, KeyedHeap()).put(session_id, end)
 
@@ -56,7 +59,7 @@ class FairLanes:
         self._scopes[place.scope] -= 1
         if not self._scopes[place.scope]:
             del self._scopes[place.scope]
-        for namespace in place.namespaces or ("",):
+        for namespace in place.namespaces:
             lane = self._lanes[namespace]
             lane[place.scope].drop(session_id)
             if not lane[place.scope]:

@@ -6,7 +6,7 @@ from itertools import islice
 
 from rolecall_proto.values import Reason, Session, State
 from rolecall_server.credentials.call_rates import Scope
-from rolecall_server.credentials.fair_lanes import Place
+from rolecall_server.credentials.fair_lanes import NOBODYS, Place
 from rolecall_server.credentials.queue import Entry, Urgency
 from rolecall_server.credentials.retry import Failure
 from rolecall_server.model import renewal_window
@@ -24,13 +24,13 @@ class IdentityState:
         "_first_held_end",
         "_namespaces",
         "_renew_at",
-        "_scope",
         "_share",
         "failure",
         "held_by",
         "identity",
         "missing_since",
         "needed_by",
+        "scope",
         "session",
         "waiting",
     )
@@ -46,7 +46,7 @@ class IdentityState:
         self.missing_since: datetime | None = None  # Since when it `is_missing`.
         self.waiting = False  # Whether a pod has asked meanwhile.
         self._namespaces: dict[str, int] = {}  # How many pods need it in each.
-        self._scope = Scope.of(identity)
+        self.scope = Scope.of(identity)
         self._first_held_end: datetime | None = None  # None of `held_by` ends before.
         self._renew_at: datetime | None = None
         self._share = dice.uniform(renewal_window.EARLIEST, renewal_window.LATEST)
@@ -115,19 +115,19 @@ class IdentityState:
             return self.missing_since or now
         return min(self._renewals(), default=now)
 
-    def urgency(self, now: datetime) -> Urgency:
-        if self.is_missing:
-            return Urgency.WAITING if self.waiting else Urgency.NEW
-        ending_at = self._ending_at()
-        is_ending = ending_at is not None and ending_at <= now
-        return Urgency.ENDING if is_ending else Urgency.RENEWAL
+    def urgency(self) -> Urgency:
+        if not self.is_missing:
+            return Urgency.RENEWAL
+        return Urgency.WAITING if self.waiting else Urgency.NEW
 
     def entry(self, now: datetime) -> Entry:
         """Return what the queue is to know of it."""
-        urgency, end = self.urgency(now), self.missing_since or self.first_end() or now
-        place = Place(tuple(islice(self._namespaces, _MOST_LANES)), self._scope)
-        ending_at = self._ending_at() if urgency is Urgency.RENEWAL else None
-        return Entry(self.due_at(now), urgency, end, place, ending_at)
+        urgency, end = self.urgency(), self.first_end()
+        place = Place(tuple(islice(self._namespaces, _MOST_LANES)) or NOBODYS, self.scope)
+        ending_at = None
+        if urgency is Urgency.RENEWAL and end is not None:
+            ending_at = end - renewal_window.ending(self.identity.duration)
+        return Entry(self.due_at(now), urgency, self.missing_since or end or now, place, ending_at)
 
     def first_end(self) -> datetime | None:
         """Return when the first of what is held ends; None where nothing is held. May be early."""
@@ -159,10 +159,6 @@ class IdentityState:
         if self.session is not None and self.session.credentials.expires_at <= now:
             self.session = None
         return [each for each in served if self.status(each)[0] is not State.GRANTED]
-
-    def _ending_at(self) -> datetime | None:
-        end = self.first_end()
-        return None if end is None else end - renewal_window.ending(self.identity.duration)
 
     def _renewals(self) -> list[datetime]:
         renewals: list[datetime] = []

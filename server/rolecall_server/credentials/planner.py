@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from rolecall_proto.values import SessionId
-from rolecall_server.credentials.call_rates import CallRates, Scope
+from rolecall_server.credentials.call_rates import CallRates
 from rolecall_server.credentials.circuit_breaker import CircuitBreaker
 from rolecall_server.credentials.heap import KeyedHeap
 from rolecall_server.credentials.identity_state import IdentityState
@@ -14,7 +14,6 @@ from rolecall_server.model.identity import Identity
 from rolecall_server.telemetry.journal import Why
 
 _WHY = {
-    Urgency.ENDING: Why.RENEWAL,
     Urgency.WAITING: Why.WAITING,
     Urgency.NEW: Why.NEW,
     Urgency.RENEWAL: Why.RENEWAL,
@@ -107,8 +106,8 @@ class Planner:
         state.recount()
         due_at = state.due_at(now)
         if state.needed_by and due_at <= now:
-            self._started[session_id] = (_WHY[state.urgency(now)], due_at)
-            self.rates.start(Scope.of(state.identity))
+            self._started[session_id] = (_WHY[state.urgency()], due_at)
+            self.rates.start(state.scope)
             self.breaker.start(session_id)
             return True
         self.queue.complete(session_id)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from rolecall_proto.values import PodUid, Reason, Session, SessionId, State
-from rolecall_server.credentials.call_rates import CallRates, Scope
+from rolecall_server.credentials.call_rates import CallRates
 from rolecall_server.credentials.circuit_breaker import CircuitBreaker
 from rolecall_server.credentials.identity_state import IdentityState
 from rolecall_server.credentials.planner import Planner
@@ -168,7 +168,7 @@ class CredentialStore:
         state = self.states[identity.session_id]
         self.planner.complete(identity.session_id)
         if isinstance(error, ThrottledError):
-            self.planner.rates.throttle(Scope.of(identity), now)
+            self.planner.rates.throttle(state.scope, now)
         breaker = self.planner.breaker
         if answered:
             breaker.close()
