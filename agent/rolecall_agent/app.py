@@ -43,7 +43,7 @@ from rolecall_agent.sync.resolver import NoLiveReads, Resolver
 from rolecall_agent.sync.stream import StreamClient
 from rolecall_agent.sync.updates import UpdateHandler
 from rolecall_agent.witness.service import Witness, witnessing
-from rolecall_common import file_pages, heartbeat_file, logs
+from rolecall_common import heartbeat_file, logs
 from rolecall_common.admin_http import Readiness, serving_admin
 from rolecall_common.audit import auditing
 from rolecall_common.callbacks import Bugs
@@ -170,8 +170,6 @@ def _parts(settings: Settings, inherited: Inherited, clock: Clock, stack: AsyncE
         endpoints.container.wake(update)
         if isinstance(update, SnapshotEnd):
             inherited.report_synced()
-            # The handshake with the server and the snapshot are what is done once, or seldom.
-            file_pages.give_back()
         warm_up.update()
 
     updates = UpdateHandler(
