@@ -147,17 +147,28 @@ def _parts(line: str) -> tuple[str, str, str]:
 async def until_own(
     grounds: Grounds, names: Mapping[str, object], patience: float = PATIENCE
 ) -> dict[str, list[Got]]:
-    """Return what each pod has got, once each has its own role last, or *patience* is over."""
-    until = time.monotonic() + patience
-    while True:
-        found = {name: await told(grounds, name) for name in names}
-        if time.monotonic() > until or not held_of(found):
-            return found
-        await asyncio.sleep(0.5)
+    """Return what each pod has got, once each has its own role last. Raises TimeoutError."""
+    async with asyncio.timeout(patience):
+        while held_of(found := await all_told(grounds, names)):  # noqa: ASYNC110 - the logs of pods are all there is
+            await asyncio.sleep(0.5)
+    return found
+
+
+async def all_told(grounds: Grounds, names: Mapping[str, object]) -> dict[str, list[Got]]:
+    return {name: await told(grounds, name) for name in names}
 
 
 def held_of(found: Mapping[str, list[Got]]) -> list[str]:
     return [name for name, got in found.items() if not got or got[-1].body != f"trade-{name}"]
+
+
+async def served_askers(grounds: Grounds, names: Mapping[str, object]) -> dict[str, str]:
+    """Make a pod of each of *names*, and return their addresses once each has its own role."""
+    for name in names:
+        await grounds.admin.create(asker(name))
+    await grounds.until_running(SPACE, len(names))
+    await until_own(grounds, names)
+    return await addresses(grounds)
 
 
 def assert_nothing_foreign(found: Mapping[str, list[Got]]) -> None:
@@ -171,11 +182,7 @@ async def test_pods_whose_sandboxes_are_made_anew_do_not_get_each_others_roles(
 ) -> None:
     """They trade their addresses, and the API says for long what was so before."""
     names = dict.fromkeys("abcdef")
-    for name in names:
-        await grounds.admin.create(asker(name))
-    await grounds.until_running(SPACE, len(names))
-    assert not held_of(await until_own(grounds, names))
-    before = await addresses(grounds)
+    before = await served_askers(grounds, names)
 
     async with lowest_first(grounds), cut_off(grounds):
         await end_sandboxes(grounds, *names)
@@ -183,7 +190,9 @@ async def test_pods_whose_sandboxes_are_made_anew_do_not_get_each_others_roles(
     joined_at = time.time()
     with contextlib.suppress(TimeoutError):  # Each may have its own address again.
         await until_posted(grounds, before)
-    found = await until_own(grounds, names, HELD_FOR)
+    with contextlib.suppress(TimeoutError):
+        await until_own(grounds, names, HELD_FOR)
+    found = await all_told(grounds, names)
 
     assert_nothing_foreign(found)
     # A pod that lost its sandbox and had another one at the same address, all within one second,
@@ -204,11 +213,7 @@ async def test_pods_of_a_node_that_is_replaced_do_not_get_each_others_roles(
 ) -> None:
     """It is another machine under the same name, with the same pods at each other's addresses."""
     names = dict.fromkeys("abcdef")
-    for name in names:
-        await grounds.admin.create(asker(name))
-    await grounds.until_running(SPACE, len(names))
-    await until_own(grounds, names)
-    before = await addresses(grounds)
+    before = await served_askers(grounds, names)
 
     await on_node(grounds, "rm -rf /var/lib/cni/networks")
     booted_at = time.time()
